@@ -1,0 +1,183 @@
+"""What a step kind is: a name, frozen parameters, and one function from context to result."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from maestro.artifacts import Artifact, ArtifactStore
+
+
+class BaseParams(BaseModel):
+    """Base of every kind's parameters (a step's ``with:``): frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+P = TypeVar("P", bound=BaseParams)
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """A tool a kind needs before anything runs.
+
+    Args:
+        tool: the executable looked up on PATH.
+        install: how to get it, as an imperative sentence.
+        version_args: arguments that print its version; the output becomes part of the cache key. Empty: not asked.
+    """
+
+    tool: str
+    install: str
+    version_args: tuple[str, ...] = ("--version",)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanContext:
+    """What a kind may look at while planning: the checkout, read only, and where tools are."""
+
+    workspace: Path
+    which: Callable[[str], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One thing a step leaves behind.
+
+    Args:
+        name: how other steps name it (``steps.<id>.outputs.<name>``).
+        path: where it lies in the workspace, relative, POSIX separators; a file.
+        media_type: RFC 6838 media type; guessed from the name when None.
+    """
+
+    name: str
+    path: str
+    media_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What a step did.
+
+    Args:
+        passed: False fails the step's check; its outputs are kept all the same.
+        summary: one line for people (``212 passed, 1 failed``).
+        outputs: files to keep as artifacts, besides those the step declares under ``outputs``.
+        values: small values other steps read as ``steps.<id>.outputs.<name>``; JSON types.
+        metadata: shown in the Dagster UI and read as ``steps.<id>.metadata.<name>``; JSON types. Numbers plot over
+            revisions, lists of flat objects become tables, strings that start with http(s):// become links.
+        cost_usd: money spent, United States dollars.
+        exit_code: of the process that decided, when there was one.
+    """
+
+    passed: bool = True
+    summary: str = ""
+    outputs: Sequence[Output] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    cost_usd: float = 0.0
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A finished process.
+
+    Args:
+        exit_code: as the shell would report it: 128 + signal number when a signal ended it.
+        seconds: wall time.
+    """
+
+    exit_code: int
+    seconds: float
+
+
+class RunProcess(Protocol):
+    """Runs a process of this step: own process group, output to the step's log, masked, killed with the step."""
+
+    def __call__(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        stdout: Path | None = None,
+    ) -> Completed:
+        """Run ``argv`` in ``cwd`` (default: the workspace) with ``env`` added to the step's own.
+
+        ``stdout`` sends standard output to a file instead of the log. Raises StepTimeoutError or
+        StepCancelledError when the step was stopped; never raises for a non-zero exit code.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """What a kind's function is given.
+
+    Args:
+        workspace: the checkout this step works in.
+        scratch: an empty private folder, removed after the step.
+        log: records go to the step's log, masked.
+        env: environment of the step's processes, the step's secrets included.
+        secrets: name -> value, only those the step names.
+        artifacts: the artifact store.
+        cancelled: set when the run is being cancelled or the step has timed out.
+        revision: git commit id, or ``worktree-<digest>``.
+        upstream: step name -> its outputs, for every step this one depends on.
+        run_process: runs a process of this step.
+        idempotency_key: equal for every attempt of this step in this run and its resumptions.
+        spend: records money spent, in United States dollars.
+    """
+
+    workspace: Path
+    scratch: Path
+    log: logging.Logger
+    env: Mapping[str, str]
+    secrets: Mapping[str, str]
+    artifacts: ArtifactStore
+    cancelled: threading.Event
+    revision: str
+    upstream: Mapping[str, Mapping[str, Artifact]]
+    run_process: RunProcess
+    idempotency_key: str
+    spend: Callable[[float], None]
+    which: Callable[[str], str | None]
+    """Finds an executable on the PATH the step's processes get."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepKind(Generic[P]):
+    """A kind of step.
+
+    Args:
+        name: what ``run:`` names, dotted lower case.
+        version: changes when the same parameters would give other results; part of the cache key.
+        params: the model of ``with:``.
+        run: does the work.
+        describe: one sentence, what it would do, for ``maestro plan``.
+        requires: tools that must be there, given the parameters and the checkout. May raise InputError when the
+            checkout has nothing this kind can work on.
+        dagster_kinds: at most two labels shown on the asset (``python``, ``shell``).
+        effects: True when running it changes something outside the workspace: never cached.
+        outputs: globs it leaves behind when the step itself declares none.
+        summary: one sentence, for the reference.
+        check: the name of the asset check that carries pass or fail.
+    """
+
+    name: str
+    version: str
+    params: type[P]
+    run: Callable[[StepContext, P], StepResult]
+    summary: str
+    describe: Callable[[P], str]
+    requires: Callable[[PlanContext, P], Sequence[Requirement]] = lambda _context, _params: ()
+    dagster_kinds: tuple[str, ...] = ()
+    effects: bool = False
+    check: str = "succeeded"
