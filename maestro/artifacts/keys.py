@@ -1,0 +1,86 @@
+"""Where things lie in the store: one function a kind of key. Names from outside never become more than one path part.
+
+::
+
+    cas/sha256/ab/cdef…                        bytes, by their digest
+    cache/<key>.json                           the record of a cached step
+    runs/<run>/<step>.json                     what a step of a run did
+    revisions/<project>/<revision>/<step>.json what a step last did for a revision
+    effects/<key>/{started,done}.json          the journal of outside effects
+    quarantine/…                               what turned out corrupt
+    staging/…                                  files being written (local folders only)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from urllib.parse import quote, unquote
+
+from maestro.artifacts.artifact import checked_sha256
+
+CAS = "cas/sha256"
+CACHE = "cache"
+RUNS = "runs"
+REVISIONS = "revisions"
+EFFECTS = "effects"
+QUARANTINE = "quarantine"
+STAGING = "staging"
+
+# File systems allow 255 bytes a name; what is left is for ".json" and a staging suffix.
+_LONGEST_PART = 200
+_CUT = "%~"
+_EMPTY = "%"
+
+
+def part(name: str) -> str:
+    """``name`` as one path part: percent-encoded (RFC 3986), never ``.`` or ``..``, never empty, never too long."""
+    encoded = quote(name, safe="", errors="surrogatepass") or _EMPTY
+    if encoded.startswith("."):
+        encoded = "%2E" + encoded[1:]
+    if len(encoded) > _LONGEST_PART:
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+        # A percent sign followed by a tilde is no percent-encoding, so a cut name equals no whole one.
+        encoded = f"{encoded[:100]}{_CUT}{digest}"
+    return encoded
+
+
+def name_of(encoded: str) -> str | None:
+    """The name :func:`part` was given, or None when it was too long to be kept whole."""
+    if encoded == _EMPTY:
+        return ""
+    if _CUT in encoded:
+        return None
+    return unquote(encoded, errors="surrogatepass")
+
+
+def cas(sha256: str) -> str:
+    """The key of the bytes with this digest."""
+    checked_sha256(sha256)
+    return f"{CAS}/{sha256[:2]}/{sha256[2:]}"
+
+
+def cache(key: str) -> str:
+    """The key of the record cached under ``key``."""
+    return f"{CACHE}/{part(key)}.json"
+
+
+def run_step(run_id: str, step: str) -> str:
+    """The key of what ``step`` did in a run."""
+    return f"{RUNS}/{part(run_id)}/{part(step)}.json"
+
+
+def revision_step(project: str, revision: str, step: str) -> str:
+    """The key of what ``step`` last did for a revision."""
+    return f"{REVISIONS}/{part(project)}/{part(revision)}/{part(step)}.json"
+
+
+def effect(key: str, moment: str) -> str:
+    """The key of ``started`` or ``done`` of an effect."""
+    return f"{EFFECTS}/{part(key)}/{moment}.json"
+
+
+def quarantine(key: str) -> str:
+    """Where a damaged object goes, to which a timestamp is added: ``quarantine/sha256/<digest>`` for bytes."""
+    if key.startswith(f"{CAS}/"):
+        return f"{QUARANTINE}/sha256/{key.removeprefix(CAS).replace('/', '')}"
+    return f"{QUARANTINE}/{key}"

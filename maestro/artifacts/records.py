@@ -1,0 +1,147 @@
+"""What a step did, kept as JSON: versioned, and with its own digest, so that a damaged record is no record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from maestro.artifacts.artifact import Artifact
+from maestro.artifacts.errors import RecordError
+from maestro.errors import InputError
+
+SCHEMA = 1
+"""Version of the record format; a reader refuses any other."""
+
+CacheState: TypeAlias = Literal["hit", "miss", "off"]
+_CACHE_STATES: tuple[CacheState, ...] = ("hit", "miss", "off")
+
+
+class UnknownSchemaError(RecordError):
+    """The record was written by another version of Maestro."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """What a step did.
+
+    Args:
+        project: the repository delivered.
+        workflow: name of its workflow.
+        revision: git commit id, or ``worktree-<digest>``.
+        step: ``stage/id``, or ``stage/id/cell`` for a matrix cell.
+        kind: the step kind, with ``kind_version``.
+        cache_key: None when the step is not cacheable.
+        passed: what its check says.
+        summary: one line for people.
+        outputs: files it left behind.
+        values: small values other steps read; JSON types.
+        metadata: what the Dagster UI shows; JSON types.
+        log: its combined output.
+        exit_code: of the process that decided, when there was one.
+        cost_usd: money spent, United States dollars.
+        run_id: the run this record belongs to.
+        made_by_run: the run that really executed it; another one on a cache hit.
+        started: Unix seconds.
+        seconds: wall time.
+        cache: ``hit``, ``miss`` or ``off``.
+    """
+
+    project: str
+    workflow: str
+    revision: str
+    step: str
+    kind: str
+    kind_version: str
+    cache_key: str | None
+    passed: bool
+    summary: str
+    outputs: tuple[Artifact, ...]
+    run_id: str
+    made_by_run: str
+    started: float
+    seconds: float
+    cache: CacheState
+    values: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    log: Artifact | None = None
+    exit_code: int | None = None
+    cost_usd: float = 0.0
+
+    def artifacts(self) -> Iterator[Artifact]:
+        """Everything in the store this record names: its outputs, then its log."""
+        yield from self.outputs
+        if self.log is not None:
+            yield self.log
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict of JSON types, for :meth:`from_json`."""
+        document = {name: getattr(self, name) for name in self.__slots__}
+        document["outputs"] = [artifact.to_json() for artifact in self.outputs]
+        document["log"] = self.log.to_json() if self.log else None
+        document["values"] = dict(self.values)
+        document["metadata"] = dict(self.metadata)
+        return document
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> StepRecord:
+        """The record ``document`` describes; members it does not know are left aside.
+
+        Raises:
+            RecordError: it describes none.
+        """
+        try:
+            fields = {name: document[name] for name in cls.__slots__}
+            fields["outputs"] = tuple(Artifact.from_json(output) for output in document["outputs"])
+            fields["log"] = Artifact.from_json(document["log"]) if document["log"] else None
+            if document["cache"] not in _CACHE_STATES or not isinstance(document["passed"], bool):
+                raise TypeError("a member has a value it cannot have")
+            return cls(**fields)
+        except (KeyError, TypeError, AttributeError, InputError) as error:
+            raise RecordError(f"this is no step record: {type(error).__name__}: {error}") from error
+
+
+def encode(record: StepRecord) -> bytes:
+    """The record as UTF-8 JSON.
+
+    Raises:
+        RecordError: a value or a metadata entry is no JSON.
+    """
+    try:
+        body = _canonical(record.to_json())
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RecordError(
+            f"what step '{record.step}' returned cannot be recorded: {error}",
+            next_step=f"let step kind '{record.kind}' return only strings, finite numbers, lists and objects",
+        ) from error
+    digest = hashlib.sha256(body).hexdigest()
+    return b'{"schema":%d,"sha256":"%s","record":%s}\n' % (SCHEMA, digest.encode(), body)
+
+
+def decode(data: bytes) -> StepRecord:
+    """The record in ``data``.
+
+    Raises:
+        UnknownSchemaError: another version of Maestro wrote it.
+        RecordError: it is damaged.
+    """
+    try:
+        document = json.loads(data)
+        schema, digest, record = document["schema"], document.get("sha256"), document.get("record")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise RecordError("the record is damaged: it is no complete JSON") from error
+    if schema != SCHEMA:
+        raise UnknownSchemaError(
+            f"the record has format {schema!r}, and this version of Maestro knows format {SCHEMA}",
+            next_step="use the version of Maestro that wrote it, or a newer one",
+        )
+    if not isinstance(record, dict) or hashlib.sha256(_canonical(record)).hexdigest() != digest:
+        raise RecordError("the record is damaged: its digest does not match")
+    return StepRecord.from_json(record)
+
+
+def _canonical(document: Mapping[str, Any]) -> bytes:
+    # ASCII, so that a lone surrogate in a program's output is kept rather than refused.
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")

@@ -1,0 +1,217 @@
+"""From a node of the graph to exactly what would be done: parameters, environment, and the step's cache key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from maestro.artifacts import StepRecord
+from maestro.errors import InputError, Location
+from maestro.execution.inputs import inputs_digest
+from maestro.execution.tools import Tools
+from maestro.project import FileEntry
+from maestro.steps import BaseParams, PlanContext, Registry, Requirement, StepKind
+from maestro.workflow.expressions import Expressions
+from maestro.workflow.graph import Node
+from maestro.workflow.load import LoadedWorkflow
+
+_KEY_FORMAT = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a node would do, now.
+
+    Args:
+        environment: declared variables, workflow and step, values as text.
+        requirements: tools the kind needs for these parameters.
+        input_globs: of the files it depends on; None: every file of the revision.
+        cache_key: sha256, hexadecimal; None when the step is never cached.
+        key_parts: what went into the key, by name; for explaining a miss.
+        uncached_because: why there is no key; None when there is one.
+    """
+
+    node: Node
+    kind: StepKind[Any]
+    params: BaseParams
+    environment: Mapping[str, str]
+    requirements: Sequence[Requirement]
+    input_globs: Sequence[str] | None
+    cache_key: str | None
+    key_parts: Mapping[str, str] = field(default_factory=dict)
+    uncached_because: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """Resolves nodes of one workflow at one revision."""
+
+    loaded: LoadedWorkflow
+    registry: Registry
+    expressions: Expressions
+    tools: Tools
+    files: Mapping[str, FileEntry]
+
+    def needs_steps(self, node: Node) -> bool:
+        """True when something besides ``when`` can only be known after other steps have run."""
+        step = node.step
+        value = [step.with_, self.loaded.workflow.env, step.env, step.cache_key, step.inputs, list(_patterns(node))]
+        return bool(self.expressions.references(value).steps)
+
+    def when_needs_steps(self, node: Node) -> bool:
+        """True when its ``when`` can only be decided after other steps have run."""
+        return bool(self.expressions.references(_conditions(node)).steps)
+
+    def wanted(self, node: Node, scope: Mapping[str, Any]) -> str | None:
+        """None when ``when`` holds, of the step and of its stage; else the reason it does not.
+
+        Raises:
+            InputError: the expression fails; names its place.
+        """
+        for condition, owner, path in (
+            (node.stage_when, f"stage '{node.stage}'", (*node.path[:2], "when")),
+            (node.step.when, "step", (*node.path, "when")),
+        ):
+            if condition is None:
+                continue
+            with _placed(self.loaded, path):
+                if not self.expressions.condition(condition, scope):
+                    return f"when of the {owner}: {str(condition).strip()}"
+        return None
+
+    def environment(self, node: Node, scope: Mapping[str, Any]) -> dict[str, str]:
+        """Declared variables of workflow and step; the step's win."""
+        found: dict[str, str] = {}
+        places = ((self.loaded.workflow.env, ("env",)), (node.step.env, (*node.path, "env")))
+        for variables, path in places:
+            for name, value in variables.items():
+                with _placed(self.loaded, (*path, name)):
+                    found[name] = as_text(self.expressions.render(value, scope))
+        return found
+
+    def params(
+        self, kind: StepKind[Any], with_: Mapping[str, Any], path: tuple[str | int, ...], scope: Mapping[str, Any]
+    ) -> BaseParams:
+        """The kind's parameters with their expressions evaluated.
+
+        Raises:
+            InputError: an expression fails or a value does not fit; names its place.
+        """
+        with _placed(self.loaded, path):
+            rendered = self.expressions.render(dict(with_), scope)
+        try:
+            parameters: BaseParams = kind.params.model_validate(rendered)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            inner = tuple(part for part in first["loc"] if isinstance(part, str | int))
+            raise InputError(
+                f"'{'.'.join(map(str, inner)) or 'with'}' of step kind '{kind.name}': {first['msg']}",
+                where=self.loaded.location((*path, *inner)),
+                next_step=f"see the parameters of '{kind.name}' in docs/workflow.md",
+            ) from error
+        return parameters
+
+    def resolve(
+        self, node: Node, scope: Mapping[str, Any], upstream: Mapping[str, StepRecord], plan: PlanContext
+    ) -> Resolved:
+        """Everything about ``node``, given what the steps before it left behind."""
+        step = node.step
+        kind = self.registry.get(step.run)
+        params = self.params(kind, step.with_, (*node.path, "with"), scope)
+        environment = self.environment(node, scope)
+        with _placed(self.loaded, node.path):
+            requirements = kind.requires(plan, params)
+        reason = _uncached(node, kind)
+        if reason:
+            return Resolved(node, kind, params, environment, requirements, None, None, uncached_because=reason)
+        with _placed(self.loaded, (*node.path, "inputs")):
+            globs = None if step.inputs is None else [str(self.expressions.render(one, scope)) for one in step.inputs]
+        parts = self._key_parts(node, kind, params, environment, scope)
+        parts["inputs"] = inputs_digest(self.files, globs)[0]
+        for tool, version in self.tools.versions(requirements).items():
+            parts[f"tool {tool}"] = version
+        for name, record in sorted(upstream.items()):
+            parts[f"upstream {name}"] = _digest(
+                [[[one.name, one.path, one.sha256, one.executable] for one in record.outputs], dict(record.values)]
+            )
+        key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        return Resolved(node, kind, params, environment, requirements, globs, key, parts)
+
+    def _key_parts(
+        self,
+        node: Node,
+        kind: StepKind[Any],
+        params: BaseParams,
+        environment: Mapping[str, str],
+        scope: Mapping[str, Any],
+    ) -> dict[str, str]:
+        step = node.step
+        with _placed(self.loaded, (*node.path, "cache_key")):
+            extra = "" if step.cache_key is None else as_text(self.expressions.render(step.cache_key, scope))
+        outputs = [str(self.expressions.render(pattern, scope)) for pattern in _patterns(node)]
+        return {
+            "format": _KEY_FORMAT,
+            "kind": f"{kind.name} {kind.version}",
+            "params": _digest(params.model_dump(mode="json")),
+            "env": _digest(dict(environment)),
+            "outputs": _digest([outputs, step.outputs if isinstance(step.outputs, list) else sorted(step.outputs)]),
+            "sandbox": _digest([step.sandbox, step.network]),
+            "secrets": _digest(step.secrets),
+            "cache_key": extra,
+        }
+
+
+def _uncached(node: Node, kind: StepKind[Any]) -> str | None:
+    if node.step.has_effects or kind.effects:
+        return "it has effects outside"
+    if not node.step.cache:
+        return "cache: false"
+    return "a finally step always runs" if node.final else None
+
+
+def _patterns(node: Node) -> Sequence[str]:
+    outputs = node.step.outputs
+    return list(outputs.values()) if isinstance(outputs, dict) else outputs
+
+
+def _conditions(node: Node) -> list[str | bool]:
+    # Without braces `when` is an expression all the same; references() looks inside braces only.
+    found = [condition for condition in (node.stage_when, node.step.when) if condition is not None]
+    return [
+        condition if not isinstance(condition, str) or "{{" in condition else f"{{{{ {condition} }}}}"
+        for condition in found
+    ]
+
+
+def as_text(value: Any) -> str:
+    """A value as an environment variable holds it: booleans as ``true``/``false``, structures as JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or value is None or isinstance(value, dict | list | tuple):
+        return json.dumps(value)
+    return str(value)
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+class _placed:  # noqa: N801 - reads as a word in `with _placed(...)`
+    """Adds the place in the workflow file to an error that has none."""
+
+    def __init__(self, loaded: LoadedWorkflow, path: tuple[str | int, ...]) -> None:
+        self._loaded = loaded
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, InputError) and error.where is None:
+            where: Location = self._loaded.location(self._path)
+            error.where = where

@@ -1,0 +1,235 @@
+"""What the steps of one run share: the checkout, the stores, the processes, and what each step has left behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from maestro.artifacts import ArtifactStore, EffectJournal, RecordStore, StepRecord
+from maestro.execution.cache_writer import CacheWriter
+from maestro.execution.errors import StepError
+from maestro.execution.outputs import restore
+from maestro.execution.resolve import Resolver
+from maestro.execution.scope import GitScope, base_scope, steps_scope
+from maestro.execution.tools import Tools
+from maestro.process import ProcessRunner, base_environment
+from maestro.project import FileEntry, Project, Revision, current_revision
+from maestro.secrets import Masker, SecretReader, SecretSource, SecretValues
+from maestro.steps import PlanContext, Registry
+from maestro.workflow.expressions import Expressions
+from maestro.workflow.graph import Graph, Node, named_steps
+from maestro.workflow.load import LoadedWorkflow
+from maestro.workflow.model import Workflow
+
+
+@dataclass(frozen=True, slots=True)
+class RunIdentity:
+    """Which run this is.
+
+    Args:
+        run_id: Dagster's id of it.
+        root_run_id: of the run it resumes, through any number of resumptions; its own when it resumes none.
+        earlier: ids of the runs it resumes, the nearest first.
+    """
+
+    run_id: str
+    root_run_id: str
+    earlier: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What was asked for.
+
+    Args:
+        params: every parameter's value.
+        base: what ``changed()`` compares with, when it was given.
+        planned: the planner chose the steps, so plan-time conditions are not asked again.
+        redo: steps with effects to do again although nobody knows whether the effect happened.
+        assume_done: steps with effects a person vouches for.
+    """
+
+    params: Mapping[str, Any]
+    base: str | None = None
+    planned: bool = False
+    redo: frozenset[str] = frozenset()
+    assume_done: frozenset[str] = frozenset()
+
+
+def products_of(workflow: Workflow) -> tuple[str, ...]:
+    """Globs of files the steps of ``workflow`` declare as outputs; expressions among them are left out."""
+    found = []
+    for named in named_steps(workflow):
+        outputs = named.step.outputs
+        found += list(outputs.values()) if isinstance(outputs, dict) else outputs
+    return tuple(pattern.removeprefix("./") for pattern in found if "{{" not in pattern)
+
+
+@dataclass
+class RunSession:
+    """Shared by the steps of one run in one process; close it when the run ends.
+
+    Args:
+        workspace: the checkout the steps work in.
+        environ: environment of Maestro itself; steps inherit an allow-list of it.
+    """
+
+    project: Project
+    project_name: str
+    loaded: LoadedWorkflow
+    graph: Graph
+    registry: Registry
+    revision: Revision
+    workspace: Path
+    identity: RunIdentity
+    request: RunRequest
+    store: ArtifactStore
+    environ: Mapping[str, str]
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.records = RecordStore(self.store)
+        self.journal = EffectJournal(self.store)
+        self.expressions = Expressions()
+        self.base_environment = base_environment(self.environ)
+        self.tools = Tools(self.base_environment.get("PATH"), self.project.ensure_home() / "tools.json")
+        self.resolver = Resolver(self.loaded, self.registry, self.expressions, self.tools, self.revision.files)
+        self._lock = threading.Lock()
+        self._made: dict[str, StepRecord] = {}
+        self._in_place: set[str] = set()
+        self._secret_values: set[str] = set()
+
+    @cached_property
+    def processes(self) -> ProcessRunner:
+        """Runs the processes of all steps; started with the first."""
+        return ProcessRunner()
+
+    @property
+    def plan_context(self) -> PlanContext:
+        """What kinds may look at before they run."""
+        return PlanContext(self.workspace, self.tools.which)
+
+    @cached_property
+    def products(self) -> tuple[str, ...]:
+        """Globs of files the workflow makes itself."""
+        return products_of(self.loaded.workflow)
+
+    @cached_property
+    def cache_writer(self) -> CacheWriter:
+        """Saves results into the step cache."""
+        in_place = self.workspace == self.project.root
+        return CacheWriter(self.records, self.revision.files, self._files_now if in_place else None)
+
+    def _files_now(self) -> Mapping[str, FileEntry]:
+        return current_revision(self.project, products=self.products).files
+
+    def close(self) -> None:
+        """Saves what waits for the cache and kills what is left of the run's processes."""
+        if "cache_writer" in self.__dict__:
+            self.cache_writer.flush()
+        if "processes" in self.__dict__:
+            self.processes.close()
+
+    @cached_property
+    def _base_scope(self) -> dict[str, Any]:
+        return base_scope(
+            project_name=self.project_name,
+            params=self.request.params,
+            git=GitScope(self.project, self.revision, self.request.base),
+            environ=self.environ,
+            workspace=self.workspace,
+            run_id=self.identity.root_run_id,
+        )
+
+    def scope(self, node: Node) -> dict[str, Any]:
+        """Names an expression of ``node`` may use."""
+        scope = {**self._base_scope, "matrix": dict(node.matrix)}
+        if node.final or self.resolver.needs_steps(node) or self.resolver.when_needs_steps(node):
+            scope["steps"] = steps_scope(self.graph, self.record_of)
+        return scope
+
+    def remember(self, record: StepRecord) -> None:
+        """What a step of this run has left behind; its files are in the workspace."""
+        with self._lock:
+            self._made[record.step] = record
+            self._in_place.add(record.step)
+        self.records.save(record)
+
+    def record_of(self, name: str) -> StepRecord | None:
+        """What a step left behind: in this run, in the runs it resumes, else at this revision."""
+        with self._lock:
+            known = self._made.get(name)
+        if known is not None:
+            return known
+        found = next(
+            (
+                record
+                for run_id in self.identity.earlier
+                if (record := self.records.of_run_step(run_id, name)) is not None
+            ),
+            None,
+        ) or self.records.of_revision(self.project_name, self.revision.id, name)
+        if found is not None:
+            with self._lock:
+                self._made.setdefault(name, found)
+        return found
+
+    def upstream(self, node: Node) -> dict[str, StepRecord]:
+        """Records of what ``node`` waits for; those the plan left out are not among them.
+
+        Raises:
+            StepError: something under ``depends_on`` has no result for this revision.
+        """
+        found: dict[str, StepRecord] = {}
+        for name in node.upstream:
+            record = self.record_of(name)
+            if record is not None:
+                found[name] = record
+                continue
+            before = self.graph[name]
+            optional = before.step.when is not None or before.stage_when is not None
+            if before.id in node.step.depends_on and not optional:
+                raise StepError(
+                    f"step '{name}' has no result for revision {self.revision.id}",
+                    next_step=f"run it first: maestro run {before.id}",
+                )
+        return found
+
+    def bring_upstream_files(self, node: Node) -> None:
+        """Puts the outputs of everything ``node`` waits for into the workspace, when they are not there yet."""
+        for name in sorted(self.graph.ancestors([node.name]) - {node.name}):
+            with self._lock:
+                if name in self._in_place:
+                    continue
+                self._in_place.add(name)
+            record = self.record_of(name)
+            if record is not None:
+                restore(self.workspace, record.outputs, self.store)
+
+    def secrets_of(self, node: Node) -> SecretValues:
+        """Environment variable -> value, of the secrets ``node`` names; from now on masked in the whole run."""
+        named = node.step.secrets
+        variables = {name: name for name in named} if isinstance(named, list) else dict(named)
+        values = self.secret_reader.read(variables.values())
+        with self._lock:
+            self._secret_values.update(values[name] for name in variables.values())
+        return SecretValues({variable: values[name] for variable, name in variables.items()})
+
+    @cached_property
+    def secret_reader(self) -> SecretReader:
+        """Reads the workflow's secrets."""
+        sources = {
+            name: SecretSource(provider=source.provider, variable=source.variable, path=source.path)
+            for name, source in self.loaded.workflow.secret_sources.items()
+        }
+        return SecretReader(self.project.root, self.environ, sources)
+
+    @property
+    def masker(self) -> Masker:
+        """Hides every secret read in this run so far."""
+        with self._lock:
+            return Masker(sorted(self._secret_values))

@@ -1,0 +1,191 @@
+"""Carries out one step: condition, cache, effects journal, the work itself, and the record of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from maestro.artifacts import (
+    Artifact,
+    ArtifactMissingError,
+    CorruptArtifactError,
+    StepRecord,
+    as_hit,
+)
+from maestro.execution.effects import EffectGuard
+from maestro.execution.errors import StepError, StepTimeoutError
+from maestro.execution.log import StepLog
+from maestro.execution.outputs import declared_files, keep, restore
+from maestro.execution.perform import Work, perform
+from maestro.execution.resolve import Resolved
+from maestro.execution.session import RunSession
+from maestro.steps import Output, StepResult
+from maestro.workflow.graph import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a step ended: with a record, or skipped for a reason."""
+
+    record: StepRecord | None
+    skipped: str | None = None
+
+
+def run_step(session: RunSession, node: Node, log: StepLog, *, attempt: int = 1) -> Outcome:
+    """Carries out ``node``.
+
+    A step that ran and failed is an outcome (``record.passed`` is False, its outputs are kept); what kept it from
+    running at all is raised.
+
+    Raises:
+        StepError, InputError: it could not be run; StepCancelledError: it was stopped.
+    """
+    started = time.time()
+    scope = session.scope(node)
+    if not session.request.planned or session.resolver.when_needs_steps(node):
+        reason = session.resolver.wanted(node, scope)
+        if reason:
+            log.line(f"skipped: {reason}")
+            return Outcome(None, reason)
+    upstream = session.upstream(node)
+    resolved = session.resolver.resolve(node, scope, upstream, session.plan_context)
+    hit = _from_cache(session, resolved, log, started)
+    if hit is not None:
+        return Outcome(hit)
+    session.bring_upstream_files(node)
+    return Outcome(_run(session, resolved, upstream, log, attempt, started))
+
+
+def _from_cache(session: RunSession, resolved: Resolved, log: StepLog, started: float) -> StepRecord | None:
+    key = resolved.cache_key
+    if key is None:
+        return None
+    found = session.records.cached(key)
+    if found is None:
+        return None
+    try:
+        restore(session.workspace, found.outputs, session.store)
+        replayed = session.store.get_bytes(found.log.sha256) if found.log else b""
+    except (CorruptArtifactError, ArtifactMissingError) as error:
+        session.records.forget_cache(key)
+        log.line(f"the cached result cannot be used and is made again: {error.what}")
+        return None
+    log.line(f"from the cache: run {found.made_by_run} made it ({found.seconds:.1f} s)")
+    log.write(replayed)
+    hit = as_hit(
+        found,
+        run_id=session.identity.run_id,
+        revision=session.revision.id,
+        started=started,
+        seconds=time.time() - started,
+    )
+    hit = replace(hit, step=resolved.node.name, workflow=session.loaded.workflow.name)
+    session.remember(hit)
+    return hit
+
+
+def _run(
+    session: RunSession,
+    resolved: Resolved,
+    upstream: Mapping[str, StepRecord],
+    log: StepLog,
+    attempt: int,
+    started: float,
+) -> StepRecord:
+    node = resolved.node
+    step = node.step
+    guard = EffectGuard(session, resolved) if step.has_effects or resolved.kind.effects else None
+    work = Work(
+        name=node.name,
+        kind=resolved.kind,
+        params=resolved.params,
+        environment=resolved.environment,
+        secrets=session.secrets_of(node),
+        timeout=step.timeout,
+        idempotency_key=guard.key if guard else session.identity.root_run_id + "/" + node.name,
+        upstream={name: {one.name: one for one in record.outputs} for name, record in upstream.items()},
+        attempt=attempt,
+        sandboxed=step.sandbox,
+        network=step.network is True,
+        writable=_patterns(session, resolved),
+    )
+    if guard:
+        done = guard.before(work, log)
+        if done is not None:
+            return done
+    try:
+        result, cost = perform(session, work, log, session.stop)
+    except StepTimeoutError as error:
+        result, cost = StepResult(passed=False, summary=error.what), 0.0
+        log.line(error.what)
+    result, outputs = _outputs(session, resolved, result, log)
+    record = _record(session, resolved, result, outputs, log, started, cost)
+    if guard:
+        guard.after(record)
+    session.remember(record)
+    if record.passed and resolved.cache_key is not None:
+        session.cache_writer.offer(resolved.cache_key, record, resolved.input_globs)
+    return record
+
+
+def _patterns(session: RunSession, resolved: Resolved) -> list[str]:
+    outputs = resolved.node.step.outputs
+    patterns = list(outputs.values()) if isinstance(outputs, dict) else list(outputs)
+    scope = session.scope(resolved.node)
+    return [str(session.expressions.render(pattern, scope)) for pattern in patterns]
+
+
+def _outputs(
+    session: RunSession, resolved: Resolved, result: StepResult, log: StepLog
+) -> tuple[StepResult, tuple[Artifact, ...]]:
+    """Everything the step left behind; a passed step that lacks a declared output has failed."""
+    step = resolved.node.step
+    rendered = _patterns(session, resolved)
+    patterns = dict(zip(step.outputs, rendered, strict=True)) if isinstance(step.outputs, dict) else rendered
+    files: list[Output] = list(result.outputs)
+    for name, pattern in patterns.items() if isinstance(patterns, dict) else [(None, one) for one in patterns]:
+        try:
+            files += declared_files(session.workspace, {name: pattern} if name else [pattern])
+        except StepError as error:
+            if result.passed:
+                log.line(error.what)
+                result = replace(result, passed=False, summary=error.what)
+    return result, keep(session.workspace, files, session.store)
+
+
+def _record(
+    session: RunSession,
+    resolved: Resolved,
+    result: StepResult,
+    outputs: tuple[Artifact, ...],
+    log: StepLog,
+    started: float,
+    cost: float,
+) -> StepRecord:
+    masker = session.masker
+    values: dict[str, Any] = masker.value(dict(result.values))
+    metadata: dict[str, Any] = masker.value(dict(result.metadata))
+    return StepRecord(
+        project=session.project_name,
+        workflow=session.loaded.workflow.name,
+        revision=session.revision.id,
+        step=resolved.node.name,
+        kind=resolved.kind.name,
+        kind_version=resolved.kind.version,
+        cache_key=resolved.cache_key,
+        passed=result.passed,
+        summary=masker.text(result.summary),
+        outputs=outputs,
+        run_id=session.identity.run_id,
+        made_by_run=session.identity.run_id,
+        started=started,
+        seconds=time.time() - started,
+        cache="off" if resolved.cache_key is None else "miss",
+        values=values,
+        metadata=metadata,
+        log=log.keep(session.store),
+        exit_code=result.exit_code,
+        cost_usd=cost,
+    )

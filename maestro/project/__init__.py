@@ -1,0 +1,8 @@
+"""The repository Maestro delivers: where it is, which revision it stands at, and a checkout of any revision."""
+
+from maestro.project.checkout import checkout
+from maestro.project.git import Git
+from maestro.project.project import Project
+from maestro.project.revision import FileEntry, Revision, current_revision, revision_of
+
+__all__ = ["FileEntry", "Git", "Project", "Revision", "checkout", "current_revision", "revision_of"]
