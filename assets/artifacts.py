@@ -29,9 +29,7 @@ def _run(context: StepContext, params: ArtifactPutParams) -> StepResult:
     size = sum(file.stat().st_size for file in files)
     return StepResult(
         summary=f"{len(files)} {'file' if len(files) == 1 else 'files'}, {size:,} bytes",
-        outputs=[
-            Output(_name(path, params.name, len(paths)), path, params.media_type) for path in paths
-        ],
+        outputs=[Output(_name(path, params.name, len(paths)), path, params.media_type) for path in paths],
         metadata={"files": len(files), "bytes": size},
     )
 

@@ -8,9 +8,7 @@ from dataclasses import replace
 from assets.report import TEXT_LENGTH, Case, Status, TestReport, first_line, plain
 
 _TEST = re.compile(r"^test (?P<name>.+?)(?: - should panic)? \.\.\. (?P<result>ok|FAILED|ignored(?:, (?P<why>.*))?)$")
-_RESULT = re.compile(
-    r"^test result: \S+ \d+ passed; (?P<failed>\d+) failed; .*?(?:finished in (?P<seconds>[\d.]+)s)?$"
-)
+_RESULT = re.compile(r"^test result: \S+ \d+ passed; (?P<failed>\d+) failed; .*?(?:finished in (?P<seconds>[\d.]+)s)?$")
 _DETAIL = re.compile(r"^---- (?P<name>.+) stdout ----$")
 _PANIC = re.compile(r"^thread '.*' (?:\(\d+\) )?panicked at (?:'(?P<old>.*)', )?(?P<file>[^:']+):(?P<line>\d+):\d+:?$")
 
@@ -66,7 +64,5 @@ def _explained(case: Case, lines: list[str]) -> Case:
         if found := _PANIC.match(line):
             # Since Rust 1.73 the message follows on the next line.
             message = found["old"] or first_line("\n".join(lines[at + 1 :]))
-            return replace(
-                case, file=found["file"], line=int(found["line"]), message=message, type="panic", text=text
-            )
+            return replace(case, file=found["file"], line=int(found["line"]), message=message, type="panic", text=text)
     return replace(case, message=first_line(text) or "failed", text=text)

@@ -10,8 +10,14 @@ from maestro.errors import InputError
 from maestro.steps import Requirement, StepContext
 
 _VIRTUAL = (".venv/bin/python", "venv/bin/python")
-# find_spec of a dotted name imports its parent; a folder that merely has the module's name does not pass.
-_PROBE = "import importlib.util as u, sys; sys.exit(u.find_spec(sys.argv[1] + '.__main__') is None)"
+# Nothing is imported, which would be slow; a folder that merely has the module's name has no origin.
+_PROBE = """
+import importlib.util, os, sys
+spec = importlib.util.find_spec(sys.argv[1])
+found = spec is not None and spec.origin is not None
+folders = (spec.submodule_search_locations or []) if found else []
+sys.exit(0 if any(os.path.isfile(os.path.join(folder, "__main__.py")) for folder in folders) else 1)
+"""
 
 
 def candidates(chosen: str | None, folder: Path, workspace: Path, which: Callable[[str], str | None]) -> list[str]:
@@ -20,7 +26,7 @@ def candidates(chosen: str | None, folder: Path, workspace: Path, which: Callabl
     The chosen one alone; else the project's virtual environment, ``python3`` on PATH, and the one Maestro runs on.
     """
     if chosen:
-        return [chosen]
+        return [str(workspace / chosen) if "/" in chosen else chosen]
     projects = [str(root / name) for root in (folder, workspace) for name in _VIRTUAL if (root / name).exists()]
     found = which("python3")
     return list(dict.fromkeys([*projects, *([found] if found else []), sys.executable]))
@@ -54,7 +60,8 @@ def interpreter_with(context: StepContext, module: str, chosen: str | None, fold
         if context.which(python) is None:
             continue
         # In the scratch folder: a file of the project must not pass for the module.
-        if context.run_process([python, "-c", _PROBE, module], cwd=context.scratch, stdout=context.scratch / "probe").exit_code == 0:
+        probe = [python, "-c", _PROBE, module]
+        if context.run_process(probe, cwd=context.scratch).exit_code == 0:
             return python
     raise InputError(
         f"no Python interpreter has '{module}'; tried: {', '.join(tried)}",

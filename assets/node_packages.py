@@ -27,6 +27,7 @@ _LOCKS: tuple[tuple[str, Manager], ...] = (
 )
 # What each manager writes last into node_modules.
 _STAMPS = (".package-lock.json", ".modules.yaml", ".yarn-integrity", ".yarn-state.yml")
+_NO_LOCK: tuple[Path | None, Manager] = (None, "npm")
 # What `npm init` puts there; it always fails.
 _NO_TEST = "no test specified"
 
@@ -119,7 +120,7 @@ def read_node_package(folder: Path, workspace: Path) -> NodePackage | None:
             where=Location(shown),
             next_step="remove the lock file that is out of use",
         )
-    lock, manager = locks[0] if locks else (None, "npm")
+    lock, manager = locks[0] if locks else _NO_LOCK
     return NodePackage(
         folder=folder,
         name=_text(data, "name"),

@@ -17,8 +17,11 @@ TEXT_LENGTH = 32 * 1024
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 # The bounds keep the search linear on a long line without spaces.
-_PYTHON_FRAME = re.compile(r'^(?:\s*File "(?P<quoted>[^"\n]{1,400})", line (?P<at>\d+)|(?P<plain>[^\s:]{1,400}\.py):(?P<line>\d+): )', re.M)
+_PYTHON_FRAME = re.compile(
+    r'^(?:\s*File "(?P<quoted>[^"\n]{1,400})", line (?P<at>\d+)|(?P<plain>[^\s:]{1,400}\.py):(?P<line>\d+): )', re.M
+)
 _PLACE = re.compile(r"""(?<![\w./-])(?:file://)?(?P<file>[\w./@+-]{1,200}\.[A-Za-z]{1,4}):(?P<line>\d+)\b""")
+_PYTHON_TYPE = re.compile(r"^\S{1,400}\.py:\d+: (?P<type>[A-Za-z_][\w.]*)$", re.M)
 _FOREIGN = ("node_modules/", "site-packages/", "dist-packages/", "node:", "/rustc/")
 
 
@@ -166,6 +169,8 @@ def _located(case: Case, workspace: Path, folder: Path) -> Case:
     """``case`` with the place where it failed: from its trace if it names one in the workspace, else as reported."""
     text = plain(case.text)
     frames = [(m["quoted"] or m["plain"], int(m["at"] or m["line"])) for m in _PYTHON_FRAME.finditer(text)]
+    if not case.type and (types := _PYTHON_TYPE.findall(text)):
+        case = replace(case, type=types[-1])  # pytest tells it in the trace alone
     # Python prints the innermost frame last, everybody else first.
     found = frames[::-1] or [(m["file"], int(m["line"])) for m in _PLACE.finditer(text)]
     known = [(path, line) for name, line in found if (path := _in_workspace(name, workspace, folder))]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +30,19 @@ def delete(target: Path) -> None:
     sync_folder(target.parent)
 
 
+def sync_file(file: Path) -> None:
+    """Make ``file`` and its name durable, if it is there."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    sync_folder(file.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in ``folder`` durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -43,7 +55,7 @@ def sync_folder(folder: Path) -> None:
 def _write(target: Path, data: bytes, staging: Path, put_in_place: Callable[[Path, Path], None]) -> None:
     _make_folder(staging)
     _make_folder(target.parent)
-    temporary = staging / secrets.token_hex(16)
+    temporary = staging / os.urandom(16).hex()
     try:
         with temporary.open("xb") as file:
             file.write(data)

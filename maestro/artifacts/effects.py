@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
@@ -48,13 +49,18 @@ class EffectJournal:
         if self._objects.info(keys.effect(key, _DONE)) is not None:
             return False
         try:
-            data = json.dumps({"schema": SCHEMA, "about": dict(about)}, allow_nan=False).encode("ascii")
+            entry = {"schema": SCHEMA, "claim": os.urandom(16).hex(), "about": dict(about)}
+            data = json.dumps(entry, allow_nan=False).encode("ascii")
         except (TypeError, ValueError) as error:
             raise RecordError(
                 f"what effect '{key}' is about cannot be recorded: {error}",
                 next_step="describe it with strings, finite numbers, lists and objects only",
             ) from error
-        return self._objects.create_durably(keys.effect(key, _STARTED), data)
+        if self._objects.create_durably(keys.effect(key, _STARTED), data):
+            return True
+        # When the answer to a remote write is lost, it is sent again and meets the entry it wrote itself.
+        found = self._objects.read(keys.effect(key, _STARTED))
+        return found is not None and found[0] == data
 
     def about(self, key: str) -> Mapping[str, Any]:
         """What :meth:`start` was told; empty when it was not started or the entry is damaged."""
@@ -67,6 +73,9 @@ class EffectJournal:
 
     def done(self, key: str, record: StepRecord) -> None:
         """Write down that the effect happened, with what the step did."""
+        for artifact in record.artifacts():
+            # Other steps can be run again when their bytes are lost in a power cut; this one must not be.
+            self._objects.make_durable(keys.cas(artifact.sha256))
         self._objects.replace_durably(keys.effect(key, _DONE), encode(record))
 
     def finished(self, key: str) -> StepRecord | None:

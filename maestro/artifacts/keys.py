@@ -45,12 +45,15 @@ def part(name: str) -> str:
 
 
 def name_of(encoded: str) -> str | None:
-    """The name :func:`part` was given, or None when it was too long to be kept whole."""
+    """The name :func:`part` was given, or None when it was too long to be kept whole or is no such part."""
     if encoded == _EMPTY:
         return ""
     if _CUT in encoded:
         return None
-    return unquote(encoded, errors="surrogatepass")
+    try:
+        return unquote(encoded, errors="surrogatepass")
+    except UnicodeDecodeError:
+        return None
 
 
 def cas(sha256: str) -> str:

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, from_url
 
 from maestro.artifacts import durable, keys
+from maestro.artifacts.address import folder_of, without_credentials
 from maestro.artifacts.errors import ArtifactStoreError
 from maestro.errors import InputError
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-_SCHEMES = ("file", "s3", "gs", "az")
 _REMOTE_REQUESTS_AT_ONCE = 16
 _STREAM_CHUNK = 4 * 1024 * 1024
 
@@ -76,7 +75,7 @@ class Objects:
             InputError: the address is none.
             ArtifactStoreError: the folder cannot be made.
         """
-        folder = _folder_of(url)
+        folder = folder_of(url)
         if folder is not None:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -86,7 +85,7 @@ class Objects:
                     f"the artifact store folder {folder} cannot be made: {_first_line(error)}",
                     next_step="make it writable, or name another folder",
                 ) from error
-        shown = _without_credentials(url)
+        shown = without_credentials(url)
         try:
             backend = from_url(
                 url,
@@ -95,7 +94,7 @@ class Objects:
             )
         except (BaseError, ValueError, TypeError) as error:
             raise InputError(
-                f"the artifact store address {shown} cannot be used: {_first_line(error)}",
+                f"the artifact store address {shown} cannot be used: {_first_line(error).replace(url, shown)}",
                 next_step="give an absolute folder, or a URL that starts with s3://, gs:// or az://",
             ) from error
         return cls(backend, url=shown, folder=None)
@@ -181,6 +180,12 @@ class Objects:
         with self._telling("written"):
             durable.replace(self.folder / key, data, self.folder / keys.STAGING)
 
+    def make_durable(self, key: str) -> None:
+        """Let an object that is there survive a power cut; nothing happens when it is not there."""
+        if self.folder is not None:
+            with self._telling("written"):
+                durable.sync_file(self.folder / key)
+
     def delete_durably(self, key: str) -> None:
         """As :meth:`delete`, and it survives a power cut."""
         if self.folder is None:
@@ -239,30 +244,6 @@ def _refuse_after_fork() -> None:
             f"process {os.getpid()} was forked from {_process_of_runtime[0]} after that one had used an artifact store",
             next_step="fork before the first use of a store, or start the process afresh",
         )
-
-
-def _folder_of(url: str) -> Path | None:
-    if url.startswith("/"):
-        return Path(url)
-    parts = urlsplit(url)
-    if parts.scheme not in _SCHEMES or not (parts.netloc or parts.path.startswith("/")):
-        raise InputError(
-            f"the artifact store address {_without_credentials(url)!r} is neither an absolute folder nor a URL",
-            next_step="give an absolute folder, or a URL that starts with file://, s3://, gs:// or az://",
-        )
-    if parts.scheme != "file":
-        return None
-    if parts.netloc not in ("", "localhost"):
-        raise InputError(
-            f"the artifact store address {_without_credentials(url)!r} names a folder of another machine",
-            next_step="write three slashes: file:///folder",
-        )
-    return Path(unquote(parts.path))
-
-
-def _without_credentials(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rsplit("@", 1)[-1], query="", fragment="").geturl()
 
 
 def _first_line(error: BaseException) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +23,7 @@ def fetch(store: ArtifactStore, artifact: Artifact, destination: Path) -> bool:
         if _holds(destination, artifact):
             return False
         destination.parent.mkdir(parents=True, exist_ok=True)
-        temporary = destination.parent / f".maestro-{secrets.token_hex(8)}.partial"
+        temporary = destination.parent / f".maestro-{os.urandom(8).hex()}.partial"
         # 0o777 less the umask, as a compiler or cp would give it.
         descriptor = os.open(
             temporary,

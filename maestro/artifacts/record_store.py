@@ -87,7 +87,7 @@ class RecordStore:
         for encoded in self.store.objects.folders(folder):
             name = keys.name_of(encoded)
             if name is None:
-                # Too long for a path part: any record inside knows it.
+                # It was too long for a path part; any record inside knows it.
                 name = next((getattr(record, member) for record in self._in(f"{folder}/{encoded}")), None)
             if name is not None:
                 names.append(name)

@@ -13,25 +13,25 @@ from maestro.execution.log import StepLog
 from maestro.execution.perform import Work, perform
 from maestro.execution.resolve import Resolved
 from maestro.execution.session import RunSession
+from maestro.workflow.graph import Node
 from maestro.workflow.model import Effects
+
+
+def effect_key(session: RunSession, node: Node) -> str:
+    """The idempotency key of a step's effect: the same in a run and all its resumptions, another in a new run."""
+    return hashlib.sha256(json.dumps([session.identity.root_run_id, node.name]).encode()).hexdigest()
 
 
 class EffectGuard:
     """Guards one step's effect within a run and its resumptions.
 
-    The key covers the root run, the step and its parameters: a resumed run does not do it twice, a new run does it anew.
+    A resumed run does not do it twice, a new run does it anew.
     """
 
     def __init__(self, session: RunSession, resolved: Resolved) -> None:
         self._session = session
         self._resolved = resolved
-        parts = [
-            session.identity.root_run_id,
-            resolved.node.name,
-            resolved.kind.name,
-            resolved.params.model_dump(mode="json"),
-        ]
-        self.key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        self.key = effect_key(session, resolved.node)
 
     def before(self, work: Work, log: StepLog) -> StepRecord | None:
         """The record of the effect when it already happened; None when it is to be done now, and is so noted.
@@ -78,7 +78,7 @@ class EffectGuard:
             result, _cost = perform(session, probe, log, session.stop)
             if result.exit_code not in (0, 1):
                 raise StepError(
-                    f"the probe of step '{work.name}' ended with exit code {result.exit_code}, neither yes (0) nor no (1)",
+                    f"the probe of step '{work.name}' ended with exit code {result.exit_code}, not yes (0) or no (1)",
                     next_step="repair the probe, then `maestro retry RUN`",
                 )
             happened = result.exit_code == 0

@@ -25,6 +25,7 @@ class StepLog:
     def __init__(self, path: Path | None, masker: Masker) -> None:
         self.path = path
         self._masker = masker
+        self._pipe: MaskedPipe | None = None
         self._lock = threading.Lock()
         if path is None:
             self._descriptor = os.dup(1)
@@ -32,7 +33,14 @@ class StepLog:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._start = os.fstat(self._descriptor).st_size if path else 0
-        self._pipe = MaskedPipe(masker, self._descriptor) if masker.active else None
+        self.hide(masker)
+
+    def hide(self, masker: Masker) -> None:
+        """From now on hides what ``masker`` hides; before processes that know those secrets start."""
+        self.drain()
+        self._masker = masker
+        if masker.active:
+            self._pipe = MaskedPipe(masker, self._descriptor)
 
     @property
     def descriptor(self) -> int:

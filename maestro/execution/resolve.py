@@ -8,16 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
-
 from maestro.artifacts import StepRecord
 from maestro.errors import InputError, Location
 from maestro.execution.inputs import inputs_digest
 from maestro.execution.tools import Tools
 from maestro.project import FileEntry
 from maestro.steps import BaseParams, PlanContext, Registry, Requirement, StepKind
-from maestro.workflow.expressions import Expressions
-from maestro.workflow.graph import Node
+from maestro.workflow.expressions import Expressions, as_text
+from maestro.workflow.graph import Node, Path
 from maestro.workflow.load import LoadedWorkflow
 
 _KEY_FORMAT = "1"
@@ -65,7 +63,8 @@ class Resolver:
 
     def when_needs_steps(self, node: Node) -> bool:
         """True when its ``when`` can only be decided after other steps have run."""
-        return bool(self.expressions.references(_conditions(node)).steps)
+        conditions = [one for one in (node.stage_when, node.step.when) if isinstance(one, str)]
+        return any(self.expressions.references(one, condition=True).steps for one in conditions)
 
     def wanted(self, node: Node, scope: Mapping[str, Any]) -> str | None:
         """None when ``when`` holds, of the step and of its stage; else the reason it does not.
@@ -86,34 +85,28 @@ class Resolver:
 
     def environment(self, node: Node, scope: Mapping[str, Any]) -> dict[str, str]:
         """Declared variables of workflow and step; the step's win."""
+        return {
+            **self.variables(self.loaded.workflow.env, ("env",), scope),
+            **self.variables(node.step.env, (*node.path, "env"), scope),
+        }
+
+    def variables(self, declared: Mapping[str, Any], path: Path, scope: Mapping[str, Any]) -> dict[str, str]:
+        """An ``env`` mapping with its expressions evaluated."""
         found: dict[str, str] = {}
-        places = ((self.loaded.workflow.env, ("env",)), (node.step.env, (*node.path, "env")))
-        for variables, path in places:
-            for name, value in variables.items():
-                with _placed(self.loaded, (*path, name)):
-                    found[name] = as_text(self.expressions.render(value, scope))
+        for name, value in declared.items():
+            with _placed(self.loaded, (*path, name)):
+                found[name] = as_text(self.expressions.render(value, scope))
         return found
 
-    def params(
-        self, kind: StepKind[Any], with_: Mapping[str, Any], path: tuple[str | int, ...], scope: Mapping[str, Any]
-    ) -> BaseParams:
-        """The kind's parameters with their expressions evaluated.
+    def params(self, kind: StepKind[Any], with_: Mapping[str, Any], path: Path, scope: Mapping[str, Any]) -> BaseParams:
+        """The kind's parameters with their expressions evaluated; ``path`` is that of the step.
 
         Raises:
             InputError: an expression fails or a value does not fit; names its place.
         """
-        with _placed(self.loaded, path):
+        with _placed(self.loaded, (*path, "with")):
             rendered = self.expressions.render(dict(with_), scope)
-        try:
-            parameters: BaseParams = kind.params.model_validate(rendered)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            inner = tuple(part for part in first["loc"] if isinstance(part, str | int))
-            raise InputError(
-                f"'{'.'.join(map(str, inner)) or 'with'}' of step kind '{kind.name}': {first['msg']}",
-                where=self.loaded.location((*path, *inner)),
-                next_step=f"see the parameters of '{kind.name}' in docs/workflow.md",
-            ) from error
+        parameters: BaseParams = self.loaded.params(kind.name, rendered, path)
         return parameters
 
     def resolve(
@@ -122,7 +115,7 @@ class Resolver:
         """Everything about ``node``, given what the steps before it left behind."""
         step = node.step
         kind = self.registry.get(step.run)
-        params = self.params(kind, step.with_, (*node.path, "with"), scope)
+        params = self.params(kind, step.with_, node.path, scope)
         environment = self.environment(node, scope)
         with _placed(self.loaded, node.path):
             requirements = kind.requires(plan, params)
@@ -179,24 +172,6 @@ def _patterns(node: Node) -> Sequence[str]:
     return list(outputs.values()) if isinstance(outputs, dict) else outputs
 
 
-def _conditions(node: Node) -> list[str | bool]:
-    # Without braces `when` is an expression all the same; references() looks inside braces only.
-    found = [condition for condition in (node.stage_when, node.step.when) if condition is not None]
-    return [
-        condition if not isinstance(condition, str) or "{{" in condition else f"{{{{ {condition} }}}}"
-        for condition in found
-    ]
-
-
-def as_text(value: Any) -> str:
-    """A value as an environment variable holds it: booleans as ``true``/``false``, structures as JSON."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool) or value is None or isinstance(value, dict | list | tuple):
-        return json.dumps(value)
-    return str(value)
-
-
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -204,7 +179,7 @@ def _digest(value: Any) -> str:
 class _placed:  # noqa: N801 - reads as a word in `with _placed(...)`
     """Adds the place in the workflow file to an error that has none."""
 
-    def __init__(self, loaded: LoadedWorkflow, path: tuple[str | int, ...]) -> None:
+    def __init__(self, loaded: LoadedWorkflow, path: Path) -> None:
         self._loaded = loaded
         self._path = path
 

@@ -124,24 +124,6 @@ class FilesScope(Mapping[str, Mapping[str, str]]):
         return 0
 
 
-class _PackageScope(Mapping[str, Any]):
-    """``package.json.hash``: short for ``files['package.json'].hash``."""
-
-    def __init__(self, files: FilesScope) -> None:
-        self._files = files
-
-    def __getitem__(self, name: str) -> Any:
-        if name == "json":
-            return self._files["package.json"]
-        raise KeyError(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(("json",))
-
-    def __len__(self) -> int:
-        return 1
-
-
 def steps_scope(graph: Graph, record_of: Callable[[str], StepRecord | None]) -> dict[str, Any]:
     """``steps`` in expressions: step id -> ``outputs``, ``metadata``, ``passed``; ``cells`` by cell for a matrix."""
     found: dict[str, Any] = {}
@@ -174,13 +156,11 @@ def base_scope(
     run_id: str,
 ) -> dict[str, Any]:
     """Everything but ``matrix`` and ``steps``, which differ from step to step."""
-    files = FilesScope(workspace)
     return {
         "params": dict(params),
         "git": git,
         "env": dict(environ),
-        "files": files,
-        "package": _PackageScope(files),
+        "files": FilesScope(workspace),
         "changed": git.changed,
         "project": project_name,
         "run": {"id": run_id, "revision": git["sha"]},

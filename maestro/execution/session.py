@@ -76,6 +76,7 @@ class RunSession:
     Args:
         workspace: the checkout the steps work in.
         environ: environment of Maestro itself; steps inherit an allow-list of it.
+        stop: set to stop the steps; abort: set to stop finally steps and compensations as well.
     """
 
     project: Project
@@ -90,6 +91,7 @@ class RunSession:
     store: ArtifactStore
     environ: Mapping[str, str]
     stop: threading.Event = field(default_factory=threading.Event)
+    abort: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.records = RecordStore(self.store)
@@ -98,15 +100,14 @@ class RunSession:
         self.base_environment = base_environment(self.environ)
         self.tools = Tools(self.base_environment.get("PATH"), self.project.ensure_home() / "tools.json")
         self.resolver = Resolver(self.loaded, self.registry, self.expressions, self.tools, self.revision.files)
+        self.processes = ProcessRunner()
+        in_place = self.workspace == self.project.root
+        self.cache_writer = CacheWriter(self.records, self.revision.files, self._files_now if in_place else None)
         self._lock = threading.Lock()
         self._made: dict[str, StepRecord] = {}
+        self._found: dict[str, StepRecord] = {}
         self._in_place: set[str] = set()
         self._secret_values: set[str] = set()
-
-    @cached_property
-    def processes(self) -> ProcessRunner:
-        """Runs the processes of all steps; started with the first."""
-        return ProcessRunner()
 
     @property
     def plan_context(self) -> PlanContext:
@@ -118,21 +119,13 @@ class RunSession:
         """Globs of files the workflow makes itself."""
         return products_of(self.loaded.workflow)
 
-    @cached_property
-    def cache_writer(self) -> CacheWriter:
-        """Saves results into the step cache."""
-        in_place = self.workspace == self.project.root
-        return CacheWriter(self.records, self.revision.files, self._files_now if in_place else None)
-
     def _files_now(self) -> Mapping[str, FileEntry]:
         return current_revision(self.project, products=self.products).files
 
     def close(self) -> None:
         """Saves what waits for the cache and kills what is left of the run's processes."""
-        if "cache_writer" in self.__dict__:
-            self.cache_writer.flush()
-        if "processes" in self.__dict__:
-            self.processes.close()
+        self.cache_writer.flush()
+        self.processes.close()
 
     @cached_property
     def _base_scope(self) -> dict[str, Any]:
@@ -162,21 +155,24 @@ class RunSession:
     def record_of(self, name: str) -> StepRecord | None:
         """What a step left behind: in this run, in the runs it resumes, else at this revision."""
         with self._lock:
-            known = self._made.get(name)
+            known = self._made.get(name) or self._found.get(name)
         if known is not None:
             return known
-        found = next(
-            (
-                record
-                for run_id in self.identity.earlier
-                if (record := self.records.of_run_step(run_id, name)) is not None
-            ),
-            None,
-        ) or self.records.of_revision(self.project_name, self.revision.id, name)
+        found = self._earlier(name) or self.records.of_revision(self.project_name, self.revision.id, name)
         if found is not None:
             with self._lock:
-                self._made.setdefault(name, found)
+                self._found.setdefault(name, found)
         return found
+
+    def record_of_run(self, name: str) -> StepRecord | None:
+        """What a step left behind in this run or in the runs it resumes."""
+        with self._lock:
+            known = self._made.get(name)
+        return known or self._earlier(name)
+
+    def _earlier(self, name: str) -> StepRecord | None:
+        found = (self.records.of_run_step(run_id, name) for run_id in self.identity.earlier)
+        return next((record for record in found if record is not None), None)
 
     def upstream(self, node: Node) -> dict[str, StepRecord]:
         """Records of what ``node`` waits for; those the plan left out are not among them.

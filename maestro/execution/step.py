@@ -14,7 +14,7 @@ from maestro.artifacts import (
     StepRecord,
     as_hit,
 )
-from maestro.execution.effects import EffectGuard
+from maestro.execution.effects import EffectGuard, effect_key
 from maestro.execution.errors import StepError, StepTimeoutError
 from maestro.execution.log import StepLog
 from maestro.execution.outputs import declared_files, keep, restore
@@ -97,14 +97,16 @@ def _run(
     node = resolved.node
     step = node.step
     guard = EffectGuard(session, resolved) if step.has_effects or resolved.kind.effects else None
+    secrets = session.secrets_of(node)
+    log.hide(session.masker)
     work = Work(
         name=node.name,
         kind=resolved.kind,
         params=resolved.params,
         environment=resolved.environment,
-        secrets=session.secrets_of(node),
+        secrets=secrets,
         timeout=step.timeout,
-        idempotency_key=guard.key if guard else session.identity.root_run_id + "/" + node.name,
+        idempotency_key=effect_key(session, node),
         upstream={name: {one.name: one for one in record.outputs} for name, record in upstream.items()},
         attempt=attempt,
         sandboxed=step.sandbox,
@@ -116,7 +118,7 @@ def _run(
         if done is not None:
             return done
     try:
-        result, cost = perform(session, work, log, session.stop)
+        result, cost = perform(session, work, log, session.abort if node.final else session.stop)
     except StepTimeoutError as error:
         result, cost = StepResult(passed=False, summary=error.what), 0.0
         log.line(error.what)

@@ -41,7 +41,8 @@ class GuardConnection:
                     # A Ctrl-C in the terminal is for the worker.
                     start_new_session=True,
                     cwd="/",
-                    env={},
+                    # Some builds of Python need it; the guard hands nothing of its environment on.
+                    env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
                 )
             except OSError as error:
                 ours.close()

@@ -28,6 +28,7 @@ import ctypes
 import gc
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -121,9 +122,10 @@ class Warden:
         self._send({"pid": self.main})
         stopped = self._wait()
         leftovers = self._clean_up()
+        if self.orphaned:
+            # Without a guard the step has not ended, it was killed: hanging up says so.
+            return
         # Usage of everything reaped here, which is everything the step's process has not waited for itself.
-        import resource
-
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         self._send(
             {
@@ -140,12 +142,17 @@ class Warden:
         argv = [word.encode("latin-1") for word in request["argv"]]  # type: ignore[attr-defined]
         env = {k.encode("latin-1"): v.encode("latin-1") for k, v in request["env"].items()}  # type: ignore[attr-defined]
         warden = os.getpid()
+        ready, starting = os.pipe()
         self.main = os.fork()
         if self.main == 0:
             try:
                 become(argv, env, self.stdout, self.stderr, warden)
             finally:
                 os._exit(126)
+        # Until it closes its descriptors, the process still ignores SIGTERM as its guard does: a stop would be lost.
+        os.close(starting)
+        os.read(ready, 1)
+        os.close(ready)
         # Kept open here, the log of a step would never reach its end while the warden lives.
         os.close(self.stdout)
         os.close(self.stderr)
@@ -411,6 +418,7 @@ class Guard:
 
 def main() -> None:
     """Take over the socket whose descriptor is the first argument."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     requests = socket.socket(fileno=int(sys.argv[1]))

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -33,10 +33,25 @@ class _Run:
     buffer: bytes = b""
     timed_out: bool = False
     stopped: bool = False
+    requested: bool = False
+    pending_stop: float | None = None
+    sending: threading.Lock = field(default_factory=threading.Lock)
+
+    def request(self, data: bytes) -> None:
+        """Send the request; a stop asked for meanwhile follows it."""
+        with self.sending:
+            self.control.sendall(data)
+            self.requested = True
+        if self.pending_stop is not None:
+            self.stop(self.pending_stop)
 
     def stop(self, grace: float) -> None:
-        with contextlib.suppress(OSError):  # it has just ended
-            self.control.sendall(json.dumps({"stop": grace}).encode() + b"\n")
+        with self.sending:
+            if not self.requested:
+                self.pending_stop = grace
+                return
+            with contextlib.suppress(OSError):  # it has just ended
+                self.control.sendall(json.dumps({"stop": grace}).encode() + b"\n")
 
 
 class ProcessRunner:
@@ -152,7 +167,7 @@ class ProcessRunner:
                 self._guard = GuardConnection()
             try:
                 current = _Run(self._guard.open(stdout, stderr), token)
-            except OSError as error:
+            except OSError as error:  # it was killed just now
                 raise _guard_lost() from error
             self._runs.add(current)
             return current
@@ -167,7 +182,7 @@ class ProcessRunner:
     ) -> dict[str, Any]:
         """Send the request, stop the process when it is time, give the final answer."""
         try:
-            current.control.sendall(request)
+            current.request(request)
             poll = select.poll()
             poll.register(current.control, select.POLLIN)
             asked = False

@@ -6,12 +6,14 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn, SupportsIndex
 
+from maestro.errors import InputError
 from maestro.secrets.encodings import forms
 from maestro.secrets.patterns import alternation
+from maestro.secrets.values import MINIMUM_LENGTH
 
 MASK = "***"
 _MASK = MASK.encode()
-_HEAD = 4
+_HEAD = MINIMUM_LENGTH
 """Bytes every form has at least, by which a possible beginning of one is found."""
 
 
@@ -20,11 +22,20 @@ class Masker:
 
     Args:
         values: the values of secrets, each of at least four characters.
+
+    Raises:
+        InputError: a value is too short to be masked.
     """
 
     __slots__ = ("_forms", "_heads", "_longest", "_pattern")
 
     def __init__(self, values: Iterable[str]) -> None:
+        values = tuple(values)
+        if any(len(value.strip()) < MINIMUM_LENGTH for value in values):
+            raise InputError(
+                f"a secret has fewer than {MINIMUM_LENGTH} characters, which cannot be masked safely",
+                next_step="use a longer value for it",
+            )
         self._forms = sorted({form for value in values for form in forms(value)})
         self._longest = max(map(len, self._forms), default=0)
         self._pattern = alternation(self._forms) if self._forms else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os.path
 import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -18,9 +17,19 @@ def _expression(ordered: Sequence[bytes]) -> bytes:
     branches = []
     for _first, group in groupby((word for word in ordered if word), key=lambda word: word[0]):
         words = list(group)
-        shared = os.path.commonprefix(words)
+        shared = _shared_beginning(words[0], words[-1])
         rest = [word[len(shared) :] for word in words]
         branches.append(re.escape(shared) + (_expression(rest) if len(rest) > 1 else b""))
     joined = b"(?:" + b"|".join(branches) + b")"
     # Greedy: what goes on is tried before what may end here.
     return joined + b"?" if ordered and not ordered[0] else joined
+
+
+def _shared_beginning(first: bytes, last: bytes) -> bytes:
+    """Of the first and last of sorted words, which is that of all of them."""
+    length = 0
+    for one, other in zip(first, last, strict=False):
+        if one != other:
+            break
+        length += 1
+    return first[:length]

@@ -115,21 +115,13 @@ class SecretReader:
                 "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be opened ({error.strerror})"
             )
             raise _Unusable(f"file {path} {problem}", f"write {name} to {path} and chmod 600 it") from None
-        with open(descriptor, "rb") as file:
+        try:
             # Checked on the open file, so that nobody can exchange it between the check and the reading.
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise _Unusable(f"{path} is not a regular file", f"write {name} to a regular file")
-            if status.st_uid != os.geteuid():
-                raise _Unusable(
-                    f"file {path} belongs to another user (uid {status.st_uid})",
-                    f"make it yours: chown {os.geteuid()} {path}",
-                )
-            if status.st_mode & 0o077:
-                raise _Unusable(
-                    f"file {path} is open to others (mode {stat.S_IMODE(status.st_mode):04o})", f"chmod 600 {path}"
-                )
-            data = file.read(LARGEST_FILE + 1)
+            _check_owner_only(os.fstat(descriptor), path, name)
+            with os.fdopen(os.dup(descriptor), "rb") as file:
+                data = file.read(LARGEST_FILE + 1)
+        finally:
+            os.close(descriptor)
         if len(data) > LARGEST_FILE:
             raise _Unusable(f"file {path} is larger than {LARGEST_FILE // 1024} KiB", f"shorten {path}")
         try:
@@ -140,3 +132,15 @@ class SecretReader:
         if not text:
             raise _Unusable(f"file {path} is empty", f"write {name} to {path}")
         return text
+
+
+def _check_owner_only(status: os.stat_result, path: Path, name: str) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise _Unusable(f"{path} is not a regular file", f"write {name} to a regular file")
+    if status.st_uid != os.geteuid():
+        raise _Unusable(
+            f"file {path} belongs to another user (uid {status.st_uid})", f"make it yours: chown {os.geteuid()} {path}"
+        )
+    if status.st_mode & 0o077:
+        mode = stat.S_IMODE(status.st_mode)
+        raise _Unusable(f"file {path} is open to others (mode {mode:04o})", f"chmod 600 {path}")

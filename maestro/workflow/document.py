@@ -49,6 +49,7 @@ class Node:
         members: a mapping's values by key, with the key's own node.
         items: a sequence's values.
         size: how many nodes it stands for when aliases are expanded.
+        height: levels of collections in it, itself included; 0 for a scalar.
     """
 
     line: int
@@ -61,6 +62,7 @@ class Node:
     members: dict[str, tuple[Node, Node]] | None = None
     items: list[Node] | None = None
     size: int = 1
+    height: int = 0
 
     def child(self, key: str | int) -> Node | None:
         """The value under ``key``, None when there is none."""
@@ -197,8 +199,13 @@ class _Builder:
         self.expanded = 0
 
     def fail(self, mark: Any, message: str, allowed: str | None = None) -> NoReturn:
-        """Stop: the rest of the document cannot be understood, or must not be expanded."""
+        """Stop at a parser's mark: the rest of the document cannot be understood."""
         raise WorkflowErrors([*self.problems, self._problem(mark.line + 1, mark.column + 1, message, allowed)])
+
+    def fail_at(self, node: Node, message: str, allowed: str | None = None) -> NoReturn:
+        """Stop at a node: the rest of the document cannot be understood, or must not be expanded."""
+        self.note(node, message, allowed)
+        raise WorkflowErrors(self.problems)
 
     def note(self, node: Node, message: str, allowed: str | None = None) -> None:
         """Remember a problem and go on."""
@@ -226,6 +233,7 @@ class _Builder:
         """The root of the first document; refuses a second one."""
         root: Node | None = None
         stack: list[_Open] = []
+        event: Any
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent) and root is not None:
                 self.fail(event.start_mark, "the file has a second document ('---'); one workflow is one document")
@@ -238,7 +246,7 @@ class _Builder:
                 stack.append(_Open(self._collection(event), event.anchor))
             elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
                 done = stack.pop()
-                done.node.end = event.end_mark.index
+                done.node.end = int(event.end_mark.index)
                 self._close(done)
                 root = self._place(stack, done.node, False, event) or root
         if root is None or (root.members is None and root.value is None and root.raw in _NULL):
@@ -250,7 +258,7 @@ class _Builder:
     def _collection(self, event: Any) -> Node:
         self._check_tag(event)
         mark = event.start_mark
-        node = Node(mark.line + 1, mark.column + 1, mark.index, mark.index)
+        node = Node(mark.line + 1, mark.column + 1, mark.index, mark.index, height=1)
         if isinstance(event, yaml.MappingStartEvent):
             node.members = {}
         else:
@@ -262,6 +270,7 @@ class _Builder:
     def _close(self, done: _Open) -> None:
         node = done.node
         for source in done.merges:
+            node.height = max(node.height, source.height)
             for key, pair in (source.members or {}).items():
                 assert node.members is not None
                 if key not in node.members:
@@ -276,11 +285,16 @@ class _Builder:
             return node
         opened = stack[-1]
         parent = opened.node
+        parent.height = max(parent.height, node.height + 1)
+        if len(stack) + node.height > MAX_DEPTH:
+            self.fail(event.start_mark, f"nested deeper than {MAX_DEPTH} levels")
         if parent.items is not None:
             parent.items.append(node)
             parent.size += node.size
             return None
         if opened.key is None:
+            if self.text.startswith("{{", parent.start):
+                self.fail_at(parent, "an expression must stand in quotes", "'{{ … }}'")
             if is_alias or node.raw is None:
                 self.fail(event.start_mark, "a key must be text", "a plain word")
             opened.key = node
@@ -301,15 +315,18 @@ class _Builder:
         sources = node.items if node.items is not None else [node]
         for source in sources:
             if source.members is None:
-                self.note(source, f"'<<' merges mappings, found {describe(source.data())}", "a mapping, or a list of them")
+                self.note(
+                    source, f"'<<' merges mappings, found {describe(source.data())}", "a mapping, or a list of them"
+                )
             self._expand(source, source)
         return sources
 
     def _expand(self, node: Node, place: Node) -> None:
         self.expanded += node.size
         if self.expanded > MAX_EXPANDED:
-            mark = yaml.Mark("", place.start, place.line - 1, place.column - 1, None, None)
-            self.fail(mark, f"the aliases of this file stand for more than {MAX_EXPANDED:,} values", "fewer aliases")
+            self.fail_at(
+                place, f"the aliases of this file stand for more than {MAX_EXPANDED:,} values", "fewer aliases"
+            )
 
     def _alias(self, event: Any) -> Node:
         mark = event.start_mark

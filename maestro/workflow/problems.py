@@ -48,7 +48,7 @@ def _line_and_caret(line: str, column: int) -> list[str]:
     return [f"  | {visible.rstrip()}", f"  | {' ' * max(0, column - 1 - start)}^"]
 
 
-class WorkflowErrors(InputError):
+class WorkflowErrors(InputError):  # noqa: N818 - it is all of the file's errors
     """The workflow file cannot be used; carries every problem found, in the order of the file.
 
     Args:

@@ -1,0 +1,89 @@
+"""A profile: a folder with Maestro's settings and Dagster's ``dagster.yaml``; code never asks which one it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from maestro.errors import InputError, Location
+
+_HERE = Path(__file__).resolve().parent
+# In a checkout profiles stand under deploy/; in an installed wheel they are data of this package.
+FOLDERS = (_HERE.parent / "deploy" / "profiles", _HERE / "profiles")
+
+
+class Settings(BaseModel):
+    """Maestro's own settings.
+
+    Args:
+        executor: ``maestro``, or one of Dagster's own.
+        max_concurrent: steps of a run at once; None: twice the processors, at least 4.
+        artifacts: URL of the artifact store; None: a folder under the project's state folder.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    executor: Literal["maestro", "multiprocess", "in_process"] = "maestro"
+    max_concurrent: int | None = Field(None, ge=1, le=1024)
+    artifacts: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A named size of installation.
+
+    Args:
+        folder: where its two files are.
+    """
+
+    name: str
+    folder: Path
+    settings: Settings
+
+    @property
+    def dagster_yaml(self) -> Path:
+        """Dagster's instance configuration."""
+        return self.folder / "dagster.yaml"
+
+
+def load_profile(name: str | None = None, environ: Mapping[str, str] | None = None) -> Profile:
+    """The profile called ``name``, or the folder of that path.
+
+    Args:
+        name: None: what ``MAESTRO_PROFILE`` says, else ``default``.
+        environ: the process's environment when None.
+
+    Raises:
+        InputError: there is none, or its settings are wrong.
+    """
+    environ = os.environ if environ is None else environ
+    name = name or environ.get("MAESTRO_PROFILE") or "default"
+    candidates = [Path(name)] if "/" in name else [base / name for base in FOLDERS]
+    folder = next((one for one in candidates if (one / "dagster.yaml").is_file()), None)
+    if folder is None:
+        known = sorted({one.name for base in FOLDERS if base.is_dir() for one in base.iterdir()})
+        raise InputError(
+            f"there is no profile '{name}'",
+            next_step=f"choose one of {', '.join(known)}, or give a folder with a dagster.yaml",
+        )
+    return Profile(folder.name, folder.resolve(), _settings(folder / "settings.yaml"))
+
+
+def _settings(file: Path) -> Settings:
+    if not file.is_file():
+        return Settings()
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        return Settings.model_validate(content)
+    except yaml.YAMLError as error:
+        raise InputError(f"not YAML: {error}", where=Location(str(file)), next_step="correct the file") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{place}: {first['msg']}", where=Location(str(file)), next_step="correct the file") from error

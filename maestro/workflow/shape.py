@@ -1,0 +1,252 @@
+"""Validates plain data against a model: text where text is wanted, and the model's errors in words for people."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from maestro.workflow.document import Document, Node, Path, describe
+from maestro.workflow.problems import Problem, listed, nearest
+from maestro.workflow.words import either, expectation
+
+M = TypeVar("M", bound=BaseModel)
+
+_WRONG_TYPE = ("_type", "_instance_of", "int_from_float", "none_required", "literal_error", "model_attributes_type")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One error of a model, placed in the data.
+
+    Args:
+        path: of the value; for an unknown or a missing key, of that key.
+        kind: pydantic's error type.
+        message: for people.
+        on_key: True when the key itself is wrong.
+        allowed: what may stand there.
+        suggestion: the nearest known name.
+        value: what stands there.
+    """
+
+    path: Path
+    kind: str
+    message: str
+    on_key: bool = False
+    allowed: str | None = None
+    suggestion: str | None = None
+    value: Any = None
+
+
+def validate(model: type[M], data: Any, *, as_text: Callable[[Path, Any], str | None]) -> tuple[M | None, list[Fault]]:
+    """``data`` as ``model``, or what is wrong with it.
+
+    Where the model wants text and ``data`` has a number or a boolean, ``as_text(path, value)`` is put in its place,
+    also in ``data``; None leaves it.
+    """
+    for _ in range(3):
+        try:
+            return model.model_validate(data, by_alias=True, by_name=False), []
+        except ValidationError as error:
+            errors = error.errors(include_url=False)
+        changed = [_put_text(data, item, as_text) for item in errors if item["type"] == "string_type"]
+        if not any(changed):
+            break
+    return None, _faults(model, data, errors)
+
+
+def _put_text(data: Any, error: Any, as_text: Callable[[Path, Any], str | None]) -> bool:
+    path = _path(data, error["loc"])[0]
+    value = error["input"]
+    if not path or not isinstance(value, int | float):
+        return False
+    text = as_text(path, value)
+    parent = _at(data, path[:-1])
+    if text is None or not isinstance(parent, dict | list) or parent[path[-1]] is not value:
+        return False
+    put: Any = parent
+    put[path[-1]] = text
+    return True
+
+
+def _has(data: Any, part: str | int) -> bool:
+    if isinstance(data, dict):
+        return part in data
+    return isinstance(data, list) and isinstance(part, int) and part < len(data)
+
+
+def _at(data: Any, path: Path) -> Any:
+    for part in path:
+        data = data[part]
+    return data
+
+
+def _path(data: Any, loc: Sequence[str | int]) -> tuple[Path, tuple[tuple[int, str], ...], bool]:
+    """The path in ``data`` of a pydantic ``loc``, the union labels in it with their depth, and whether it is a key."""
+    path: list[str | int] = []
+    labels: list[tuple[int, str]] = []
+    on_key = False
+    for index, part in enumerate(loc):
+        last = index == len(loc) - 1
+        # Keys are text in the file, but a library may count them among numbers.
+        step = str(part) if isinstance(data, dict) else part
+        if part == "[key]":
+            on_key = True
+        elif _has(data, step):
+            path.append(step)
+            data = data[step]
+        elif last and isinstance(part, str) and isinstance(data, dict):
+            path.append(part)
+        else:
+            labels.append((len(path), str(part)))
+    return tuple(path), tuple(labels), on_key
+
+
+def _faults(model: type[BaseModel], data: Any, errors: Iterable[Any]) -> list[Fault]:
+    single: list[Fault] = []
+    unions: dict[Path, dict[str, list[tuple[Any, Path, bool]]]] = {}
+    for error in errors:
+        path, labels, on_key = _path(data, error["loc"])
+        if labels:
+            depth, label = labels[0]
+            unions.setdefault(path[:depth], {}).setdefault(label, []).append((error, path, on_key))
+        else:
+            single.append(_fault(model, data, error, path, on_key))
+    for path, branches in unions.items():
+        single += _union(model, data, path, branches)
+    return single
+
+
+def _union(
+    model: type[BaseModel],
+    data: Any,
+    path: Path,
+    branches: Mapping[str, list[tuple[Any, Path, bool]]],
+) -> list[Fault]:
+    """One message for a union: the errors of the branch whose type fits, or all the types that would fit."""
+    fitting = [
+        found
+        for found in branches.values()
+        if not any(where == path and error["type"].endswith(_WRONG_TYPE) for error, where, _ in found)
+    ]
+    if fitting:
+        return [_fault(model, data, error, where, on_key) for error, where, on_key in fitting[0]]
+    wanted = dict.fromkeys(expectation(found[0][0]) for found in branches.values())
+    value = _at(data, path)
+    if "a number" in wanted:
+        wanted.pop("a whole number", None)
+    message = f"{_name(path)} must be {either(list(wanted))}; found {describe(value)}"
+    return [Fault(path, "union", message, value=value)]
+
+
+def _fault(model: type[BaseModel], data: Any, error: Any, path: Path, on_key: bool) -> Fault:
+    kind = error["type"]
+    value = error["input"]
+    name = _name(path)
+    if kind == "extra_forbidden":
+        return _unknown_key(model, data, path)
+    if kind == "missing":
+        owner = "" if len(path) == 1 else f" of {_name(path[:-1])}"
+        return Fault(path, kind, f"the key '{path[-1]}'{owner} is missing")
+    if kind == "value_error":
+        text = str(error.get("ctx", {}).get("error", error["msg"])).removeprefix("Value error, ")
+        whole = not isinstance(value, str | int | float | bool | None)
+        return Fault(path, kind, text if whole or "'" in text else f"{name} {text}", value=value)
+    wanted = expectation(error)
+    if on_key:
+        return Fault(path, kind, f"the key '{path[-1]}' must be {wanted}", on_key=True, value=value)
+    close = None
+    if kind in ("literal_error", "enum") and isinstance(value, str):
+        close = nearest(value, [word.strip(" '") for word in wanted.replace(" or ", ",").split(",")])
+    if wanted == "not empty":
+        return Fault(path, kind, f"{name} must not be empty", value=value)
+    return Fault(path, kind, f"{name} must be {wanted}; found {describe(value)}", suggestion=close, value=value)
+
+
+def _unknown_key(model: type[BaseModel], data: Any, path: Path) -> Fault:
+    key = str(path[-1])
+    present = _at(data, path[:-1])
+    known = keys_at(model, data, path[:-1])
+    free = [name for name in known if name not in present]
+    return Fault(
+        path,
+        "extra_forbidden",
+        f"unknown key '{key}'{'' if len(path) == 1 else f' in {_name(path[:-1])}'}",
+        on_key=True,
+        allowed=listed(free, none="no other key"),
+        suggestion=nearest(key, free),
+    )
+
+
+def _name(path: Path) -> str:
+    """``'with.command'``, ``an item of 'inputs'``: the last part of a path as people say it."""
+    words = [part for part in path if isinstance(part, str)]
+    if not words:
+        return "the value"
+    if isinstance(path[-1], int):
+        return {"stages": "a stage", "steps": "a step", "parallel": "a step", "finally": "a step"}.get(
+            words[-1], f"an item of '{words[-1]}'"
+        )
+    return f"'{words[-1]}'"
+
+
+def keys_at(model: type[BaseModel], data: Any, path: Path) -> list[str]:
+    """The keys that may stand in the mapping at ``path`` of ``data``, in the model's order."""
+    types_here: list[Any] = [model]
+    for part in path:
+        types_here = [inner for one in types_here for inner in _inside(one, part)]
+    models = [one for one in types_here if isinstance(one, type) and issubclass(one, BaseModel)]
+    return list(dict.fromkeys(key_of(name, found) for one in models for name, found in one.model_fields.items()))
+
+
+def key_of(name: str, found: Any) -> str:
+    """How the field called ``name`` is written in the file."""
+    return str(found.alias or name)
+
+
+def _inside(one: Any, part: str | int) -> list[Any]:
+    if isinstance(one, type) and issubclass(one, BaseModel):
+        fields = {key_of(name, found): found.annotation for name, found in one.model_fields.items()}
+        return _members(fields.get(str(part)))
+    origin, arguments = get_origin(one), get_args(one)
+    if origin is list and isinstance(part, int):
+        return _members(arguments[0])
+    if origin is dict and isinstance(part, str):
+        return _members(arguments[1])
+    return []
+
+
+def _members(annotation: Any) -> list[Any]:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _members(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return [inner for one in get_args(annotation) for inner in _members(one)]
+    return [annotation]
+
+
+def problems(document: Document, base: Path, faults: Iterable[Fault]) -> list[Problem]:
+    """``faults`` of the data at ``base`` of ``document``, with their places."""
+    return [
+        document.problem(
+            place(document, (*base, *fault.path), key=fault.on_key),
+            fault.message,
+            allowed=fault.allowed,
+            suggestion=fault.suggestion,
+        )
+        for fault in faults
+    ]
+
+
+def place(document: Document, path: Path, *, key: bool = False) -> Any:
+    """Place of ``path``; a step's ``cache_key`` may stand under ``with``."""
+    node, depth = document.find(path)
+    if depth == len(path) - 1 and path[-1] == "cache_key" and isinstance(node.child("with"), Node):
+        return document.location((*path[:-1], "with", "cache_key"), key=key)
+    if depth == len(path) - 1 and depth and node.members is not None:
+        # A missing key is shown at the key of what lacks it, where there is one.
+        return document.location(path[:-1], key=True)
+    return document.location(path, key=key)

@@ -1,0 +1,194 @@
+"""Compiles a workflow: one asset for each step (and matrix cell), one job, and the resources a run of it needs."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from maestro.artifacts import StepRecord
+from maestro.errors import InputError
+from maestro.execution.errors import StepCancelledError, StepError
+from maestro.execution.log import StepLog
+from maestro.execution.session import RunSession
+from maestro.execution.step import run_step
+from maestro.steps import StepKind
+from maestro.workflow.graph import Node
+from maestro.workflow.model import Retries
+from maestro_defs.executor import FINAL_TAG, default_concurrency, maestro_executor
+from maestro_defs.parameters import params_resource
+from maestro_defs.partitions import revisions
+from maestro_defs.presentation import metadata_of
+from maestro_defs.run_end import SESSION
+from maestro_defs.source import Source
+from maestro_defs.step_logs import current_log
+
+PARAMS = "params"
+
+
+def asset_key(project_name: str, node_name: str) -> dg.AssetKey:
+    """``[project, stage, step]``, and the cell of a matrix."""
+    return dg.AssetKey([project_name, *node_name.split("/")])
+
+
+def op_name(node_name: str) -> str:
+    """The step key Dagster uses: letters, digits and underscores; unique because ``/`` becomes three of them."""
+    return re.sub(r"[^A-Za-z0-9_]", lambda match: f"_{ord(match.group()):x}_", node_name.replace("/", "___"))
+
+
+def job_name(workflow_name: str) -> str:
+    """Name of a workflow's Dagster job."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", workflow_name)
+
+
+def compile_workflow(source: Source) -> dg.Definitions:
+    """Everything Dagster loads for one workflow."""
+    partitions = revisions(source.project_name)
+    assets = [_asset(source, node, position, partitions) for position, node in enumerate(source.graph)]
+    workflow = source.loaded.workflow
+    job = dg.define_asset_job(
+        name=job_name(workflow.name),
+        selection=dg.AssetSelection.assets(*(asset.key for asset in assets)),
+        executor_def=executor(source),
+        description=workflow.description or f"Workflow {workflow.name} {workflow.version} of {source.project_name}.",
+        tags={"maestro/workflow": workflow.name, "maestro/project": source.project_name},
+    )
+    return dg.Definitions(
+        assets=assets,
+        jobs=[job],
+        executor=executor(source),
+        resources={PARAMS: params_resource(workflow), SESSION: session_resource(source)},
+    )
+
+
+def executor(source: Source) -> dg.ExecutorDefinition:
+    """The executor of the profile."""
+    settings = source.profile.settings
+    limit = settings.max_concurrent or default_concurrency()
+    if settings.executor == "in_process":
+        return dg.in_process_executor
+    chosen = maestro_executor if settings.executor == "maestro" else dg.multiprocess_executor
+    return chosen.configured({"max_concurrent": limit}, name=chosen.name)
+
+
+def session_resource(source: Source) -> dg.ResourceDefinition:
+    """What the steps of a run share, made when the run starts and closed when it ends."""
+
+    @dg.resource(required_resource_keys={PARAMS}, description="Checkout, stores and processes of the run.")
+    def session(context: dg.InitResourceContext) -> Iterator[RunSession]:
+        run = context.run
+        if run is None:
+            raise InputError("a step runs only as part of a run", next_step="materialize it with a revision")
+        values = getattr(context.resources, PARAMS).values()
+        with source.session(run, values) as opened:
+            yield opened
+
+    return session
+
+
+def _asset(
+    source: Source, node: Node, position: int, partitions: dg.DynamicPartitionsDefinition
+) -> dg.AssetsDefinition:
+    step = node.step
+    kind = source.registry.get(step.run)
+    key = asset_key(source.project_name, node.name)
+    op_tags = {FINAL_TAG: str(position)} if node.final else {}
+
+    @dg.asset(
+        key=key,
+        deps=[asset_key(source.project_name, name) for name in node.upstream],
+        group_name=re.sub(r"[^A-Za-z0-9_]", "_", node.stage),
+        kinds=set(kind.dagster_kinds) or {"maestro"},
+        owners=list(step.owners),
+        code_version=_code_version(source, node, kind),
+        description=step.description or _description(node, kind),
+        metadata=_definition_metadata(source, node),
+        partitions_def=partitions,
+        check_specs=[dg.AssetCheckSpec(kind.check, asset=key, blocking=not step.continue_on_error)],
+        retry_policy=_retry_policy(step.retries),
+        pool=step.pool,
+        op_tags=op_tags,
+        output_required=False,
+        required_resource_keys={SESSION},
+    )
+    def carry_out(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        session: RunSession = getattr(context.resources, SESSION)
+        record = _carry_out(session, node, context.retry_number)
+        if record is not None:
+            yield _result(record, node, kind)
+
+    return carry_out
+
+
+def _carry_out(session: RunSession, node: Node, retry: int) -> StepRecord | None:
+    """The record of the step, None when it is skipped; raises what Dagster understands."""
+    log = StepLog(current_log.get(), session.masker)
+    last = retry >= node.step.retries.max or session.stop.is_set()
+    try:
+        outcome = run_step(session, node, log, attempt=retry + 1)
+    except (StepError, InputError) as error:
+        message = session.masker.text(str(error))
+        log.line(message)
+        retryable = isinstance(error, StepError) and not isinstance(error, StepCancelledError)
+        raise dg.Failure(message, allow_retries=retryable and not last) from None
+    finally:
+        log.close()
+    record = outcome.record
+    if record is not None and not record.passed and not last:
+        raise dg.Failure(f"attempt {retry + 1} failed: {record.summary}", allow_retries=True)
+    return record
+
+
+def _result(record: StepRecord, node: Node, kind: StepKind[Any]) -> dg.MaterializeResult[None]:
+    severity = dg.AssetCheckSeverity.WARN if node.step.continue_on_error else dg.AssetCheckSeverity.ERROR
+    digest = hashlib.sha256("".join(f"{one.name} {one.sha256}\n" for one in record.outputs).encode())
+    digest.update(b"" if record.outputs else record.revision.encode())
+    return dg.MaterializeResult(
+        metadata=metadata_of(record),
+        data_version=dg.DataVersion(digest.hexdigest()[:32]),
+        check_results=[
+            dg.AssetCheckResult(
+                passed=record.passed,
+                check_name=kind.check,
+                severity=severity,
+                metadata={"summary": record.summary or "passed"},
+            )
+        ],
+    )
+
+
+def _description(node: Node, kind: StepKind[Any]) -> str:
+    cell = "".join(f" {axis}={value}" for axis, value in node.matrix.items())
+    return f"{kind.name}: {kind.summary}{f' ({cell.strip()})' if cell else ''}"
+
+
+def _definition_metadata(source: Source, node: Node) -> dict[str, Any]:
+    place = source.loaded.location(node.path)
+    found: dict[str, Any] = {
+        "defined at": f"{source.project.workflow_file.name}:{place.line}",
+        "step kind": node.step.run,
+        "workflow": f"{source.loaded.workflow.name} {source.loaded.workflow.version}",
+    }
+    if node.matrix:
+        found["matrix"] = dg.MetadataValue.json(dict(node.matrix))
+    return found
+
+
+def _code_version(source: Source, node: Node, kind: StepKind[Any]) -> str:
+    content = [source.loaded.workflow.version, kind.name, kind.version, node.step.model_dump_json(), str(node.matrix)]
+    return hashlib.sha256("\0".join(content).encode()).hexdigest()[:16]
+
+
+def _retry_policy(retries: Retries) -> dg.RetryPolicy | None:
+    if not retries.max:
+        return None
+    backoff = {"constant": None, "linear": dg.Backoff.LINEAR, "exponential": dg.Backoff.EXPONENTIAL}[retries.backoff]
+    return dg.RetryPolicy(
+        max_retries=retries.max,
+        delay=retries.delay,
+        backoff=backoff,
+        jitter=dg.Jitter.PLUS_MINUS if retries.jitter else None,
+    )

@@ -1,0 +1,158 @@
+"""Dagster's event log, quicker while a run executes: one open connection a database, no wait for the disk.
+
+Stock Dagster opens a connection for every event it writes and waits for the disk each time. While a run executes, its
+process keeps the connections open instead, and commits without that wait (SQLite ``synchronous=NORMAL``, PostgreSQL
+``synchronous_commit=off``). A killed process loses nothing by it; a machine that loses power may lose the last
+moments of the log, never part of an event, and what steps left behind is in the artifact store by then.
+
+Private seams used, pinned by tests/integration/test_dagster_seams.py: ``SqlEventLogStorage.run_connection``,
+``.index_connection``, ``._has_asset_key_index_cols_on_connection``; ``SqliteEventLogStorage._connect``,
+``._initialized_dbs``; ``PostgresEventLogStorage._connect``, ``._engine``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
+
+from dagster import DagsterInstance
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
+from sqlalchemy import create_engine
+from sqlalchemy.engine import Connection
+from sqlalchemy.pool import NullPool
+
+_BUSY_SECONDS = 30
+
+
+class _Shared:
+    """One open connection, used by one thread at a time."""
+
+    def __init__(self, connect: Callable[[], Connection]) -> None:
+        self._connect = connect
+        self._lock = threading.RLock()
+        self._connection: Connection | None = None
+        self._depth = 0
+
+    @contextmanager
+    def use(self) -> Iterator[Connection]:
+        with self._lock:
+            if self._connection is None or self._connection.invalidated or self._connection.closed:
+                self._connection = self._connect()
+            connection = self._connection
+            self._depth += 1
+            try:
+                yield connection
+            except BaseException:
+                if self._depth == 1 and not connection.invalidated:
+                    connection.rollback()
+                raise
+            else:
+                if self._depth == 1:
+                    connection.commit()
+            finally:
+                self._depth -= 1
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection.engine.dispose()
+                self._connection = None
+
+
+class _SqliteConnections:
+    def __init__(self, storage: SqliteEventLogStorage) -> None:
+        self._storage = storage
+        self._first_connect = storage._connect
+        self._lock = threading.Lock()
+        self._shards: dict[str, _Shared] = {}
+
+    def __call__(self, shard: str) -> AbstractContextManager[Connection]:
+        with self._lock:
+            if shard not in self._shards:
+                self._shards[shard] = _Shared(lambda: self._open(shard))
+            return self._shards[shard].use()
+
+    def _open(self, shard: str) -> Connection:
+        with self._first_connect(shard):
+            pass  # Dagster's own connection makes the tables when they are not there.
+        engine = create_engine(
+            self._storage.conn_string_for_shard(shard),
+            poolclass=NullPool,
+            connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
+        )
+        connection = engine.connect()
+        connection.exec_driver_sql("PRAGMA synchronous=NORMAL")
+        connection.commit()
+        return connection
+
+    def close(self) -> None:
+        for shared in self._shards.values():
+            shared.close()
+
+
+class _PostgresConnection:
+    def __init__(self, storage: Any) -> None:
+        self._engine = storage._engine
+        self._shared = _Shared(self._open)
+
+    def __call__(self) -> AbstractContextManager[Connection]:
+        return self._shared.use()
+
+    def _open(self) -> Connection:
+        connection: Connection = self._engine.connect()
+        connection.exec_driver_sql("SET synchronous_commit TO off")
+        connection.commit()
+        return connection
+
+    def close(self) -> None:
+        self._shared.close()
+
+
+@contextmanager
+def kept_connections(instance: DagsterInstance) -> Iterator[bool]:
+    """Keeps connections of the instance's event log open within the block.
+
+    Yields:
+        True when the storage is one whose connections can be kept; an unknown one is left as it is.
+    """
+    storage: Any = instance.event_log_storage
+    with ExitStack() as stack:
+        if not isinstance(storage, SqlEventLogStorage) or "index_connection" in storage.__dict__:
+            yield False
+            return
+        if isinstance(storage, SqliteEventLogStorage):
+            shards = _SqliteConnections(storage)
+            stack.callback(shards.close)
+            replaced: dict[str, Any] = {
+                "_connect": shards,
+                "run_connection": lambda run_id=None: shards(run_id),
+                "index_connection": lambda: shards(INDEX_SHARD_NAME),
+                "_has_asset_key_index_cols_on_connection": lambda _connection: True,
+            }
+        elif type(storage).__name__ == "PostgresEventLogStorage":
+            single = _PostgresConnection(storage)
+            stack.callback(single.close)
+            replaced = {
+                "_connect": single,
+                "run_connection": lambda _run_id=None: single(),
+                "index_connection": single,
+            }
+        else:
+            yield False
+            return
+        before = dict(storage.__dict__)
+        storage.__dict__.update(replaced)
+        stack.callback(_put_back, storage, replaced, before)
+        yield True
+
+
+def _put_back(storage: Any, replaced: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+    for name in replaced:
+        if name in before:
+            storage.__dict__[name] = before[name]
+        else:
+            storage.__dict__.pop(name, None)

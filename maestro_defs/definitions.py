@@ -1,0 +1,21 @@
+"""What Dagster loads: the workflow of the project in the current folder, or of ``MAESTRO_PROJECT``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import dagster as dg
+
+from maestro.profile import load_profile
+from maestro.project import Project
+from maestro_defs.compiler import compile_workflow
+from maestro_defs.source import Source
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The definitions of one project."""
+    start = Path(os.environ.get("MAESTRO_PROJECT") or Path.cwd())
+    project = Project.find(start, file=os.environ.get("MAESTRO_FILE"))
+    return compile_workflow(Source.load(project, load_profile()))

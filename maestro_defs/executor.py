@@ -1,0 +1,300 @@
+"""Maestro's executor: the steps of a run, concurrently, in one process; each step's work is a subprocess anyway.
+
+Dagster's plan state machine decides what is ready (dependencies, retries, skips, pools); threads carry steps out; this
+file is the loop between the two. What a run does at its end is ``maestro_defs.run_end``.
+
+Private seams used, pinned by tests/integration/test_dagster_seams.py: ``ExecuteRunWithPlanIterable``,
+``PlanExecutionContextManager``, ``ExecutionPlan.start`` and ``ActiveExecution``, ``InstanceConcurrencyContext``,
+``dagster_event_sequence_for_step``, ``_trigger_hook``.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+from dagster._core.events import DagsterEvent, EngineEventData
+from dagster._core.execution.api import ExecuteRunWithPlanIterable
+from dagster._core.execution.context.system import PlanExecutionContext, PlanOrchestrationContext
+from dagster._core.execution.context_creation_job import PlanExecutionContextManager
+from dagster._core.execution.plan.active import ActiveExecution
+from dagster._core.execution.plan.execute_plan import _trigger_hook, dagster_event_sequence_for_step
+from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
+from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.execution.plan.state import KnownExecutionState
+from dagster._core.execution.plan.step import ExecutionStep
+from dagster._core.execution.retries import RetryMode
+from dagster._core.executor.base import Executor
+from dagster._core.executor.init import InitExecutorContext
+from dagster._core.storage.dagster_run import DagsterRunStatus
+
+from maestro_defs.connections import kept_connections
+from maestro_defs.run_end import RunEnd, session_of
+from maestro_defs.step_logs import StepLogs, current_log
+
+FINAL_TAG = "maestro/final"
+_POLL_SECONDS = 0.2
+_STATUS_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """A step's thread is done; ``error`` is what it raised beyond its own failure."""
+
+    step: ExecutionStep
+    context: Any
+    events: list[DagsterEvent]
+    error: BaseException | None
+
+
+@dataclass
+class _Run:
+    """State of the loop."""
+
+    job: PlanExecutionContext
+    active: ActiveExecution
+    threads: ThreadPoolExecutor
+    logs: StepLogs
+    news: queue.SimpleQueue[DagsterEvent | _Finished] = field(default_factory=queue.SimpleQueue)
+    running: set[str] = field(default_factory=set)
+    held: list[ExecutionStep] = field(default_factory=list)
+    failed: bool = False
+    interrupted: bool = False
+    looked: float = 0.0
+
+    def start(self, step: ExecutionStep) -> None:
+        self.running.add(step.key)
+        self.threads.submit(self._carry_out, step, self.active.get_known_state())
+
+    def _carry_out(self, step: ExecutionStep, known: KnownExecutionState) -> None:
+        events: list[DagsterEvent] = []
+        context: Any = None
+        error: BaseException | None = None
+        token = current_log.set(self.logs.path(step.key))
+        try:
+            context = self.job.for_step(step, known)
+            if not known.get_retry_state().get_attempt_count(step.key):
+                self.news.put(self.logs.captured(self.job, step.key))
+            for event in dagster_event_sequence_for_step(context):
+                events.append(event)
+                self.news.put(event)
+        except BaseException as raised:  # noqa: BLE001 - handed to the loop, which raises it
+            error = raised
+        finally:
+            current_log.reset(token)
+            self.logs.complete(step.key)
+            self.news.put(_Finished(step, context, events, error))
+
+
+class ConcurrentExecutor(Executor):
+    """Runs up to ``max_concurrent`` steps of a run at once, in threads of one process."""
+
+    def __init__(self, retries: RetryMode, max_concurrent: int) -> None:
+        self._retries = retries
+        self._max_concurrent = max_concurrent
+
+    @property
+    def retries(self) -> RetryMode:
+        """Whether steps are retried."""
+        return self._retries
+
+    def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
+        """Carries out the plan; yields its events, already logged."""
+        with kept_connections(plan_context.instance):
+            yield DagsterEvent.engine_event(
+                plan_context,
+                f"Executing steps, up to {self._max_concurrent} at once (pid: {os.getpid()})",
+                EngineEventData.in_process(os.getpid(), execution_plan.step_keys_to_execute),
+            )
+            yield from iter(
+                ExecuteRunWithPlanIterable(
+                    execution_plan=execution_plan,
+                    iterator=self._iterate,
+                    execution_context_manager=PlanExecutionContextManager(
+                        job=plan_context.job,
+                        retry_mode=plan_context.retry_mode,
+                        execution_plan=execution_plan,
+                        run_config=plan_context.run_config,
+                        dagster_run=plan_context.dagster_run,
+                        instance=plan_context.instance,
+                        raise_on_error=plan_context.raise_on_error,
+                        output_capture=plan_context.output_capture,
+                        step_dependency_config=self.step_dependency_config,
+                    ),
+                )
+            )
+
+    def _iterate(self, job_context: PlanExecutionContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
+        instance, run = job_context.instance, job_context.dagster_run
+        with (
+            InstanceConcurrencyContext(instance, run) as pools,
+            execution_plan.start(
+                retry_mode=self._retries,
+                max_concurrent=self._max_concurrent + _finals(execution_plan),
+                instance_concurrency_context=pools,
+                step_dependency_config=self.step_dependency_config,
+            ) as active,
+            ThreadPoolExecutor(self._max_concurrent, thread_name_prefix="step") as threads,
+        ):
+            state = _Run(job_context, active, threads, StepLogs(instance, run.run_id))
+            end = RunEnd(job_context, session_of(job_context), state.logs)
+            try:
+                yield from self._main_steps(state, end)
+                yield from end.compensate(needed=state.failed or state.interrupted)
+                yield from self._final_steps(state, end)
+            except BaseException:
+                end.abort()
+                raise
+            finally:
+                end.close()
+
+    def _main_steps(self, state: _Run, end: RunEnd) -> Iterator[DagsterEvent]:
+        active = state.active
+        while True:
+            if not state.interrupted:
+                yield from self._start_ready(state)
+            if not state.running and (state.interrupted or self._only_held(state)):
+                return
+            if not state.running and not state.interrupted:
+                active.sleep_til_ready()
+            yield from self._take_news(state, self._patience(state))
+            yield from self._look_for_interrupt(state, end)
+
+    def _start_ready(self, state: _Run) -> Iterator[DagsterEvent]:
+        free = self._max_concurrent - len(state.running)
+        if free > 0:
+            for step in state.active.get_steps_to_execute():
+                if step.tags.get(FINAL_TAG):
+                    state.held.append(step)
+                else:
+                    state.start(step)
+        yield from state.active.concurrency_event_iterator(state.job)
+
+    @staticmethod
+    def _only_held(state: _Run) -> bool:
+        # Everything but the held finally steps is settled when nothing else is in flight or can still become ready.
+        held = {step.key for step in state.held}
+        active = state.active
+        return active.is_complete or (active._in_flight <= held and _nothing_pending(active))
+
+    @staticmethod
+    def _patience(state: _Run) -> float:
+        if not state.running:
+            return 0.0
+        wait = state.active.sleep_interval()
+        return min(_POLL_SECONDS, wait) if wait else _POLL_SECONDS
+
+    def _take_news(self, state: _Run, patience: float) -> Iterator[DagsterEvent]:
+        try:
+            item = state.news.get(timeout=patience) if patience else state.news.get_nowait()
+        except queue.Empty:
+            return
+        while True:
+            if isinstance(item, _Finished):
+                yield from self._finish(state, item)
+            else:
+                yield item
+                if item.step_key is not None:
+                    state.active.handle_event(item)
+                state.failed = state.failed or item.is_step_failure
+            try:
+                item = state.news.get_nowait()
+            except queue.Empty:
+                return
+
+    @staticmethod
+    def _finish(state: _Run, item: _Finished) -> Iterator[DagsterEvent]:
+        state.running.discard(item.step.key)
+        if item.error is not None and item.context is None:
+            raise item.error
+        state.active.verify_complete(state.job, item.step.key)
+        if item.error is not None and state.job.raise_on_error:
+            raise item.error
+        if not state.interrupted:
+            yield from state.active.plan_events_iterator(state.job)
+        yield from _trigger_hook(item.context, item.events)
+
+    @staticmethod
+    def _look_for_interrupt(state: _Run, end: RunEnd) -> Iterator[DagsterEvent]:
+        signalled = state.active.check_for_interrupts()
+        reason = "received a signal" if signalled else end.timed_out()
+        now = time.monotonic()
+        if reason is None and now - state.looked > _STATUS_SECONDS:
+            # The UI can mark a run as cancelled without reaching its process: the status is the second way in.
+            state.looked = now
+            run = state.job.instance.get_run_by_id(state.job.run_id)
+            if run is None or run.status in (DagsterRunStatus.CANCELING, DagsterRunStatus.CANCELED):
+                reason = "the run is marked as cancelled"
+        if reason is None:
+            return
+        if state.interrupted:
+            if signalled:
+                end.abort()
+            return
+        state.interrupted = True
+        state.active.mark_interrupted()
+        yield DagsterEvent.engine_event(
+            state.job, f"Stopping: {reason}", EngineEventData.interrupted(sorted(state.running))
+        )
+        end.stop_main_steps(signalled=signalled)
+
+    def _final_steps(self, state: _Run, end: RunEnd) -> Iterator[DagsterEvent]:
+        for first in sorted(state.held, key=lambda one: int(one.tags[FINAL_TAG])):
+            attempts = [first]
+            while attempts:
+                state.start(attempts[0])
+                while state.running:
+                    yield from self._take_news(state, _POLL_SECONDS)
+                    if state.active.check_for_interrupts():
+                        end.abort()
+                attempts = [] if end.aborted else self._due_again(state.active)
+
+    @staticmethod
+    def _due_again(active: ActiveExecution) -> list[ExecutionStep]:
+        """The finally step that failed and is to be tried again, once its delay is over."""
+        while True:
+            again = [step for step in active.get_steps_to_execute() if step.tags.get(FINAL_TAG)]
+            if again or not active.sleep_interval():
+                return again
+            active.sleep_til_ready()
+
+
+def _finals(plan: ExecutionPlan) -> int:
+    return sum(1 for step in plan.get_steps_to_execute_in_topo_order() if step.tags.get(FINAL_TAG))
+
+
+def _nothing_pending(active: ActiveExecution) -> bool:
+    waiting: tuple[Any, ...] = (
+        active._pending,
+        active._executable,
+        active._pending_skip,
+        active._pending_retry,
+        active._pending_abandon,
+        active._waiting_to_retry,
+    )
+    return not any(waiting)
+
+
+@dg.executor(
+    name="maestro",
+    config_schema={
+        "max_concurrent": dg.Field(
+            dg.Noneable(int), default_value=None, description="Steps at once; twice the processors when not given."
+        )
+    },
+)
+def maestro_executor(init_context: InitExecutorContext) -> ConcurrentExecutor:
+    """Runs the steps of a run concurrently in one process."""
+    wanted = init_context.executor_config.get("max_concurrent")
+    return ConcurrentExecutor(RetryMode.ENABLED, int(wanted) if wanted else default_concurrency())  # type: ignore[arg-type]
+
+
+def default_concurrency() -> int:
+    """Twice the processors: steps mostly wait for a subprocess."""
+    return max(4, 2 * (os.cpu_count() or 2))

@@ -1,0 +1,94 @@
+"""What a run does at its end, whatever happened: stop what runs, undo what is to be undone, close the session."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from dagster._core.events import DagsterEvent, EngineEventData
+from dagster._core.execution.context.system import PlanExecutionContext
+from dagster._core.storage.dagster_run import DagsterRunStatus
+
+from maestro.execution.compensate import Compensation, compensations, undo
+from maestro.execution.session import RunSession
+from maestro_defs.step_logs import StepLogs
+
+LOCAL_TAG = "maestro/local"
+SESSION = "session"
+
+
+def session_of(job: PlanExecutionContext) -> RunSession | None:
+    """The run's session, when its job is a compiled workflow."""
+    resources = job.scoped_resources_builder.resource_instance_dict
+    session = resources.get(SESSION)
+    return session if isinstance(session, RunSession) else None
+
+
+class RunEnd:
+    """Ends one run properly.
+
+    Args:
+        session: None for a job that is not a workflow's; then there is nothing to undo.
+    """
+
+    def __init__(self, job: PlanExecutionContext, session: RunSession | None, logs: StepLogs) -> None:
+        self._job = job
+        self._session = session
+        self._logs = logs
+        self._started = time.monotonic()
+        self.aborted = False
+
+    def timed_out(self) -> str | None:
+        """Why the run must stop, once it has taken longer than the workflow's ``timeout``."""
+        limit = self._session.loaded.workflow.timeout if self._session else None
+        if limit is None or time.monotonic() - self._started < limit:
+            return None
+        return f"the run took longer than its timeout of {limit:g} s"
+
+    def stop_main_steps(self, *, signalled: bool) -> None:
+        """Stops what runs; a signal to a run started from the command line is a cancellation."""
+        job = self._job
+        if signalled and job.dagster_run.tags.get(LOCAL_TAG):
+            run = job.instance.get_run_by_id(job.run_id)
+            if run is not None and run.status == DagsterRunStatus.STARTED:
+                job.instance.report_run_canceling(run, message="Cancelled on the command line.")
+        if self._session:
+            self._session.stop.set()
+
+    def abort(self) -> None:
+        """Stops everything, final steps and compensations too."""
+        self.aborted = True
+        if self._session:
+            self._session.stop.set()
+            self._session.abort.set()
+
+    def compensate(self, *, needed: bool) -> Iterator[DagsterEvent]:
+        """Undoes finished steps in reverse order; each outcome is an event of this run."""
+        if not needed or self._session is None:
+            return
+        for compensation in compensations(self._session):
+            if self.aborted:
+                return
+            yield self._undo(compensation)
+
+    def _undo(self, compensation: Compensation) -> DagsterEvent:
+        assert self._session is not None
+        key = f"{compensation.node.name.replace('/', '__')}__compensate"
+        result = undo(self._session, compensation, self._logs.path(key))
+        self._logs.complete(key)
+        outcome = "undone" if result.passed else f"could not be undone: {result.summary}"
+        metadata: dict[str, Any] = {
+            "step": dg.MetadataValue.text(compensation.node.name),
+            "undone": dg.MetadataValue.bool(result.passed),
+            "log": dg.MetadataValue.text("/".join(self._logs.key(key))),
+        }
+        return DagsterEvent.engine_event(
+            self._job, f"Compensation: step {compensation.node.name} {outcome}", EngineEventData(metadata=metadata)
+        )
+
+    def close(self) -> None:
+        """Nothing of this run is left running."""
+        if self._session:
+            self._session.close()

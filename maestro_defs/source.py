@@ -1,0 +1,134 @@
+"""Where a code location's workflow comes from, and the session of each run of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from maestro.artifacts import ArtifactStore
+from maestro.errors import InputError
+from maestro.execution.expand import expanded
+from maestro.execution.session import RunIdentity, RunRequest, RunSession
+from maestro.profile import Profile
+from maestro.project import Project, Revision, checkout, revision_of
+from maestro.steps import Registry
+from maestro.workflow.expressions import Expressions
+from maestro.workflow.graph import Graph
+from maestro.workflow.load import LoadedWorkflow, load_workflow
+from maestro_defs.partitions import revision_of_run
+
+BASE_TAG = "maestro/base"
+PLANNED_TAG = "maestro/planned"
+REDO_TAG = "maestro/redo"
+ASSUME_DONE_TAG = "maestro/assume_done"
+EARLIER_TAG = "maestro/earlier"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """A revision and the folder it is checked out in."""
+
+    revision: Revision
+    workspace: Path
+
+
+@dataclass(frozen=True)
+class Source:
+    """One workflow of one project, ready to be compiled.
+
+    Args:
+        graph: expanded with the parameters' defaults, or with those of the run it is compiled for.
+        in_place: run id -> the person's own checkout, for runs that work in it.
+    """
+
+    project: Project
+    project_name: str
+    profile: Profile
+    loaded: LoadedWorkflow
+    graph: Graph
+    registry: Registry
+    in_place: dict[str, Checkout] = field(default_factory=dict)
+
+    @classmethod
+    def load(
+        cls,
+        project: Project,
+        profile: Profile,
+        *,
+        registry: Registry | None = None,
+        loaded: LoadedWorkflow | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Source:
+        """Reads the project's workflow file, unless it is given.
+
+        Raises:
+            InputError: it is wrong.
+        """
+        registry = registry or Registry()
+        loaded = loaded or load_workflow(project.workflow_file, registry=registry)
+        if params is None:
+            params = {name: one.default for name, one in loaded.workflow.params.items()}
+        graph = expanded(loaded, params, Expressions())
+        name = loaded.workflow.project or project.default_name()
+        return cls(project, name, profile, loaded, graph, registry)
+
+    def open_store(self) -> ArtifactStore:
+        """The artifact store of the profile."""
+        url = self.profile.settings.artifacts
+        return ArtifactStore.open(url or str(self.project.ensure_home() / "artifacts"))
+
+    @contextmanager
+    def session(self, run: dg.DagsterRun, params: Mapping[str, Any]) -> Iterator[RunSession]:
+        """The session of ``run``: in the person's checkout when it was started there, else in one of its own."""
+        with ExitStack() as stack:
+            here = self.in_place.get(run.run_id)
+            if here is None:
+                revision = revision_of(self.project, revision_of_run(run))
+                here = Checkout(revision, stack.enter_context(checkout(self.project, revision)))
+            session = RunSession(
+                project=self.project,
+                project_name=self.project_name,
+                loaded=self.loaded,
+                graph=self.graph,
+                registry=self.registry,
+                revision=here.revision,
+                workspace=here.workspace,
+                identity=_identity(run),
+                request=self._request(run, params),
+                store=self.open_store(),
+                environ=os.environ,
+            )
+            stack.callback(session.close)
+            yield session
+
+    def _request(self, run: dg.DagsterRun, params: Mapping[str, Any]) -> RunRequest:
+        for name, parameter in self.loaded.workflow.params.items():
+            if parameter.required and params.get(name) is None:
+                raise InputError(
+                    f"parameter '{name}' has no value and no default",
+                    next_step=f"set resources.params.config.{name} of the run",
+                )
+        return RunRequest(
+            params=dict(params),
+            base=run.tags.get(BASE_TAG),
+            planned=PLANNED_TAG in run.tags,
+            redo=_names(run, REDO_TAG),
+            assume_done=_names(run, ASSUME_DONE_TAG),
+        )
+
+
+def _identity(run: dg.DagsterRun) -> RunIdentity:
+    earlier = tuple(one for one in run.tags.get(EARLIER_TAG, "").split(",") if one)
+    if not earlier and run.parent_run_id:
+        earlier = (run.parent_run_id,)
+    return RunIdentity(run.run_id, run.root_run_id or run.run_id, earlier)
+
+
+def _names(run: dg.DagsterRun, tag: str) -> frozenset[str]:
+    return frozenset(one for one in run.tags.get(tag, "").split(",") if one)

@@ -1,0 +1,66 @@
+"""Every step's own compute log, though the steps of a run share one process.
+
+Dagster captures logs by redirecting the process's file descriptors, which concurrent steps would fight over. The
+executor registers a log of its own for each step instead and says so with the same event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextvars import ContextVar
+from pathlib import Path
+
+from dagster import DagsterEvent, DagsterInstance
+from dagster._core.execution.context.system import IPlanContext
+from dagster._core.storage.compute_log_manager import CapturedLogContext, ComputeIOType
+from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION, LocalComputeLogManager
+
+current_log: ContextVar[Path | None] = ContextVar("current_log", default=None)
+"""The file the step running in this thread writes to; None under a stock executor, which captures by itself."""
+
+
+def _local_manager(instance: DagsterInstance) -> LocalComputeLogManager | None:
+    manager = instance.compute_log_manager
+    if isinstance(manager, LocalComputeLogManager):
+        return manager
+    # Managers that keep logs in the cloud write them locally first and upload them when a step is complete.
+    local = getattr(manager, "local_manager", None)
+    return local if isinstance(local, LocalComputeLogManager) else None
+
+
+class StepLogs:
+    """The compute logs of one run's steps."""
+
+    def __init__(self, instance: DagsterInstance, run_id: str) -> None:
+        self._instance = instance
+        self._run_id = run_id
+        self._local = _local_manager(instance)
+
+    def key(self, step_key: str) -> Sequence[str]:
+        """Dagster's key of a step's log."""
+        return self._instance.compute_log_manager.build_log_key_for_run(self._run_id, step_key)
+
+    def path(self, step_key: str) -> Path | None:
+        """File the step writes to; None when the log manager keeps no files."""
+        if self._local is None:
+            return None
+        return Path(self._local.get_captured_local_path(self.key(step_key), IO_TYPE_EXTENSION[ComputeIOType.STDOUT]))
+
+    def captured(self, context: IPlanContext, step_key: str) -> DagsterEvent:
+        """The event that tells the UI where the step's log is; creates the file, so that it can be followed."""
+        path = self.path(step_key)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        log_key = self.key(step_key)
+        return DagsterEvent.capture_logs(context, [step_key], log_key, CapturedLogContext(log_key))
+
+    def complete(self, step_key: str) -> None:
+        """Says that nothing more comes; a manager with a cloud behind it uploads now."""
+        if self._local is None:
+            return
+        log_key = self.key(step_key)
+        Path(self._local.complete_artifact_path(log_key)).touch()
+        upload = getattr(self._instance.compute_log_manager, "on_capture_complete", None)
+        if upload is not None:
+            upload(log_key)

@@ -1,0 +1,1 @@
+"""A third-party step kind for Maestro."""
