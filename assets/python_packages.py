@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tarfile
 import zipfile
+import zlib
 from email.message import Message
 from email.parser import BytesParser
 from pathlib import Path
@@ -12,6 +14,7 @@ from pydantic import Field, model_validator
 
 from assets import places
 from assets.interpreters import interpreter_requirement, interpreter_with
+from assets.sdists import clamp_times
 from maestro.errors import InputError
 from maestro.steps import BaseParams, Output, PlanContext, Requirement, StepContext, StepKind, StepResult
 
@@ -54,7 +57,10 @@ def _run(context: StepContext, params: BuildPythonParams) -> StepResult:
     if not params.isolation:
         argv.append("--no-isolation")
     # In the scratch folder: there, `-m build` cannot mean a file of the project.
-    code = context.run_process([*argv, str(project)], cwd=context.scratch, env=_environment(context)).exit_code
+    epoch = _epoch(context)
+    # Both make two builds of one revision equal (reproducible-builds.org, SOURCE_DATE_EPOCH).
+    env = {"SOURCE_DATE_EPOCH": str(epoch), "PYTHONHASHSEED": "0"}
+    code = context.run_process([*argv, str(project)], cwd=context.scratch, env=env).exit_code
     if code != 0:
         return StepResult(passed=False, summary=f"the build failed (exit code {code})", exit_code=code)
     outputs: list[Output] = []
@@ -68,6 +74,8 @@ def _run(context: StepContext, params: BuildPythonParams) -> StepResult:
         found = sorted(made.glob(pattern))
         if len(found) != 1:
             return StepResult(passed=False, summary=f"the build made {len(found)} files {pattern} instead of one")
+        if name == "sdist":
+            _clamp(context, found[0], epoch)
         place = target / found[0].name
         places.publish(found[0], place)
         outputs.append(Output(name, places.relative(context.workspace, place), media_type))
@@ -93,7 +101,8 @@ def read_wheel(file: Path) -> dict[str, Any]:
                 about: Message = BytesParser().parsebytes(stream.read(_METADATA_LIMIT), headersonly=True)
     except (zipfile.BadZipFile, StopIteration, OSError) as error:
         raise InputError(
-            f"'{file.name}' is no wheel: {str(error) or 'it has no METADATA'}", next_step="check the project's build backend"
+            f"'{file.name}' is no wheel: {str(error) or 'it has no METADATA'}",
+            next_step="check the project's build backend",
         ) from error
     return {
         "name": str(about["Name"] or ""),
@@ -101,6 +110,16 @@ def read_wheel(file: Path) -> dict[str, Any]:
         "requires_python": str(about["Requires-Python"] or ""),
         "files": len(entries),
     }
+
+
+def _clamp(context: StepContext, sdist: Path, epoch: int) -> None:
+    try:
+        if clamp_times(sdist, epoch):
+            context.log.info("%s: times later than SOURCE_DATE_EPOCH were set to it", sdist.name)
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise InputError(
+            f"'{sdist.name}' is no gzipped tar archive: {error}", next_step="check the project's build backend"
+        ) from error
 
 
 def _is_metadata(name: str) -> bool:
@@ -118,11 +137,17 @@ def _project(workspace: Path, params: BuildPythonParams) -> Path:
     return project
 
 
-def _environment(context: StepContext) -> dict[str, str]:
-    """What makes two builds of one revision equal (reproducible-builds.org, SOURCE_DATE_EPOCH)."""
-    if "SOURCE_DATE_EPOCH" in context.env:
-        return {}
-    return {"SOURCE_DATE_EPOCH": str(_commit_time(context) or EARLIEST), "PYTHONHASHSEED": "0"}
+def _epoch(context: StepContext) -> int:
+    """The time every file is said to have: the step's own SOURCE_DATE_EPOCH, else the commit's, else the earliest."""
+    given = context.env.get("SOURCE_DATE_EPOCH")
+    if given is None:
+        return _commit_time(context) or EARLIEST
+    if not (given.isascii() and given.isdigit()):
+        raise InputError(
+            f"SOURCE_DATE_EPOCH is '{given[:40]}', which is no time in whole seconds",
+            next_step="correct it, or leave it out: the time of the commit is taken then",
+        )
+    return int(given)
 
 
 def _commit_time(context: StepContext) -> int | None:

@@ -110,7 +110,9 @@ def _result(context: StepContext, params: TestParams, level: Level, folder: Path
         )
     broken, executed = report.failed + report.errors, len(report.cases) - report.skipped
     summary = report.summary()
-    if report.cases and not executed:
+    if not report.cases and code != 0:
+        summary = f"{summary} ({ended})"
+    elif report.cases and not executed:
         summary = f"no tests ran: all {report.skipped} were skipped"
     elif code != 0 and not broken:
         summary = f"{summary}, but {ended}"

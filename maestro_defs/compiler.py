@@ -1,8 +1,7 @@
 """Compiles a workflow: one asset for each step (and matrix cell), one job, and the resources a run of it needs."""
 
-from __future__ import annotations
-
 import hashlib
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +15,7 @@ from maestro.execution.log import StepLog
 from maestro.execution.session import RunSession
 from maestro.execution.step import run_step
 from maestro.steps import StepKind
-from maestro.workflow.graph import Node
+from maestro.workflow.graph import Graph, Node
 from maestro.workflow.model import Retries
 from maestro_defs.executor import FINAL_TAG, default_concurrency, maestro_executor
 from maestro_defs.parameters import params_resource
@@ -34,9 +33,16 @@ def asset_key(project_name: str, node_name: str) -> dg.AssetKey:
     return dg.AssetKey([project_name, *node_name.split("/")])
 
 
-def op_name(node_name: str) -> str:
-    """The step key Dagster uses: letters, digits and underscores; unique because ``/`` becomes three of them."""
-    return re.sub(r"[^A-Za-z0-9_]", lambda match: f"_{ord(match.group()):x}_", node_name.replace("/", "___"))
+def op_names(graph: Graph) -> dict[str, str]:
+    """Node name -> the step key Dagster uses: letters, digits and underscores, unique in the graph."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for node in graph:
+        base = "__".join(re.sub(r"[^A-Za-z0-9_]", "_", part) for part in node.name.split("/"))
+        candidates = itertools.chain([base], (f"{base}_{number}" for number in itertools.count(2)))
+        found[node.name] = next(candidate for candidate in candidates if candidate not in taken)
+        taken.add(found[node.name])
+    return found
 
 
 def job_name(workflow_name: str) -> str:
@@ -47,7 +53,10 @@ def job_name(workflow_name: str) -> str:
 def compile_workflow(source: Source) -> dg.Definitions:
     """Everything Dagster loads for one workflow."""
     partitions = revisions(source.project_name)
-    assets = [_asset(source, node, position, partitions) for position, node in enumerate(source.graph)]
+    names = op_names(source.graph)
+    assets = [
+        _asset(source, node, names[node.name], position, partitions) for position, node in enumerate(source.graph)
+    ]
     workflow = source.loaded.workflow
     job = dg.define_asset_job(
         name=job_name(workflow.name),
@@ -90,16 +99,16 @@ def session_resource(source: Source) -> dg.ResourceDefinition:
 
 
 def _asset(
-    source: Source, node: Node, position: int, partitions: dg.DynamicPartitionsDefinition
+    source: Source, node: Node, name: str, position: int, partitions: dg.DynamicPartitionsDefinition
 ) -> dg.AssetsDefinition:
     step = node.step
     kind = source.registry.get(step.run)
     key = asset_key(source.project_name, node.name)
-    op_tags = {FINAL_TAG: str(position)} if node.final else {}
 
-    @dg.asset(
-        key=key,
+    spec = dg.AssetSpec(
+        key,
         deps=[asset_key(source.project_name, name) for name in node.upstream],
+        skippable=True,
         group_name=re.sub(r"[^A-Za-z0-9_]", "_", node.stage),
         kinds=set(kind.dagster_kinds) or {"maestro"},
         owners=list(step.owners),
@@ -107,11 +116,16 @@ def _asset(
         description=step.description or _description(node, kind),
         metadata=_definition_metadata(source, node),
         partitions_def=partitions,
+    )
+
+    # A multi-asset of one: only there can the step's name be given, and made from the key it would not be unique.
+    @dg.multi_asset(
+        name=name,
+        specs=[spec],
         check_specs=[dg.AssetCheckSpec(kind.check, asset=key, blocking=not step.continue_on_error)],
         retry_policy=_retry_policy(step.retries),
         pool=step.pool,
-        op_tags=op_tags,
-        output_required=False,
+        op_tags={FINAL_TAG: str(position)} if node.final else {},
         required_resource_keys={SESSION},
     )
     def carry_out(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:

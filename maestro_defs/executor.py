@@ -292,7 +292,7 @@ def _nothing_pending(active: ActiveExecution) -> bool:
 def maestro_executor(init_context: InitExecutorContext) -> ConcurrentExecutor:
     """Runs the steps of a run concurrently in one process."""
     wanted = init_context.executor_config.get("max_concurrent")
-    return ConcurrentExecutor(RetryMode.ENABLED, int(wanted) if wanted else default_concurrency())  # type: ignore[arg-type]
+    return ConcurrentExecutor(RetryMode.ENABLED, wanted if isinstance(wanted, int) else default_concurrency())
 
 
 def default_concurrency() -> int:

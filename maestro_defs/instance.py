@@ -23,7 +23,6 @@ from typing import Any
 import dagster
 from dagster import DagsterInstance
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
-from dagster._core.storage.sql import AlembicVersion
 
 from maestro.errors import MaestroError
 from maestro.profile import Profile
@@ -89,7 +88,7 @@ class _Stamp:
         """While the stamp matches, tables are taken to be current."""
         with ExitStack() as stack:
             if self._current:
-                current = AlembicVersion(db_revision="stamped", head_revision="stamped")
+                current = ("stamped", "stamped")
                 for name in _STORAGES:
                     module = importlib.import_module(name)
                     stack.callback(setattr, module, "check_alembic_revision", module.check_alembic_revision)

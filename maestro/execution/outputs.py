@@ -21,11 +21,8 @@ def declared_files(workspace: Path, patterns: Mapping[str, str] | Sequence[str])
         StepError: a pattern matches no file, leaves the workspace, or matches too many.
     """
     found: list[Output] = []
-    named = patterns if isinstance(patterns, Mapping) else dict.fromkeys(patterns)
-    pairs = (
-        [(name, pattern) for name, pattern in named.items()]
-        if isinstance(patterns, Mapping)
-        else [(None, pattern) for pattern in patterns]
+    pairs: list[tuple[str | None, str]] = (
+        list(patterns.items()) if isinstance(patterns, Mapping) else [(None, one) for one in patterns]
     )
     for name, pattern in pairs:
         files = _matching(workspace, pattern)

@@ -12,8 +12,9 @@ from typing import Any
 from maestro.artifacts import ArtifactStore, EffectJournal, RecordStore, StepRecord
 from maestro.execution.cache_writer import CacheWriter
 from maestro.execution.errors import StepError
+from maestro.execution.last_keys import LastKeys
 from maestro.execution.outputs import restore
-from maestro.execution.resolve import Resolver
+from maestro.execution.resolve import Resolved, Resolver
 from maestro.execution.scope import GitScope, base_scope, steps_scope
 from maestro.execution.tools import Tools
 from maestro.process import ProcessRunner, base_environment
@@ -108,6 +109,7 @@ class RunSession:
         self._found: dict[str, StepRecord] = {}
         self._in_place: set[str] = set()
         self._secret_values: set[str] = set()
+        self._key_parts: dict[str, Mapping[str, str]] = {}
 
     @property
     def plan_context(self) -> PlanContext:
@@ -126,6 +128,14 @@ class RunSession:
         """Saves what waits for the cache and kills what is left of the run's processes."""
         self.cache_writer.flush()
         self.processes.close()
+        if self._key_parts:
+            LastKeys(self.project, self.project_name).save(self._key_parts, self.revision)
+
+    def note_key(self, resolved: Resolved) -> None:
+        """Remembers what went into a step's cache key, for the next plan's explanations."""
+        if resolved.cache_key is not None:
+            with self._lock:
+                self._key_parts[resolved.node.name] = resolved.key_parts
 
     @cached_property
     def _base_scope(self) -> dict[str, Any]:
@@ -142,7 +152,8 @@ class RunSession:
         """Names an expression of ``node`` may use."""
         scope = {**self._base_scope, "matrix": dict(node.matrix)}
         if node.final or self.resolver.needs_steps(node) or self.resolver.when_needs_steps(node):
-            scope["steps"] = steps_scope(self.graph, self.record_of)
+            # What happened in this run is what a finally step asks about, not what some run made of the revision.
+            scope["steps"] = steps_scope(self.graph, self.record_of_run if node.final else self.record_of)
         return scope
 
     def remember(self, record: StepRecord) -> None:

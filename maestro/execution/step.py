@@ -12,7 +12,6 @@ from maestro.artifacts import (
     ArtifactMissingError,
     CorruptArtifactError,
     StepRecord,
-    as_hit,
 )
 from maestro.execution.effects import EffectGuard, effect_key
 from maestro.execution.errors import StepError, StepTimeoutError
@@ -51,6 +50,7 @@ def run_step(session: RunSession, node: Node, log: StepLog, *, attempt: int = 1)
             return Outcome(None, reason)
     upstream = session.upstream(node)
     resolved = session.resolver.resolve(node, scope, upstream, session.plan_context)
+    session.note_key(resolved)
     hit = _from_cache(session, resolved, log, started)
     if hit is not None:
         return Outcome(hit)
@@ -74,14 +74,7 @@ def _from_cache(session: RunSession, resolved: Resolved, log: StepLog, started: 
         return None
     log.line(f"from the cache: run {found.made_by_run} made it ({found.seconds:.1f} s)")
     log.write(replayed)
-    hit = as_hit(
-        found,
-        run_id=session.identity.run_id,
-        revision=session.revision.id,
-        started=started,
-        seconds=time.time() - started,
-    )
-    hit = replace(hit, step=resolved.node.name, workflow=session.loaded.workflow.name)
+    hit = _hit(session, resolved.node, found, started)
     session.remember(hit)
     return hit
 
@@ -190,4 +183,19 @@ def _record(
         log=log.keep(session.store),
         exit_code=result.exit_code,
         cost_usd=cost,
+    )
+
+
+def _hit(session: RunSession, node: Node, found: StepRecord, started: float) -> StepRecord:
+    """What another run made, as this run's."""
+    return replace(
+        found,
+        workflow=session.loaded.workflow.name,
+        step=node.name,
+        revision=session.revision.id,
+        run_id=session.identity.run_id,
+        cache="hit",
+        started=started,
+        seconds=time.time() - started,
+        cost_usd=0.0,
     )

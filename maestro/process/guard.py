@@ -92,15 +92,13 @@ class Warden:
     Args:
         control: socket to the worker.
         stdout, stderr: descriptors of the step's output.
-        guard: process id of the guard.
         wakeup: descriptor that becomes readable when a signal arrives.
     """
 
-    def __init__(self, control: socket.socket, stdout: int, stderr: int, guard: int, wakeup: int) -> None:
+    def __init__(self, control: socket.socket, stdout: int, stderr: int, wakeup: int) -> None:
         self.control = control
         self.stdout = stdout
         self.stderr = stderr
-        self.guard = guard
         self.wakeup = wakeup
         self.main = 0
         self.status: int | None = None
@@ -109,12 +107,10 @@ class Warden:
 
     def run(self) -> None:
         """Start the process, wait, clean up, report."""
-        header = self._read_exactly(8)
-        request = json.loads(self._read_exactly(int.from_bytes(header, "big")))
-        cwd = request["cwd"].encode("latin-1")
+        size = int.from_bytes(self._read_exactly(8), "big")
+        request = json.loads(self._read_exactly(size))
         try:
-            directory = os.open(cwd, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            os.fchdir(directory)
+            os.chdir(request["cwd"].encode("latin-1"))
         except OSError as error:
             self._send({"error": os.strerror(error.errno or 0)})
             return
@@ -159,13 +155,11 @@ class Warden:
 
     def _wait(self) -> bool:
         """Until the step's process has ended; True when it was stopped on request."""
-        while not self._reap():
+        while not self._childless() and self.status is None:
             message = self._next_message(None)
-            if message is None:
-                continue
-            grace = float(message["stop"])
-            self._stop(grace)
-            return True
+            if message is not None:
+                self._stop(float(message["stop"]))
+                return True
         return False
 
     def _stop(self, grace: float) -> None:
@@ -204,11 +198,6 @@ class Warden:
             killed.update(tree)
             self._sleep(0.01)
         return len(killed - {self.main})
-
-    def _reap(self) -> bool:
-        """Collect dead children; True when the step's process is among those collected so far."""
-        self._childless()
-        return self.status is not None
 
     def _childless(self) -> bool:
         """Collect dead children; True when none is alive."""
@@ -380,7 +369,7 @@ class Guard:
             prctl(PR_SET_CHILD_SUBREAPER, 1)
             prctl(PR_SET_PDEATHSIG, signal.SIGUSR1)
             if os.getppid() == guard:
-                Warden(socket.socket(fileno=control), stdout, stderr, guard, wakeup).run()
+                Warden(socket.socket(fileno=control), stdout, stderr, wakeup).run()
             os._exit(0)
         finally:
             os._exit(1)
@@ -395,8 +384,7 @@ class Guard:
                 return True
             if pid == 0:
                 break
-            if pid in self.wardens:
-                self.wardens.discard(pid)
+            self.wardens.discard(pid)
             broken = broken or status != 0
         if broken:
             self._kill_strays()

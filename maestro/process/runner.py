@@ -217,8 +217,8 @@ class ProcessRunner:
 
 def _guard_lost() -> MaestroError:
     return MaestroError(
-        "the process guard was killed, and the running steps with it",
-        next_step="look for what killed it (the kernel's out-of-memory killer writes to dmesg), then retry the run",
+        "the process guard was killed, and the step's processes with it",
+        next_step="look in dmesg for what killed it (out of memory, a limit on processes), then retry the run",
     )
 
 

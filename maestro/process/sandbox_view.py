@@ -1,8 +1,7 @@
-"""The view a sandboxed step has of its source: the files as they are, and a private layer that takes its writes.
+"""The view a sandboxed step has of its source: a private copy that takes its writes, and how outputs come back from it.
 
-Two mechanisms, the first that works here is used. An overlay file system over the real source, mounted in a mount
-namespace of the step alone: nothing is copied. Where the kernel or the file system refuses (before Linux 5.11, in many
-containers, with the layer inside the source) the source is copied, sharing blocks where the file system can.
+A copy, sharing blocks where the file system can, and not an overlay mount: a step kind reads its reports from the view
+in the run worker, which is outside of any mount namespace of the step.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from maestro.errors import InputError, MaestroError
@@ -23,89 +21,52 @@ PRIVATE_FOLDER = ".maestro"
 NEVER_BACK = frozenset({PRIVATE_FOLDER, ".git"})
 LAUNCH_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 """The only environment the programs outside of a sandbox get, so that a step's own (LD_PRELOAD) cannot reach them."""
-# Relative names, because a path may hold characters that mean something in mount options.
-MOUNT = "mount -t overlay overlay -o userxattr,lowerdir=source,upperdir=layer,workdir=work"
-NAMESPACES = (
-    ("unshare", "--mount", "--propagation", "private"),
-    ("unshare", "--user", "--map-root-user", "--mount", "--propagation", "private"),
-)
+_BATCH = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """A prepared view.
-
-    Args:
-        folder: holds ``layer`` (what the step has written; with a copy, the whole source too) and what the mount needs.
-        namespace: the command that gives the mount its namespace; empty when the source was copied.
-    """
-
-    folder: Path
-    namespace: tuple[str, ...]
-
-    @property
-    def layer(self) -> Path:
-        """Where the step's writes lie."""
-        return self.folder / "layer"
-
-
-def prepare_view(workspace: Path, scratch: Path, *, overlay: bool = True) -> View:
-    """Prepare the view of ``workspace`` in ``scratch``, or give the one already there.
+def copy_source(workspace: Path, view: Path, files: Iterable[str] | None = None, hidden: Iterable[Path] = ()) -> None:
+    """Copy ``files`` of ``workspace`` to ``view``, which is made; those that no longer exist are left out.
 
     Args:
         workspace: the source.
-        scratch: a private folder, on a file system with room for what the step writes; outside of ``workspace``, or
-            under its ``.maestro``.
-        overlay: False copies in any case.
+        view: where to; outside of ``workspace``, or under its ``.maestro``.
+        files: paths relative to ``workspace``; all but ``.maestro`` when None.
+        hidden: files and folders that are not to be seen; of a link, what it leads to as well.
 
     Raises:
-        InputError: the source cannot be copied, or ``scratch`` lies in it.
+        InputError: the source cannot be copied, or ``view`` lies in it.
     """
-    view = View(scratch / "view", ())
-    source, private = workspace.resolve(), scratch.resolve()
+    source, private = workspace.resolve(), view.resolve()
     if private.is_relative_to(source) and PRIVATE_FOLDER not in private.relative_to(source).parts[:1]:
         raise InputError(
-            f"the sandbox's own files ({scratch}) would lie in the source it shows",
+            f"the sandbox's own files ({view}) would lie in the source it shows",
             next_step=f"put them outside of {workspace} or under {PRIVATE_FOLDER}/",
         )
-    chosen = view.folder / "namespace"
-    if chosen.is_file():
-        return View(view.folder, tuple(chosen.read_text().split()))
-    for folder in (view.layer, view.folder / "work"):
-        folder.mkdir(parents=True, mode=0o700)
-    (view.folder / "source").symlink_to(workspace.resolve())
-    namespace = next(filter(lambda each: _mounts(view, each), NAMESPACES), ()) if overlay else ()
-    if not namespace:
-        _copy(workspace, view)
-    shutil.copymode(workspace, view.layer)
-    chosen.write_text(" ".join(namespace))
-    return View(view.folder, namespace)
+    view.mkdir(parents=True, mode=0o700)
+    names = sorted(entry.name for entry in workspace.iterdir()) if files is None else sorted(files)
+    names = [name for name in names if name.split("/", 1)[0] != PRIVATE_FOLDER and os.path.lexists(workspace / name)]
+    for start in range(0, len(names), _BATCH):
+        _copy(workspace, view, names[start : start + _BATCH])
+    for relative in _inside(workspace, hidden):
+        place = view / relative
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place)
+        else:
+            place.unlink(missing_ok=True)
+    shutil.copymode(workspace, view)
 
 
-def _mounts(view: View, namespace: tuple[str, ...]) -> bool:
-    """Whether the overlay can be mounted here and takes a write; asks the kernel rather than guess."""
-    (view.folder / "probe").mkdir(exist_ok=True)
-    script = f"{MOUNT} probe && : > probe/.maestro-probe && rm probe/.maestro-probe"
-    try:
-        completed = subprocess.run(
-            [*namespace, "/bin/sh", "-c", script],
-            cwd=view.folder,
-            env=LAUNCH_ENVIRONMENT,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
-    except OSError:
-        return False
-    return completed.returncode == 0
+def _inside(workspace: Path, paths: Iterable[Path]) -> set[Path]:
+    """Those of ``paths``, and of what they lead to, that lie in the workspace; relative to it."""
+    roots = (workspace.absolute(), workspace.resolve())
+    places = [place for path in paths for place in (path.absolute(), path.resolve())]
+    return {place.relative_to(root) for place in places for root in roots if place.is_relative_to(root)} - {Path()}
 
 
-def _copy(workspace: Path, view: View) -> None:
-    entries = [entry for entry in workspace.iterdir() if entry.name != PRIVATE_FOLDER]
-    if not entries:
-        return
+def _copy(workspace: Path, view: Path, names: list[str]) -> None:
     completed = subprocess.run(
-        ["cp", "--archive", "--reflink=auto", "--target-directory", str(view.layer), "--", *map(str, entries)],
+        ["cp", "--archive", "--reflink=auto", "--parents", "--target-directory", str(view.absolute()), "--", *names],
+        cwd=workspace,
         env={**LAUNCH_ENVIRONMENT, "LC_ALL": "C"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -115,10 +76,13 @@ def _copy(workspace: Path, view: View) -> None:
     )
     if completed.returncode != 0:
         reason = completed.stderr.strip().partition("\n")[0]
-        raise InputError(f"the source cannot be copied for the sandbox: {reason}")
+        raise InputError(
+            f"the source cannot be copied for the sandbox: {reason}",
+            next_step="make the file readable, or free space on the disk",
+        )
 
 
-def collect_outputs(globs: Iterable[str], *, workspace: Path, scratch: Path) -> list[Path]:
+def collect_outputs(globs: Iterable[str], *, workspace: Path, view: Path, hidden: Iterable[Path] = ()) -> list[Path]:
     """Copy what a sandboxed step has written and ``globs`` mean from its view into ``workspace``.
 
     Files appear whole or not at all. Only regular files and symbolic links that stay in the workspace come back, and no
@@ -131,25 +95,27 @@ def collect_outputs(globs: Iterable[str], *, workspace: Path, scratch: Path) -> 
     Raises:
         MaestroError: an output would be written outside of the workspace.
     """
-    layer = View(scratch / "view", ()).layer
     pattern = output_pattern(globs)
+    kept = _inside(workspace, hidden)
     collected = []
-    for folder, folders, files in os.walk(layer):
-        here = Path(folder).relative_to(layer)
+    for folder, folders, files in os.walk(view):
+        here = Path(folder).relative_to(view)
         folders[:] = [name for name in folders if name not in NEVER_BACK]
-        links = [name for name in folders if (layer / here / name).is_symlink()]
+        links = [name for name in folders if (view / here / name).is_symlink()]
         for name in sorted({*files, *links} - NEVER_BACK):
             relative = here / name
-            if pattern.fullmatch(relative.as_posix()) and _bring_back(layer, workspace, relative):
+            if kept.intersection((relative, *relative.parents)):
+                continue
+            if pattern.fullmatch(relative.as_posix()) and _bring_back(view, workspace, relative):
                 collected.append(relative)
     return sorted(collected)
 
 
-def _bring_back(layer: Path, workspace: Path, relative: Path) -> bool:
+def _bring_back(view: Path, workspace: Path, relative: Path) -> bool:
     """Copy one file; False when it is of a kind that does not come back, or is unchanged."""
-    source, target = layer / relative, workspace / relative
+    source, target = view / relative, workspace / relative
     status = source.lstat()
-    if not (stat.S_ISREG(status.st_mode) or (stat.S_ISLNK(status.st_mode) and _stays(layer, source))):
+    if not (stat.S_ISREG(status.st_mode) or (stat.S_ISLNK(status.st_mode) and _stays(view, source))):
         return False
     try:
         there = target.lstat()
@@ -178,18 +144,17 @@ def _bring_back(layer: Path, workspace: Path, relative: Path) -> bool:
     return True
 
 
-def _stays(layer: Path, link: Path) -> bool:
-    """Whether a symbolic link is relative and leads to a place within the layer, whatever other links do."""
+def _stays(view: Path, link: Path) -> bool:
+    """Whether a symbolic link is relative and leads to a place within the view, whatever other links do."""
     destination = link.readlink()
-    return not destination.is_absolute() and (link.parent / destination).resolve().is_relative_to(layer.resolve())
+    return not destination.is_absolute() and (link.parent / destination).resolve().is_relative_to(view.resolve())
 
 
-def remove_view(scratch: Path) -> None:
-    """Remove the view, if there is one; the kernel leaves a folder in it that cannot even be listed."""
-    folder = scratch / "view"
+def remove_view(folder: Path) -> None:
+    """Remove a view, or the folder it lies in, whatever permissions a step has left there."""
     if not folder.exists():
         return
-    # Top down, so that each can be listed once it was opened; a step may have closed folders of its own, too.
+    # Top down, so that each can be listed once it was opened.
     for path, folders, _files in os.walk(folder):
         for name in folders:
             inner = Path(path) / name

@@ -39,10 +39,9 @@ def check_names(findings: Findings, workflow: Workflow, steps: Sequence[NamedSte
     _stages(findings, workflow)
     _ids(findings, steps)
     _asset_names(findings, steps)
+    ids = {step.id for step in steps if not step.final and step.step.run != UNKNOWN_KIND}
     for named in steps:
-        _step(
-            findings, workflow, named, {step.id for step in steps if not step.final and step.step.run != UNKNOWN_KIND}
-        )
+        _step(findings, workflow, named, ids)
 
 
 def _parameter(findings: Findings, path: Path, parameter: Parameter) -> None:

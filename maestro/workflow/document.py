@@ -246,7 +246,8 @@ class _Builder:
                 stack.append(_Open(self._collection(event), event.anchor))
             elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
                 done = stack.pop()
-                done.node.end = int(event.end_mark.index)
+                end: Any = event.end_mark
+                done.node.end = end.index
                 self._close(done)
                 root = self._place(stack, done.node, False, event) or root
         if root is None or (root.members is None and root.value is None and root.raw in _NULL):

@@ -34,15 +34,15 @@ def _repair_one(data: dict[str, Any], path: Path) -> None:
     elif path[0] == "finally" and len(path) > 1 and isinstance(data.get("finally"), list):
         _repair_step(data["finally"], path[1:])
     elif path[0] == "params" and len(path) > 1 and isinstance(data.get("params"), dict):
-        parameters = data["params"]
+        parameters: dict[Any, Any] = data["params"]
         if len(path) > 2 and isinstance(parameters.get(path[1]), dict):
-            parameters[path[1]].pop(str(path[2]), None)
+            parameters[path[1]].pop(path[2], None)
         else:
             parameters.pop(path[1], None)
     elif path[0] == "name":
         data["name"] = "unnamed"
     else:
-        data.pop(path[0], None)
+        data.pop(str(path[0]), None)
 
 
 def _repair_stage(stages: list[Any], path: Path) -> None:

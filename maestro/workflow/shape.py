@@ -65,10 +65,9 @@ def _put_text(data: Any, error: Any, as_text: Callable[[Path, Any], str | None])
         return False
     text = as_text(path, value)
     parent = _at(data, path[:-1])
-    if text is None or not isinstance(parent, dict | list) or parent[path[-1]] is not value:
+    if text is None or not _has(parent, path[-1]) or parent[path[-1]] is not value:
         return False
-    put: Any = parent
-    put[path[-1]] = text
+    parent[path[-1]] = text
     return True
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from maestro.workflow.duration import PATTERN as DURATION_PATTERN
 from maestro.workflow.model import NAME_PATTERN, VARIABLE_PATTERN
 
-_PATTERNS = {
+PATTERNS = {
     NAME_PATTERN: "a name (letters, digits, '-' and '_', a letter first, at most 63)",
+    DURATION_PATTERN: "a duration: seconds, or a text like 45s, 10m, 1h30m",
     VARIABLE_PATTERN: "a variable name (letters, digits and '_', no digit first)",
 }
 _TYPES = {
@@ -58,7 +60,7 @@ def expectation(error: Any) -> str:
     if kind in ("literal_error", "enum"):
         return str(context["expected"])
     if kind == "string_pattern_mismatch":
-        return _PATTERNS.get(context["pattern"], f"text that matches {context['pattern']}")
+        return PATTERNS.get(context["pattern"], f"text that matches {context['pattern']}")
     if kind in ("string_too_short", "too_short"):
         least = context["min_length"]
         unit = "character" if kind == "string_too_short" else "item"

@@ -247,7 +247,7 @@ def test_a_killed_guard_takes_the_steps_along_and_the_next_step_gets_a_new_one(
         os.kill(killed, signal.SIGKILL)
         with pytest.raises(MaestroError) as raised:
             waiting.result()
-    assert raised.value.what == "the process guard was killed, and the running steps with it"
+    assert raised.value.what == "the process guard was killed, and the step's processes with it"
     assert "then retry the run" in (raised.value.next_step or "")
     eventually(lambda: survivors(tmp_path) == [])
     assert runner.run(["true"], cwd=tmp_path, env=ENVIRONMENT, stdout=tmp_path / "out").exit_code == 0

@@ -5,22 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from maestro.errors import InputError, MaestroError
+from maestro.errors import MaestroError
 from maestro.process import ProcessResult, ProcessRunner
-from maestro.process.sandbox import (
-    LAUNCH_ENVIRONMENT,
-    collect_outputs,
-    remove_view,
-    require_bubblewrap,
-    sandbox_argv,
-)
-from maestro.process.sandbox_view import prepare_view
+from maestro.process.sandbox import LAUNCH_ENVIRONMENT, Sandbox, require_bubblewrap
 
 pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
 
@@ -34,8 +29,8 @@ class Case:
 
     root: Path
     runner: ProcessRunner
-    overlay: bool
     log: str = field(default="", init=False)
+    box: Sandbox | None = field(default=None, init=False)
 
     @property
     def workspace(self) -> Path:
@@ -45,26 +40,30 @@ class Case:
     def scratch(self) -> Path:
         return self.root / "scratch"
 
-    def run(self, *argv: str, env: dict[str, str] | None = None, **options: object) -> ProcessResult:
-        prepare_view(self.workspace, self.scratch, overlay=self.overlay)
-        command = sandbox_argv(
-            argv,
-            workspace=self.workspace,
-            scratch=self.scratch,
-            env={"PATH": LAUNCH_ENVIRONMENT["PATH"], **(env or {})},
-            **options,  # type: ignore[arg-type]
-        )
+    def sandbox(self, **options: Any) -> Sandbox:
+        """The one made by the first call, unless options ask for another."""
+        if self.box is None or options:
+            if self.box:
+                self.box.remove()
+            self.box = Sandbox.prepare(workspace=self.workspace, scratch=self.scratch, which=shutil.which, **options)
+        return self.box
+
+    def run(
+        self, *argv: str, env: dict[str, str] | None = None, cwd: Path | None = None, **options: Any
+    ) -> ProcessResult:
+        environment = {"PATH": LAUNCH_ENVIRONMENT["PATH"], **(env or {})}
+        command, outside = self.sandbox(**options).command(argv, env=environment, cwd=cwd)
         output = self.root / "output"
-        result = self.runner.run(command, cwd=self.workspace, env=LAUNCH_ENVIRONMENT, stdout=output)
+        result = self.runner.run(command, cwd=self.workspace, env=outside, stdout=output)
         self.log = output.read_text()
         return result
 
-    def shell(self, script: str, **options: object) -> ProcessResult:
-        return self.run("sh", "-c", script, **options)  # type: ignore[arg-type]
+    def shell(self, script: str, **options: Any) -> ProcessResult:
+        return self.run("sh", "-c", script, **options)
 
 
-@pytest.fixture(params=["overlay", "copy"])
-def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
+@pytest.fixture
+def case(tmp_path: Path) -> Iterator[Case]:
     for folder in ("source/.maestro/keys", "source/.git/hooks", "source/inner", "scratch", "beside"):
         (tmp_path / folder).mkdir(parents=True)
     for name in (
@@ -76,15 +75,11 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     ):
         (tmp_path / name).write_text(f"content of {name}\n")
     with ProcessRunner() as runner:
-        opened = Case(tmp_path, runner, overlay=request.param == "overlay")
-        if opened.overlay:
-            opened.scratch.joinpath("probe").mkdir()
-            if not prepare_view(opened.workspace, opened.scratch / "probe").namespace:
-                pytest.skip("no overlay file system can be mounted here")
-            remove_view(opened.scratch / "probe")
+        opened = Case(tmp_path, runner)
         yield opened
-    remove_view(opened.scratch)
-    assert not (opened.scratch / "view").exists()
+        if opened.box:
+            opened.box.remove()
+            assert not opened.box.view.exists()
 
 
 def test_the_source_is_read_at_its_own_path(case: Case) -> None:
@@ -140,9 +135,9 @@ def test_a_socket_with_an_abstract_name_is_out_of_reach(case: Case) -> None:
 
 
 def test_files_beside_the_source_do_not_exist(case: Case) -> None:
-    result = case.shell(f"ls {case.root}; cat {case.root}/beside/secret {case.scratch}/*")
+    result = case.shell(f"ls {case.root}; cat {case.root}/beside/secret")
     assert result.exit_code != 0
-    assert case.log.splitlines()[0] == "source"
+    assert case.log.splitlines()[:2] == ["scratch", "source"]
     assert "content of" not in case.log
     assert "No such file or directory" in case.log
 
@@ -154,18 +149,44 @@ def test_the_home_of_whoever_runs_maestro_does_not_exist(case: Case) -> None:
     assert visible == ["step", "/home/step"]
 
 
-def test_the_keys_of_the_project_and_hidden_files_are_empty(case: Case) -> None:
-    case.shell("ls -A .maestro; cat token .maestro/keys/private", hidden=[case.workspace / "token"])
+def test_the_keys_of_the_project_and_hidden_files_are_not_there(case: Case) -> None:
+    case.shell("ls -A . .maestro; cat token", hidden=[case.workspace / "token"])
     assert "content of" not in case.log
-    assert "keys\n" not in case.log
+    assert "cannot access '.maestro'" in case.log
+    assert "token\n" not in case.log
 
 
-def test_a_hidden_folder_and_the_goal_of_a_hidden_link_are_empty(case: Case) -> None:
+def test_a_hidden_folder_and_the_goal_of_a_hidden_link_are_not_there(case: Case) -> None:
     (case.workspace / "link").symlink_to("token")
-    case.shell("ls -A inner; cat token; touch inner/x", hidden=[case.workspace / "link", case.workspace / "inner"])
-    assert "content of" not in case.log
-    assert "deep" not in case.log
-    assert "Read-only file system" in case.log
+    case.shell("ls -A", hidden=[case.workspace / "link", case.workspace / "inner"])
+    assert case.log == ".git\ntracked\n"
+
+
+def test_a_hidden_file_is_not_replaced_by_an_output(case: Case) -> None:
+    case.shell(
+        "echo x > token; mkdir inner; echo y > inner/deep; echo z > ok",
+        hidden=[case.workspace / "token", case.workspace / "inner"],
+    )
+    assert case.sandbox().collect(["**"]) == [Path("ok")]
+    assert (case.workspace / "token").read_text() == "content of source/token\n"
+
+
+def test_only_the_given_files_are_copied_and_those_gone_are_left_out(case: Case) -> None:
+    case.shell("find . -type f | sort", files=["inner/deep", "tracked", "gone", ".maestro/keys/private"])
+    assert case.log == "./inner/deep\n./tracked\n"
+
+
+def test_a_folder_of_the_view_is_the_same_folder_of_the_workspace_inside(case: Case) -> None:
+    case.shell("pwd", cwd=case.sandbox().view / "inner")
+    assert case.log == f"{case.workspace}/inner\n"
+
+
+def test_the_worker_and_the_step_see_each_other_s_files_in_view_and_scratch(case: Case) -> None:
+    box = case.sandbox()
+    (case.scratch / "given").write_text("from the worker\n")
+    case.shell(f"cat {case.scratch}/given; echo report > report; echo {box.view}; cat {box.view}/report")
+    assert case.log == f"from the worker\n{box.view}\nreport\n"
+    assert (box.view / "report").read_text() == "report\n"
 
 
 def test_password_hashes_and_private_keys_of_the_system_do_not_exist(case: Case) -> None:
@@ -212,11 +233,11 @@ def test_no_capability_is_left(case: Case) -> None:
 
 
 def test_values_of_the_environment_are_in_no_argument_and_no_file(case: Case) -> None:
-    command = sandbox_argv(["true"], workspace=case.workspace, scratch=case.scratch, env={"API": "hunter2-hunter2"})
-    assert not any("hunter2" in word for word in command)
+    command, outside = case.sandbox().command(["true"], env={"API": "hunter2-hunter2", "PATH": "/usr/bin:/bin"})
+    assert not any("hunter2" in word for word in (*command, *outside.values()))
     written = [path for path in case.scratch.iterdir() if path.is_file()]
     assert [path.stat().st_mode & 0o777 for path in written] == [0o600]
-    result = case.runner.run(command, cwd=case.workspace, env=LAUNCH_ENVIRONMENT, stdout=case.root / "output")
+    result = case.runner.run(command, cwd=case.workspace, env=outside, stdout=case.root / "output")
     assert result.exit_code == 0
     assert not written[0].exists()
 
@@ -225,7 +246,7 @@ def test_declared_outputs_come_back_and_nothing_else(case: Case) -> None:
     case.shell(
         "mkdir -p dist/a; echo 1 > dist/a/one; echo 2 > dist/two; echo 3 > other; echo 4 > tracked; chmod 755 dist/two"
     )
-    found = collect_outputs(["dist/**", "tracked"], workspace=case.workspace, scratch=case.scratch)
+    found = case.sandbox().collect(["dist/**", "tracked"])
     assert found == [Path("dist/a/one"), Path("dist/two"), Path("tracked")]
     assert (case.workspace / "dist/a/one").read_text() == "1\n"
     assert os.access(case.workspace / "dist/two", os.X_OK)
@@ -236,10 +257,11 @@ def test_declared_outputs_come_back_and_nothing_else(case: Case) -> None:
 def test_a_link_to_what_the_step_could_not_read_does_not_come_back(case: Case) -> None:
     secret = case.root / "beside/secret"
     case.shell(
-        f"mkdir dist; ln -s {secret} dist/absolute; ln -s ../../beside/secret dist/relative; ln -s {case.root}/beside dist/folder;"
+        f"mkdir dist; ln -s {secret} dist/absolute; ln -s {case.root}/beside dist/folder;"
+        "ln -s ../../beside/secret dist/relative;"
         "echo x > dist/real; ln -s real dist/inside; mkfifo dist/pipe; ln -s ../../beside linked"
     )
-    found = collect_outputs(["dist", "linked/secret"], workspace=case.workspace, scratch=case.scratch)
+    found = case.sandbox().collect(["dist", "linked/secret"])
     assert found == [Path("dist/inside"), Path("dist/real")]
     assert sorted(path.name for path in (case.workspace / "dist").iterdir()) == ["inside", "real"]
 
@@ -248,7 +270,7 @@ def test_hooks_and_keys_do_not_come_back_even_when_declared(case: Case) -> None:
     case.shell(
         "echo x > .git/hooks/post-checkout; mkdir -p .maestro/keys sub/.git; echo y > sub/.git/config; echo z > ok"
     )
-    assert collect_outputs(["**"], workspace=case.workspace, scratch=case.scratch) == [Path("ok")]
+    assert case.sandbox().collect(["**"]) == [Path("ok")]
     assert list((case.workspace / ".git/hooks").iterdir()) == []
 
 
@@ -256,7 +278,7 @@ def test_an_output_is_never_written_through_a_link_that_leaves_the_workspace(cas
     (case.workspace / "dist").symlink_to(case.root / "beside")
     case.shell("rm dist; mkdir dist; echo x > dist/secret")
     with pytest.raises(MaestroError) as raised:
-        collect_outputs(["dist/*"], workspace=case.workspace, scratch=case.scratch)
+        case.sandbox().collect(["dist/*"])
     message = "output 'dist/secret' of a sandboxed step would be written outside of the workspace"
     assert raised.value.what == message
     assert raised.value.next_step == f"replace the symbolic link in {case.workspace / 'dist'} by a folder"
@@ -266,7 +288,7 @@ def test_an_output_is_never_written_through_a_link_that_leaves_the_workspace(cas
 def test_an_output_does_not_replace_a_folder(case: Case) -> None:
     case.shell("rm -r inner; echo x > inner")
     with pytest.raises(MaestroError, match="output 'inner' of a sandboxed step is a folder in the workspace"):
-        collect_outputs(["inner"], workspace=case.workspace, scratch=case.scratch)
+        case.sandbox().collect(["inner"])
 
 
 def test_folders_can_be_shown_read_only_or_to_write(case: Case) -> None:
@@ -279,18 +301,18 @@ def test_folders_can_be_shown_read_only_or_to_write(case: Case) -> None:
 
 
 def test_a_stopped_sandbox_leaves_no_process(case: Case) -> None:
-    prepare_view(case.workspace, case.scratch, overlay=case.overlay)
     marker = f"{600 + os.getpid() / 1e7:.7f}"
-    command = sandbox_argv(
-        ["sh", "-c", f"setsid sleep {marker} & sleep {marker}"],
-        workspace=case.workspace,
-        scratch=case.scratch,
-        env={"PATH": LAUNCH_ENVIRONMENT["PATH"]},
-    )
+    script = f"setsid sleep {marker} & : > {case.scratch}/ready; sleep {marker}"
+    command, outside = case.sandbox().command(["sh", "-c", script], env={"PATH": "/usr/bin:/bin"})
+
+    class Ready(threading.Event):
+        def is_set(self) -> bool:
+            return (case.scratch / "ready").exists()
+
     result = case.runner.run(
-        command, cwd=case.workspace, env=LAUNCH_ENVIRONMENT, stdout=case.root / "output", timeout=1, grace=0.1
+        command, cwd=case.workspace, env=outside, stdout=case.root / "output", stop=Ready(), grace=0.1
     )
-    assert result.timed_out
+    assert result.stopped
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = process.read_bytes().split(b"\0")
@@ -299,30 +321,16 @@ def test_a_stopped_sandbox_leaves_no_process(case: Case) -> None:
         assert words[:2] != [b"sleep", marker.encode()]
 
 
-def test_a_folder_for_the_sandbox_inside_the_source_is_refused(case: Case) -> None:
-    with pytest.raises(InputError) as raised:
-        prepare_view(case.workspace, case.workspace / "inner")
-    assert raised.value.what.endswith("would lie in the source it shows")
-    assert raised.value.next_step == f"put them outside of {case.workspace} or under .maestro/"
-
-
-def test_under_the_private_folder_of_the_source_it_works(case: Case) -> None:
-    scratch = case.workspace / ".maestro/runs/1"
+def test_scratch_may_lie_under_the_private_folder_of_the_source(case: Case) -> None:
+    scratch = case.workspace / ".maestro/scratch/1"
     scratch.mkdir(parents=True)
-    inner = Case(case.root, case.runner, case.overlay)
-    prepare_view(case.workspace, scratch, overlay=case.overlay)
-    command = sandbox_argv(
-        ["sh", "-c", "echo x > made; ls -A .maestro"],
-        workspace=case.workspace,
-        scratch=scratch,
-        env={"PATH": LAUNCH_ENVIRONMENT["PATH"]},
-    )
-    output = inner.root / "output"
-    inner.runner.run(command, cwd=case.workspace, env=LAUNCH_ENVIRONMENT, stdout=output)
-    assert output.read_text() == ""
-    assert collect_outputs(["made"], workspace=case.workspace, scratch=scratch) == [Path("made")]
-    assert [path.name for path in scratch.iterdir()] == ["view"]
-    remove_view(scratch)
+    box = Sandbox.prepare(workspace=case.workspace, scratch=scratch, which=shutil.which)
+    command, outside = box.command(["sh", "-c", "echo x > made; ls -A .maestro"], env={"PATH": "/usr/bin:/bin"})
+    case.runner.run(command, cwd=case.workspace, env=outside, stdout=case.root / "output")
+    assert (case.root / "output").read_text() == "scratch\n"
+    assert box.collect(["**"]) == [Path("made")]
+    box.remove()
+    assert list(scratch.iterdir()) == []
 
 
 def test_bubblewrap_is_found_and_tried() -> None:

@@ -84,7 +84,10 @@ def test_odd_numbers_are_read_as_far_as_they_mean_something(tmp_path: Path) -> N
         ("<testsuite></suite>", "report.xml:1:14: the test report is no well-formed XML: mismatched tag"),
         ("<html/>", "report.xml: the file is no JUnit XML: its root is <html>, not <testsuites> or <testsuite>"),
         (b"<testsuite name='\xff'/>", "report.xml:1:18: the test report is no well-formed XML: not well-formed"),
-        ('<?xml version="1.0" encoding="nope"?><testsuite/>', "report.xml: the test report cannot be read: unknown encoding: nope"),
+        (
+            '<?xml version="1.0" encoding="nope"?><testsuite/>',
+            "report.xml: the test report cannot be read: unknown encoding: nope",
+        ),
     ],
 )
 def test_what_is_no_junit_xml_is_refused_with_its_place(tmp_path: Path, text: str | bytes, message: str) -> None:

@@ -94,7 +94,10 @@ def test_metadata_is_typed_where_it_is_json(step: Harness) -> None:
         ("a=1\\nwrong\\n", "line 2 of MAESTRO_OUTPUT is neither name=value nor name<<DELIMITER"),
         ("a<<END\\nx\\n", "line 1 of MAESTRO_OUTPUT opens 'a', which no delimiter line closes"),
         ("a<<\\nx\\n", "line 1 of MAESTRO_OUTPUT has no delimiter after '<<'"),
-        ("a=1\\n b c=1\\n", "line 2 of MAESTRO_OUTPUT has a name with other characters than letters, digits, '_' and '-'"),
+        (
+            "a=1\\n b c=1\\n",
+            "line 2 of MAESTRO_OUTPUT has a name with other characters than letters, digits, '_' and '-'",
+        ),
         ("=1\\n", "line 1 of MAESTRO_OUTPUT has a name with other characters than letters, digits, '_' and '-'"),
         ("a=1\\nb=\\377\\n", "line 2 of MAESTRO_OUTPUT is not UTF-8 text"),
     ],

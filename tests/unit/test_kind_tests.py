@@ -61,7 +61,7 @@ def test_a_file_that_cannot_be_collected_is_an_error_with_its_line(step: Harness
 
 def test_no_tests_is_a_failure(step: Harness) -> None:
     result = unit(step.write({"tests/test_a.py": ""}))
-    assert (result.passed, result.summary) == (False, "no tests ran")
+    assert (result.passed, result.summary) == (False, "no tests ran (exit code 5)")
 
 
 def test_only_skipped_tests_is_a_failure(step: Harness) -> None:

@@ -15,7 +15,7 @@ from maestro.errors import InputError
 from tests.unit.step_harness import Harness, harness
 
 FAKE = '#!/bin/sh\necho "$(basename "$0") $*"\n'
-BUILD = "if [ \"$1\" = run ]; then mkdir -p dist && echo 1 > dist/index.js; fi\n"
+BUILD = 'if [ "$1" = run ]; then mkdir -p dist && echo 1 > dist/index.js; fi\n'
 
 
 @pytest.fixture
@@ -35,7 +35,6 @@ def step(tmp_path: Path) -> Harness:
 
 def package(**more: Any) -> str:
     return json.dumps({"name": "web", "version": "1.2.3", "scripts": {"build": "tsc"}, **more})
-
 
 
 @pytest.mark.parametrize(

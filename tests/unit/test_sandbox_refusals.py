@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from maestro.errors import InputError
 from maestro.process.output_pattern import output_pattern
-from maestro.process.sandbox import remove_view, require_bubblewrap, sandbox_argv
-from maestro.process.sandbox_view import prepare_view
+from maestro.process.sandbox import Sandbox, require_bubblewrap
+from maestro.process.sandbox_view import copy_source, remove_view
 
 
 def test_without_bubblewrap_the_package_is_named() -> None:
@@ -38,36 +39,34 @@ def test_a_bubblewrap_that_cannot_be_started_is_reported(tmp_path: Path) -> None
 
 def test_a_list_of_hosts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError) as raised:
-        sandbox_argv(["true"], workspace=tmp_path, scratch=tmp_path, env={}, network=["pypi.org", "ghcr.io"])
+        Sandbox.prepare(which=shutil.which, workspace=tmp_path, scratch=tmp_path, network=["pypi.org", "ghcr.io"])
     assert raised.value.what == (
-        "`network: [pypi.org, ghcr.io]` is not available yet: a sandbox cannot hold a step to a list of hosts"
+        "`network: [pypi.org, ghcr.io]` is not available yet: a sandbox cannot hold a step to some hosts"
     )
     assert raised.value.next_step == "use `network: true` (everything) or `network: false` (nothing)"
 
 
 def test_the_root_of_the_file_system_is_no_workspace(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a sandbox cannot have / as its workspace"):
-        sandbox_argv(["true"], workspace=Path("/"), scratch=tmp_path, env={})
+        Sandbox.prepare(which=shutil.which, workspace=Path("/"), scratch=tmp_path)
 
 
 @pytest.mark.parametrize("option", ["writable", "readable"])
 def test_a_folder_that_does_not_exist_cannot_be_shown(tmp_path: Path, option: str) -> None:
     absent = tmp_path / "absent"
     with pytest.raises(InputError, match=f"a sandbox cannot show {absent}: it does not exist"):
-        sandbox_argv(["true"], workspace=tmp_path, scratch=tmp_path, env={}, **{option: [absent]})  # type: ignore[arg-type]
+        Sandbox.prepare(which=shutil.which, workspace=tmp_path, scratch=tmp_path, **{option: [absent]})  # type: ignore[arg-type]
 
 
 def test_a_source_that_cannot_be_copied_is_reported(tmp_path: Path) -> None:
-    workspace, scratch = tmp_path / "source", tmp_path / "scratch"
-    workspace.mkdir()
-    scratch.mkdir()
-
-    class Vanishing(type(workspace)):  # type: ignore[misc]
-        def iterdir(self) -> list[Path]:
-            return [self / "gone"]
-
-    with pytest.raises(InputError, match="the source cannot be copied for the sandbox: cp: cannot stat"):
-        prepare_view(Vanishing(workspace), scratch, overlay=False)
+    workspace = tmp_path / "source"
+    (workspace / "folder").mkdir(parents=True)
+    (workspace / "folder/file").write_text("x")
+    # A file where cp wants to make a folder: named twice, once through a link.
+    (workspace / "link").symlink_to("folder/file")
+    with pytest.raises(InputError) as raised:
+        copy_source(workspace, tmp_path / "view", ["folder/file", "folder/file/../file", "\0"[:0] + "x" * 200 + "/.."])
+    assert raised.value.what.startswith("the source cannot be copied for the sandbox: cp: ")
 
 
 def test_removing_a_view_that_was_never_made_does_nothing(tmp_path: Path) -> None:
@@ -104,3 +103,20 @@ def test_a_glob_of_outputs_means(glob: str, path: str, matches: bool) -> None:
 
 def test_no_glob_means_nothing() -> None:
     assert output_pattern([]).fullmatch("") is None
+
+
+def test_a_view_inside_the_source_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    with pytest.raises(InputError) as raised:
+        copy_source(tmp_path, tmp_path / "inner/view")
+    assert raised.value.what.endswith("would lie in the source it shows")
+    assert raised.value.next_step == f"put them outside of {tmp_path} or under .maestro/"
+
+
+def test_a_view_is_removed_whatever_permissions_are_left(tmp_path: Path) -> None:
+    closed = tmp_path / "view/a/b"
+    closed.mkdir(parents=True)
+    (closed / "file").write_text("x")
+    closed.chmod(0)
+    remove_view(tmp_path / "view")
+    assert list(tmp_path.iterdir()) == []

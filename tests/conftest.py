@@ -1,0 +1,33 @@
+"""What tests of all folders share: a real PostgreSQL server, and that a run without a single test is a failed run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration import postgres_server
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """URL of a running server's database ``postgres``; under xdist each worker has a server of its own."""
+    with postgres_server.postgres_server() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_database(postgres_url: str) -> Iterator[str]:
+    """URL of an empty database of this test's own."""
+    with postgres_server.postgres_database(postgres_url) as url:
+        yield url
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Makes a run in which every test was skipped fail like one that found no test."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or session.config.option.collectonly or session.exitstatus != pytest.ExitCode.OK:
+        return
+    if not any(reporter.stats.get(outcome) for outcome in ("passed", "failed", "error", "xfailed", "xpassed")):
+        session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
