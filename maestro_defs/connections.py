@@ -6,7 +6,7 @@ process keeps the connections open instead, and commits without that wait (SQLit
 moments of the log, never part of an event, and what steps left behind is in the artifact store by then.
 
 Private seams used, pinned by tests/integration/test_dagster_seams.py: ``SqlEventLogStorage.run_connection``,
-``.index_connection``, ``._has_asset_key_index_cols_on_connection``; ``SqliteEventLogStorage._connect``,
+``.index_connection``, ``.has_table``, ``.has_dynamic_partition``, ``._has_asset_key_index_cols_on_connection``; ``SqliteEventLogStorage._connect``,
 ``._initialized_dbs``; ``PostgresEventLogStorage._connect``, ``._engine``.
 """
 
@@ -145,9 +145,23 @@ def kept_connections(instance: DagsterInstance) -> Iterator[bool]:
             yield False
             return
         before = dict(storage.__dict__)
+        replaced["has_table"] = _remembering_yes(storage.has_table)
+        replaced["has_dynamic_partition"] = _remembering_yes(storage.has_dynamic_partition)
         storage.__dict__.update(replaced)
         stack.callback(_put_back, storage, replaced, before)
         yield True
+
+
+def _remembering_yes(ask: Callable[..., bool]) -> Callable[..., bool]:
+    """``ask``, which Dagster calls several times a step, asked once for what stays true while a run executes."""
+    known: set[tuple[Any, ...]] = set()
+
+    def answer(*arguments: Any) -> bool:
+        if arguments not in known and ask(*arguments):
+            known.add(arguments)
+        return arguments in known
+
+    return answer
 
 
 def _put_back(storage: Any, replaced: Mapping[str, Any], before: Mapping[str, Any]) -> None:

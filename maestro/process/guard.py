@@ -72,10 +72,9 @@ def descendants(root: int) -> list[int]:
     found: list[int] = []
     pending = [root]
     while pending:
-        for child in children.get(pending.pop(), ()):
-            pending.append(child)
-            if child not in zombies:
-                found.append(child)
+        below = children.get(pending.pop(), [])
+        pending += below
+        found += [pid for pid in below if pid not in zombies]
     return found
 
 
@@ -89,16 +88,12 @@ def send_signal(pids: list[int], number: int) -> None:
 class Warden:
     """Looks after one process of a step, from its start until nothing of it is left.
 
-    Args:
-        control: socket to the worker.
-        stdout, stderr: descriptors of the step's output.
-        wakeup: descriptor that becomes readable when a signal arrives.
+    ``control`` is the socket to the worker; ``wakeup`` becomes readable when a signal arrives.
     """
 
     def __init__(self, control: socket.socket, stdout: int, stderr: int, wakeup: int) -> None:
         self.control = control
-        self.stdout = stdout
-        self.stderr = stderr
+        self.output = (stdout, stderr)
         self.wakeup = wakeup
         self.main = 0
         self.status: int | None = None
@@ -107,8 +102,7 @@ class Warden:
 
     def run(self) -> None:
         """Start the process, wait, clean up, report."""
-        size = int.from_bytes(self._read_exactly(8), "big")
-        request = json.loads(self._read_exactly(size))
+        request = json.loads(self._read_exactly(int.from_bytes(self._read_exactly(8), "big")))
         try:
             os.chdir(request["cwd"].encode("latin-1"))
         except OSError as error:
@@ -123,16 +117,9 @@ class Warden:
             return
         # Usage of everything reaped here, which is everything the step's process has not waited for itself.
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        self._send(
-            {
-                "exit_code": shell_exit_code(self.status),
-                "stopped": stopped,
-                "leftovers": leftovers,
-                "user_seconds": usage.ru_utime,
-                "system_seconds": usage.ru_stime,
-                "max_rss_bytes": usage.ru_maxrss * 1024,
-            }
-        )
+        result = {"exit_code": shell_exit_code(self.status), "stopped": stopped, "leftovers": leftovers}
+        times = {"user_seconds": usage.ru_utime, "system_seconds": usage.ru_stime}
+        self._send({**result, **times, "max_rss_bytes": usage.ru_maxrss * 1024})
 
     def _start(self, request: dict[str, object]) -> None:
         argv = [word.encode("latin-1") for word in request["argv"]]  # type: ignore[attr-defined]
@@ -142,7 +129,7 @@ class Warden:
         self.main = os.fork()
         if self.main == 0:
             try:
-                become(argv, env, self.stdout, self.stderr, warden)
+                become(argv, env, *self.output, warden)
             finally:
                 os._exit(126)
         # Until it closes its descriptors, the process still ignores SIGTERM as its guard does: a stop would be lost.
@@ -150,14 +137,13 @@ class Warden:
         os.read(ready, 1)
         os.close(ready)
         # Kept open here, the log of a step would never reach its end while the warden lives.
-        os.close(self.stdout)
-        os.close(self.stderr)
+        for descriptor in self.output:
+            os.close(descriptor)
 
     def _wait(self) -> bool:
         """Until the step's process has ended; True when it was stopped on request."""
         while not self._childless() and self.status is None:
-            message = self._next_message(None)
-            if message is not None:
+            if (message := self._next_message(None)) is not None:
                 self._stop(float(message["stop"]))
                 return True
         return False
@@ -170,11 +156,9 @@ class Warden:
         send_signal(tree, signal.SIGCONT)
         deadline = time.monotonic() + grace
         while not self._childless():
-            left = deadline - time.monotonic()
-            if left <= 0:
+            if (left := deadline - time.monotonic()) <= 0:
                 break
-            message = self._next_message(left)
-            if message is not None:
+            if (message := self._next_message(left)) is not None:
                 deadline = min(deadline, time.monotonic() + float(message["stop"]))
         if self.status is None:
             self._kill_all()
@@ -183,8 +167,7 @@ class Warden:
         """Kill what the step's process left behind and say how many that were."""
         deadline = time.monotonic() + SETTLE_SECONDS
         while not self._childless():
-            left = deadline - time.monotonic()
-            if left <= 0:
+            if (left := deadline - time.monotonic()) <= 0:
                 return self._kill_all()
             self._next_message(left)
         return 0
@@ -307,11 +290,7 @@ def wakeup_descriptor(*numbers: int) -> int:
 
 
 class Guard:
-    """Forks a warden for each request and outlives the worker by a moment to see that nothing is left.
-
-    Args:
-        requests: socket to the worker.
-    """
+    """Forks a warden for each request; outlives the worker by a moment to see that nothing is left."""
 
     def __init__(self, requests: socket.socket) -> None:
         self.requests = requests

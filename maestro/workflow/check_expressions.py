@@ -146,7 +146,7 @@ class _Checker:
         uses, errors = self.expressions.inspect(text, condition=condition)
         for use in uses:
             error = _wrong(use, scope)
-            if error is not None and not (use.parts and use.parts[0] in self.findings.lost):
+            if error is not None and ".".join([use.root, *use.parts[:1]]) not in self.findings.lost:
                 errors.append(error)
         self.findings.problems += [expression_problem(self.findings.document, path, error) for error in errors]
 

@@ -226,7 +226,8 @@ class _Builder:
             )
         else:
             context = f" {error.context}" if error.context else ""
-            problem = self._problem(line, column, f"not YAML: {error.problem or 'cannot be read'}{context}", None)
+            quotes = "a text with '{{ … }}' stands in quotes" if "{{" in source else None
+            problem = self._problem(line, column, f"not YAML: {error.problem or 'cannot be read'}{context}", quotes)
         return WorkflowErrors([*self.problems, problem])
 
     def build(self, events: Iterator[Any]) -> Node:
@@ -296,8 +297,10 @@ class _Builder:
         if opened.key is None:
             if self.text.startswith("{{", parent.start):
                 self.fail_at(parent, "an expression must stand in quotes", "'{{ … }}'")
-            if is_alias or node.raw is None:
+            if is_alias:
                 self.fail(event.start_mark, "a key must be text", "a plain word")
+            if node.raw is None:
+                self.fail_at(node, "a key must be text", "a plain word")
             opened.key = node
             return None
         key, opened.key = opened.key, None

@@ -10,6 +10,8 @@ from maestro.workflow.document import Document, Path
 from maestro.workflow.problems import Problem, listed, nearest
 from maestro.workflow.shape import place
 
+_CATEGORIES = {"step": "steps", "secret": "secrets"}
+
 
 @dataclass(slots=True)
 class Findings:
@@ -17,7 +19,7 @@ class Findings:
 
     Args:
         data: plain data; after a repair, what is left of it.
-        lost: names a repair may have taken away; they are not reported as unknown.
+        lost: names a repair may have taken away (``params.level``, ``steps.build``); not reported as unknown.
     """
 
     document: Document
@@ -41,7 +43,7 @@ class Findings:
     def unknown(self, path: Path, what: str, name: str, known: Iterable[str], *, none: str = "none is defined") -> None:
         """``name`` is not among ``known``; says nothing when a repair may have taken it away."""
         names = list(known)
-        if name not in self.lost:
+        if f"{_CATEGORIES.get(what, what)}.{name}" not in self.lost:
             self.add(
                 path, f"unknown {what} '{name}'", allowed=listed(names, none=none), suggestion=nearest(name, names)
             )

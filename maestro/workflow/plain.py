@@ -13,7 +13,7 @@ EXTENSION = "x-"
 
 
 def prepare(data: Any, document: Document) -> None:
-    """Changes ``data`` in place: drops ``x-`` keys; makes environments and defaults of text parameters text.
+    """Changes ``data`` in place: drops ``x-`` keys; makes kinds, environments and defaults of text parameters text.
 
     An environment holds text, so ``VERSION: 1.10`` means those four characters and not the number 1.1.
     """
@@ -21,6 +21,10 @@ def prepare(data: Any, document: Document) -> None:
         return
     for key in [key for key in data if key.startswith(EXTENSION)]:
         del data[key]
+    for path, step in raw_steps(data):
+        for inner, holder in ((path, step), ((*path, "compensate"), step.get("compensate"))):
+            if isinstance(holder, dict) and "run" in holder:
+                _make_text(holder, "run", document, (*inner, "run"))
     for path, environment in _environments(data):
         for name in environment:
             _make_text(environment, name, document, (*path, name))

@@ -83,6 +83,8 @@ def _value(schema: dict[str, Any]) -> str:
         return ""
     if "$ref" in schema:
         return f"[{_title(schema['$ref'])}](#{_title(schema['$ref']).lower()})"
+    if "const" in schema:
+        return f"`{schema['const']}`"
     if "enum" in schema:
         return "a step kind" if "enumDescriptions" in schema else ", ".join(f"`{value}`" for value in schema["enum"])
     for several in ("anyOf", "allOf"):
@@ -102,12 +104,12 @@ def _value(schema: dict[str, Any]) -> str:
 
 def _typed(name: str, schema: dict[str, Any]) -> str:
     if name == "array" and isinstance(schema.get("items"), dict):
-        return f"list of {_value(schema['items'])}"
+        return f"list of {_value(schema['items']).removeprefix('a ')}"
     if name == "object":
         values = list(schema.get("patternProperties", {}).values())
         values += [schema["additionalProperties"]] if isinstance(schema.get("additionalProperties"), dict) else []
         inner = _value(values[0]) if values else ""
-        return f"mapping of {inner}" if inner and inner != "any value" else "mapping"
+        return f"mapping of {inner.removeprefix('a ')}" if inner and inner != "any value" else "mapping"
     return _TYPE_WORDS[name]
 
 
@@ -118,19 +120,19 @@ def _title(reference_to: str) -> str:
 
 def _names() -> list[str]:
     rows = (
-        ("params.*name*", "a parameter's value"),
-        (", ".join(f"git.{name}" for name in scope.GIT), "the revision"),
-        ("matrix.*axis*", "this cell's value, in a step with a matrix"),
-        ("env.*NAME*", "a variable of the workflow's `env`"),
-        ("files['*path*'].hash", "sha256 of a file of the revision, hexadecimal; `package.json.hash` for short"),
-        (", ".join(f"run.{name}" for name in scope.RUN), "this run"),
+        ("params.<name>", "a parameter's value"),
+        ("`, `".join(f"git.{name}" for name in scope.GIT), "the revision"),
+        ("matrix.<axis>", "this cell's value, in a step with a matrix"),
+        ("env.<NAME>", "a variable of the workflow's `env`"),
+        ("files['<path>'].hash", "sha256 of a file of the revision, hexadecimal; `package.json.hash` for short"),
+        ("`, `".join(f"run.{name}" for name in scope.RUN), "this run"),
         ("project", "name of the project"),
-        ("steps.*id*.outputs.*name*", "what a step handed over; known once it has run"),
-        ("steps.*id*.metadata.*name*", "what a step reported"),
-        ("steps.*id*.passed", "whether it passed"),
-        ("changed('*glob*', …)", "whether a file that matches differs from the base revision"),
+        ("steps.<id>.outputs.<name>", "what a step handed over; known once it has run"),
+        ("steps.<id>.metadata.<name>", "what a step reported"),
+        ("steps.<id>.passed", "whether it passed"),
+        ("changed('<glob>', …)", "whether a file that matches differs from the base revision"),
     )
-    return ["| name | value |", "| --- | --- |", *(f"| {name} | {meaning} |" for name, meaning in rows)]
+    return ["| name | value |", "| --- | --- |", *(f"| `{name}` | {meaning} |" for name, meaning in rows)]
 
 
 def renewed(document: str, registry: Registry) -> str:

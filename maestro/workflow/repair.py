@@ -87,20 +87,20 @@ def _repair_step(steps: list[Any], path: Path) -> None:
 
 
 def _names(data: Any) -> Iterable[str]:
-    """Ids, stage names, params, secrets and variables anywhere in ``data``."""
+    """``params.<name>``, ``steps.<id>``, ``stage.<name>`` … of everything that ``data`` declares."""
     if not isinstance(data, dict):
         return
     for key in ("params", "secrets", "env"):
         found = data.get(key)
         if isinstance(found, dict | list):
-            yield from (name for name in found if isinstance(name, str))
+            yield from (f"{key}.{name}" for name in found)
     stages = data.get("stages")
     for stage in stages if isinstance(stages, list) else ():
         if isinstance(stage, dict) and isinstance(stage.get("name"), str):
-            yield stage["name"]
+            yield f"stage.{stage['name']}"
     for _, step in raw_steps(data):
         if isinstance(step.get("id"), str):
-            yield step["id"]
+            yield f"steps.{step['id']}"
         for key in ("env", "matrix"):
             if isinstance(step.get(key), dict):
-                yield from step[key]
+                yield from (f"{key}.{name}" for name in step[key])

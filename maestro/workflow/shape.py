@@ -59,7 +59,7 @@ def validate(model: type[M], data: Any, *, as_text: Callable[[Path, Any], str | 
 
 
 def _put_text(data: Any, error: Any, as_text: Callable[[Path, Any], str | None]) -> bool:
-    path = _path(data, error["loc"])[0]
+    path = _path(data, error)[0]
     value = error["input"]
     if not path or not isinstance(value, int | float):
         return False
@@ -83,8 +83,9 @@ def _at(data: Any, path: Path) -> Any:
     return data
 
 
-def _path(data: Any, loc: Sequence[str | int]) -> tuple[Path, tuple[tuple[int, str], ...], bool]:
-    """The path in ``data`` of a pydantic ``loc``, the union labels in it with their depth, and whether it is a key."""
+def _path(data: Any, error: Any) -> tuple[Path, tuple[tuple[int, str], ...], bool]:
+    """Where in ``data`` a pydantic ``error`` is, the union labels in its place with their depth, and whether at a key."""
+    loc: Sequence[str | int] = error["loc"]
     path: list[str | int] = []
     labels: list[tuple[int, str]] = []
     on_key = False
@@ -97,7 +98,7 @@ def _path(data: Any, loc: Sequence[str | int]) -> tuple[Path, tuple[tuple[int, s
         elif _has(data, step):
             path.append(step)
             data = data[step]
-        elif last and isinstance(part, str) and isinstance(data, dict):
+        elif last and error["type"] == "missing" and isinstance(part, str):
             path.append(part)
         else:
             labels.append((len(path), str(part)))
@@ -108,7 +109,7 @@ def _faults(model: type[BaseModel], data: Any, errors: Iterable[Any]) -> list[Fa
     single: list[Fault] = []
     unions: dict[Path, dict[str, list[tuple[Any, Path, bool]]]] = {}
     for error in errors:
-        path, labels, on_key = _path(data, error["loc"])
+        path, labels, on_key = _path(data, error)
         if labels:
             depth, label = labels[0]
             unions.setdefault(path[:depth], {}).setdefault(label, []).append((error, path, on_key))
@@ -152,8 +153,7 @@ def _fault(model: type[BaseModel], data: Any, error: Any, path: Path, on_key: bo
         return Fault(path, kind, f"the key '{path[-1]}'{owner} is missing")
     if kind == "value_error":
         text = str(error.get("ctx", {}).get("error", error["msg"])).removeprefix("Value error, ")
-        whole = not isinstance(value, str | int | float | bool | None)
-        return Fault(path, kind, text if whole or "'" in text else f"{name} {text}", value=value)
+        return Fault(path, kind, f"{name} {text}" if text.startswith(("is ", "must ")) else text, value=value)
     wanted = expectation(error)
     if on_key:
         return Fault(path, kind, f"the key '{path[-1]}' must be {wanted}", on_key=True, value=value)

@@ -135,6 +135,38 @@ def test_set_up_without_a_way_to_install_names_what_is_missing(checkout: Path, t
     assert not (checkout / ".venv").exists()
 
 
+@pytest.fixture
+def demo(checkout: Path) -> Path:
+    """A checkout that is set up, with a `maestro` that says what it was asked and ends as the file `code` says."""
+    (checkout / "scripts" / "setup").write_text('#!/bin/sh\necho "set up $*"\n')
+    maestro = checkout / ".venv" / "bin" / "maestro"
+    maestro.parent.mkdir(parents=True)
+    maestro.write_text(f'#!/bin/sh\necho "maestro did $*"\nexit "$(cat {checkout}/code)"\n')
+    maestro.chmod(0o755)
+    return checkout
+
+
+def test_the_demo_runs_twice_and_shows_what_was_made_and_how_to_browse_it(demo: Path) -> None:
+    (demo / "code").write_text("0")
+    done = run(demo, str(demo / "scripts" / "demo"))
+    said = [line for line in done.stdout.splitlines() if line.startswith(("set up", "maestro did", "To browse"))]
+    assert said == [
+        "set up --quick",
+        "maestro did run",
+        "maestro did run",
+        "maestro did artifacts ls",
+        f"To browse runs, assets and lineage in the Dagster UI:  {demo}/.venv/bin/maestro dev",
+    ]
+    assert done.returncode == 0
+
+
+def test_the_demo_ends_as_the_run_does(demo: Path) -> None:
+    (demo / "code").write_text("130")
+    done = run(demo, str(demo / "scripts" / "demo"))
+    assert done.returncode == 130
+    assert done.stdout.count("maestro did") == 1
+
+
 @pytest.mark.parametrize(("body", "code"), [("pytest.skip('no')", 5), ("pass", 0)])
 def test_a_run_in_which_every_test_was_skipped_fails(tmp_path: Path, body: str, code: int) -> None:
     (tmp_path / "test_one.py").write_text(f"import pytest\ndef test_one():\n    {body}\n")
