@@ -127,12 +127,17 @@ def _asset(
         pool=step.pool,
         op_tags={FINAL_TAG: str(position)} if node.final else {},
         required_resource_keys={SESSION},
+        can_subset=True,  # Makes the check's output optional, as a skipped step has no result to check.
     )
-    def carry_out(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+    def carry_out(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         session: RunSession = getattr(context.resources, SESSION)
         record = _carry_out(session, node, context.retry_number)
-        if record is not None:
+        if record is None:
+            return
+        if key in context.selected_asset_keys:
             yield _result(record, node, kind)
+        else:  # Only the check was asked for.
+            yield _check(record, node, kind, key)
 
     return carry_out
 
@@ -157,20 +162,22 @@ def _carry_out(session: RunSession, node: Node, retry: int) -> StepRecord | None
 
 
 def _result(record: StepRecord, node: Node, kind: StepKind[Any]) -> dg.MaterializeResult[None]:
-    severity = dg.AssetCheckSeverity.WARN if node.step.continue_on_error else dg.AssetCheckSeverity.ERROR
     digest = hashlib.sha256("".join(f"{one.name} {one.sha256}\n" for one in record.outputs).encode())
     digest.update(b"" if record.outputs else record.revision.encode())
     return dg.MaterializeResult(
         metadata=metadata_of(record),
         data_version=dg.DataVersion(digest.hexdigest()[:32]),
-        check_results=[
-            dg.AssetCheckResult(
-                passed=record.passed,
-                check_name=kind.check,
-                severity=severity,
-                metadata={"summary": record.summary or "passed"},
-            )
-        ],
+        check_results=[_check(record, node, kind)],
+    )
+
+
+def _check(record: StepRecord, node: Node, kind: StepKind[Any], key: dg.AssetKey | None = None) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=record.passed,
+        asset_key=key,
+        check_name=kind.check,
+        severity=dg.AssetCheckSeverity.WARN if node.step.continue_on_error else dg.AssetCheckSeverity.ERROR,
+        metadata={"summary": record.summary or ("passed" if record.passed else "failed")},
     )
 
 

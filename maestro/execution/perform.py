@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import threading
 import time
@@ -16,6 +15,7 @@ from maestro.execution.errors import StepCancelledError, StepError, StepTimeoutE
 from maestro.execution.log import StepLog
 from maestro.execution.session import RunSession
 from maestro.process import sandbox
+from maestro.process.sandbox_view import remove_view
 from maestro.steps import BaseParams, StepContext, StepKind, StepResult
 from maestro.steps.kind import Completed
 
@@ -30,6 +30,7 @@ class Work:
         secrets: variable -> value.
         timeout: seconds; None: no limit.
         writable: in a sandbox, globs of what is copied back into the workspace.
+        brought: in a sandbox, files of the workspace it sees besides those of the revision.
     """
 
     name: str
@@ -42,8 +43,9 @@ class Work:
     upstream: Mapping[str, Mapping[str, Artifact]]
     attempt: int = 1
     sandboxed: bool = False
-    network: bool = False
+    network: bool | Sequence[str] = False
     writable: Sequence[str] = ()
+    brought: Sequence[str] = ()
 
 
 def perform(session: RunSession, work: Work, log: StepLog, stop: threading.Event) -> tuple[StepResult, float]:
@@ -91,7 +93,7 @@ def perform(session: RunSession, work: Work, log: StepLog, stop: threading.Event
             next_step="this is a defect of the kind; report it with the step's log",
         ) from error
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        remove_view(scratch)
 
 
 class _Runner:
@@ -107,10 +109,11 @@ class _Runner:
         self._box = (
             sandbox.Sandbox.prepare(
                 workspace=session.workspace,
-                files=sorted(session.revision.files),
+                files=sorted({*session.revision.files, *work.brought}),
                 scratch=scratch,
                 network=work.network,
                 which=session.tools.which,
+                hidden=session.secret_files,
             )
             if work.sandboxed
             else None

@@ -217,6 +217,18 @@ class RunSession:
             if record is not None:
                 restore(self.workspace, record.outputs, self.store)
 
+    def brought_files(self, node: Node) -> list[str]:
+        """Paths of files that steps before ``node`` left in the workspace."""
+        names = self.graph.ancestors([node.name]) - {node.name}
+        records = [record for name in sorted(names) if (record := self.record_of(name)) is not None]
+        return [one.path for record in records for one in record.outputs if one.path is not None]
+
+    @property
+    def secret_files(self) -> list[Path]:
+        """Files secrets are read from; never visible in a sandbox."""
+        sources = self.loaded.workflow.secret_sources.values()
+        return [self.project.root / source.path for source in sources if source.path]
+
     def secrets_of(self, node: Node) -> SecretValues:
         """Environment variable -> value, of the secrets ``node`` names; from now on masked in the whole run."""
         named = node.step.secrets

@@ -103,7 +103,8 @@ def _run(
         upstream={name: {one.name: one for one in record.outputs} for name, record in upstream.items()},
         attempt=attempt,
         sandboxed=step.sandbox,
-        network=step.network is True,
+        network=step.network,
+        brought=session.brought_files(node) if step.sandbox else (),
         writable=_patterns(session, resolved),
     )
     if guard:

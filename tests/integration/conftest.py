@@ -12,9 +12,7 @@ from tests.integration.delivery import Delivery
 
 
 @pytest.fixture(params=["default", "postgres"])
-def delivery(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Delivery]:
+def delivery(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Delivery]:
     """A new repository, once with SQLite and once with a real PostgreSQL server."""
     if request.param == "postgres":
         monkeypatch.setenv("MAESTRO_POSTGRES_URL", request.getfixturevalue("postgres_database"))

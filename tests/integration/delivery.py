@@ -60,6 +60,8 @@ class Finished:
     def failures(self) -> str:
         found = []
         for event in self.events:
+            if event.event_type_value == "PIPELINE_FAILURE":
+                found.append(str(event.event_specific_data))
             if event.is_step_failure:
                 data = event.step_failure_data
                 found.append((data.error.to_string() if data.error else "") + str(data.user_failure_data))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import textwrap
 import threading
 import time
 from pathlib import Path
@@ -120,7 +121,7 @@ def test_continue_on_error_shows_the_failure_and_goes_on(delivery: Delivery) -> 
               - {id: after, run: shell, with: {command: 'echo "{{ steps.bad.passed }}"'}}
         """)
     run = delivery.run()
-    assert run.passed
+    assert run.passed, run.failures()
     assert not run.records["test/bad"].passed
     assert run.logs["test__after"] == "false\n"
 
@@ -139,7 +140,7 @@ def test_retries_try_again_until_it_passes(delivery: Delivery, tmp_path: Path) -
                 retries: {{max: 3, delay: 10ms, jitter: false}}
         """)
     run = delivery.run()
-    assert run.passed
+    assert run.passed, run.failures()
     assert run.types("test__flaky").count("STEP_UP_FOR_RETRY") == 2
     assert counter.read_text() == "x\nx\nx\n"
     assert "attempt 1" in run.logs["test__flaky"]
@@ -179,7 +180,7 @@ def test_finally_steps_run_after_success_and_after_failure_and_know_what_happene
           - {id: last, run: shell, with: {command: 'echo last'}, when: 'not steps.maybe.passed'}
         """)
     good = delivery.run()
-    assert good.passed
+    assert good.passed, good.failures()
     assert good.logs["finally__tell"] == "passed=true\n"
     assert "finally/last" not in good.records
     bad = delivery.run(code=1)
@@ -202,7 +203,7 @@ def test_a_failing_finally_step_fails_the_run_and_the_next_one_still_runs(delive
         """)
     run = delivery.run()
     assert run.status == DagsterRunStatus.FAILURE
-    assert run.types("finally__bad").count("STEP_START") == 2
+    assert run.types("finally__bad").count("STEP_RESTARTED") == 1
     assert run.records["finally/last"].passed
 
 
@@ -237,8 +238,8 @@ def test_finished_steps_are_undone_in_reverse_order_when_a_later_one_fails(deliv
 
 def test_a_cancelled_run_ends_its_processes_undoes_and_runs_finally(delivery: Delivery, tmp_path: Path) -> None:
     log = tmp_path / "effects"
-    text = COMPENSATED.replace("LOG", str(log)).replace("SLEEP", "60").replace("CODE", "0")
-    delivery.workflow(text + "    finally:\n      - {id: bye, run: shell, with: {command: 'echo bye'}}\n")
+    text = textwrap.dedent(COMPENSATED.replace("LOG", str(log)).replace("SLEEP", "60").replace("CODE", "0"))
+    delivery.workflow(text + "finally:\n  - {id: bye, run: shell, with: {command: 'echo bye'}}\n")
 
     def interrupt() -> None:
         deadline = time.monotonic() + 30
@@ -280,7 +281,7 @@ def test_a_condition_on_outputs_is_decided_during_the_run_and_its_skip_passes_on
               - {id: next, run: shell, depends_on: [act], with: {command: 'echo next'}}
         """)
     run = delivery.run()
-    assert run.passed
+    assert run.passed, run.failures()
     assert set(run.records) == {"test/look"}
     assert "STEP_SKIPPED" in run.types("test__next")
 
