@@ -14,16 +14,20 @@ from maestro.execution.errors import StepCancelledError, StepError
 from maestro.execution.log import StepLog
 from maestro.execution.session import RunSession
 from maestro.execution.step import run_step
+from maestro.runs.tags import PROJECT_TAG, WORKFLOW_TAG
 from maestro.steps import StepKind
 from maestro.workflow.graph import Graph, Node
 from maestro.workflow.model import Retries
 from maestro_defs.executor import FINAL_TAG, default_concurrency, maestro_executor
+from maestro_defs.late_end import late_end_job
 from maestro_defs.parameters import params_resource
 from maestro_defs.partitions import revisions
 from maestro_defs.presentation import metadata_of
 from maestro_defs.run_end import SESSION
 from maestro_defs.source import Source
 from maestro_defs.step_logs import current_log
+from sensors.end_of_run import end_of_run_sensor
+from sensors.revisions import revisions_sensor
 
 PARAMS = "params"
 
@@ -60,17 +64,28 @@ def compile_workflow(source: Source) -> dg.Definitions:
     workflow = source.loaded.workflow
     job = dg.define_asset_job(
         name=job_name(workflow.name),
-        selection=dg.AssetSelection.assets(*(asset.key for asset in assets)),
+        selection=dg.AssetSelection.assets(*(asset_key(source.project_name, name) for name in in_job(source))),
         executor_def=executor(source),
         description=workflow.description or f"Workflow {workflow.name} {workflow.version} of {source.project_name}.",
-        tags={"maestro/workflow": workflow.name, "maestro/project": source.project_name},
+        tags={WORKFLOW_TAG: workflow.name, PROJECT_TAG: source.project_name},
     )
+    end = late_end_job(source)
     return dg.Definitions(
         assets=assets,
-        jobs=[job],
+        jobs=[job, end],
+        sensors=[
+            end_of_run_sensor(source.project_name, workflow.name, end),
+            revisions_sensor(source.project, partitions),
+        ],
         executor=executor(source),
         resources={PARAMS: params_resource(workflow), SESSION: session_resource(source)},
     )
+
+
+def in_job(source: Source) -> list[str]:
+    """Names of the nodes the job's executor carries out: Dagster's own executors know no run's end."""
+    ours = source.profile.settings.executor == "maestro"
+    return [node.name for node in source.graph if ours or not node.final]
 
 
 def executor(source: Source) -> dg.ExecutorDefinition:

@@ -6,8 +6,8 @@ process keeps the connections open instead, and commits without that wait (SQLit
 moments of the log, never part of an event, and what steps left behind is in the artifact store by then.
 
 Private seams used, pinned by tests/integration/test_dagster_seams.py: ``SqlEventLogStorage.run_connection``,
-``.index_connection``, ``.has_table``, ``.has_dynamic_partition``, ``._has_asset_key_index_cols_on_connection``; ``SqliteEventLogStorage._connect``,
-``._initialized_dbs``; ``PostgresEventLogStorage._connect``, ``._engine``.
+``.index_connection``, ``.has_table``, ``.has_dynamic_partition``, ``._has_asset_key_index_cols_on_connection``;
+``SqliteEventLogStorage._connect``, ``._initialized_dbs``; ``PostgresEventLogStorage._connect``, ``._engine``.
 """
 
 from __future__ import annotations

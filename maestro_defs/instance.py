@@ -90,7 +90,7 @@ class _Stamp:
             if self._current:
                 current = ("stamped", "stamped")
                 for name in _STORAGES:
-                    module = importlib.import_module(name)
+                    module: Any = importlib.import_module(name)
                     stack.callback(setattr, module, "check_alembic_revision", module.check_alembic_revision)
                     module.check_alembic_revision = lambda _config, _connection: current
             yield

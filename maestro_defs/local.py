@@ -10,30 +10,35 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
-import psutil
+from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 from dagster._core.execution.api import execute_run_iterator
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
-from maestro_defs.compiler import asset_key, compile_workflow, job_name
-from maestro_defs.connections import kept_connections
-from maestro_defs.instance import open_instance
-from maestro_defs.partitions import PARTITION_TAG, register_revision
-from maestro_defs.run_end import LOCAL_TAG
-from maestro_defs.source import (
+from maestro.runs.process import process_mark
+from maestro.runs.tags import (
     ASSUME_DONE_TAG,
     BASE_TAG,
     EARLIER_TAG,
+    LOCAL_TAG,
+    PARAMS_TAG,
+    PARTITION_TAG,
     PLANNED_TAG,
+    PROCESS_TAG,
+    PROJECT_TAG,
     REDO_TAG,
-    Checkout,
-    Source,
+    WORKFLOW_TAG,
+    WORKSPACE_TAG,
 )
+from maestro_defs.compiler import asset_key, compile_workflow, in_job, job_name
+from maestro_defs.connections import kept_connections
+from maestro_defs.instance import open_instance
+from maestro_defs.late_end import claim_end, end_late
+from maestro_defs.partitions import register_revision
+from maestro_defs.source import Checkout, Source
 
 LOCATION = "maestro"
-PARAMS_TAG = "maestro/params"
-PROCESS_TAG = "maestro/process"
-SELECT_TAG = "maestro/selection"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -95,13 +100,16 @@ def start_run(source: Source, request: LocalRequest) -> Iterator[LocalRun]:
     """
     definitions = compile_workflow(source)
     job = definitions.resolve_job_def(job_name(source.loaded.workflow.name))
-    if set(request.selection) != set(source.graph.nodes):
-        chosen = {asset_key(source.project_name, name) for name in request.selection}
+    selection = set(request.selection) & set(in_job(source))
+    if selection != set(in_job(source)):
+        chosen = {asset_key(source.project_name, name) for name in selection}
         checks = {key for key in job.asset_layer.asset_graph.asset_check_keys if key.asset_key in chosen}
         job = job.get_subset(asset_selection=chosen, asset_check_selection=checks)
     with open_instance(source.project, source.profile) as instance, kept_connections(instance):
         register_revision(instance, source.project_name, request.revision)
         resumes = request.resumes
+        if resumes:
+            claim_end(source, resumes.earlier[0], "resume")
         run = instance.create_run_for_job(
             job_def=job,
             run_config=_run_config(source, request),
@@ -113,7 +121,26 @@ def start_run(source: Source, request: LocalRequest) -> Iterator[LocalRun]:
         )
         if request.here is not None:
             source.in_place[run.run_id] = request.here
-        yield LocalRun(run.run_id, execute_run_iterator(InMemoryJob(job), run, instance), instance)
+        yield LocalRun(run.run_id, execute_run_iterator(_executable(source, job), run, instance), instance)
+        if source.profile.settings.executor != "maestro":
+            ended = instance.get_run_by_id(run.run_id)
+            if ended is not None:
+                end_late(source, instance, ended)
+
+
+def _executable(source: Source, job: dg.JobDefinition) -> InMemoryJob | ReconstructableJob:
+    """The job as its executor needs it: Dagster's multiprocess executor loads it anew in each step's process."""
+    if source.profile.settings.executor != "multiprocess":
+        return InMemoryJob(job)
+    os.environ["MAESTRO_PROJECT"] = str(source.project.root)
+    os.environ["MAESTRO_PROFILE"] = str(source.profile.folder)
+    pointer = ModuleCodePointer("maestro_defs.definitions", "defs", str(source.project.root))
+    return ReconstructableJob(
+        ReconstructableRepository(pointer),
+        job.name,
+        asset_selection=job.asset_selection,
+        asset_check_selection=job.asset_check_selection,
+    )
 
 
 def _run_config(source: Source, request: LocalRequest) -> dict[str, Any]:
@@ -125,12 +152,16 @@ def _run_config(source: Source, request: LocalRequest) -> dict[str, Any]:
 def _tags(source: Source, request: LocalRequest) -> dict[str, str]:
     tags = {
         **request.tags,
+        PROJECT_TAG: source.project_name,
+        WORKFLOW_TAG: source.loaded.workflow.name,
         PARTITION_TAG: request.revision,
-        LOCAL_TAG: "true",
+        LOCAL_TAG: process_mark(),
         PLANNED_TAG: "true",
         PROCESS_TAG: process_mark(),
         PARAMS_TAG: json.dumps(dict(request.params)),
     }
+    if request.here is not None:
+        tags[WORKSPACE_TAG] = str(request.here.workspace)
     if request.base:
         tags[BASE_TAG] = request.base
     if request.resumes:
@@ -140,28 +171,6 @@ def _tags(source: Source, request: LocalRequest) -> dict[str, str]:
     if request.assume_done:
         tags[ASSUME_DONE_TAG] = ",".join(request.assume_done)
     return tags
-
-
-def process_mark() -> str:
-    """Names this process so that it can be found again: host, process id, and when it started."""
-    return f"{os.uname().nodename} {os.getpid()} {psutil.Process().create_time():.2f}"
-
-
-def process_of(mark: str) -> psutil.Process | None:
-    """The process ``mark`` names, when it is alive and on this machine.
-
-    Raises:
-        ValueError: it is of another machine.
-    """
-    host, pid, created = mark.rsplit(" ", 2)
-    if host != os.uname().nodename:
-        raise ValueError(host)
-    try:
-        process = psutil.Process(int(pid))
-        alive = abs(process.create_time() - float(created)) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return None
-    return process if alive else None
 
 
 def _origin(job: str) -> RemoteJobOrigin:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from maestro.errors import InputError
-
-PARTITION_TAG = "dagster/partition"
+from maestro.runs.tags import PARTITION_TAG
 
 
 def revisions_name(project_name: str) -> str:

@@ -61,7 +61,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
 
 
 def _cell(value: Any) -> str | int | float | bool:
-    return "" if value is None else value  # type: ignore[no-any-return]
+    return "" if value is None else value
 
 
 def _artifacts(artifacts: Sequence[Artifact]) -> dg.TableMetadataValue:

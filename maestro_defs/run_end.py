@@ -13,9 +13,10 @@ from dagster._core.storage.dagster_run import DagsterRunStatus
 
 from maestro.execution.compensate import Compensation, compensations, undo
 from maestro.execution.session import RunSession
+from maestro.runs.process import is_of_this_process
+from maestro.runs.tags import ENDED_TAG, LOCAL_TAG
 from maestro_defs.step_logs import StepLogs
 
-LOCAL_TAG = "maestro/local"
 SESSION = "session"
 
 
@@ -50,7 +51,7 @@ class RunEnd:
     def stop_main_steps(self, *, signalled: bool) -> None:
         """Stops what runs; a signal to a run started from the command line is a cancellation."""
         job = self._job
-        if signalled and job.dagster_run.tags.get(LOCAL_TAG):
+        if signalled and is_of_this_process(job.dagster_run.tags.get(LOCAL_TAG)):
             run = job.instance.get_run_by_id(job.run_id)
             if run is not None and run.status == DagsterRunStatus.STARTED:
                 job.instance.report_run_canceling(run, message="Cancelled on the command line.")
@@ -87,6 +88,11 @@ class RunEnd:
         return DagsterEvent.engine_event(
             self._job, f"Compensation: step {compensation.node.name} {outcome}", EngineEventData(metadata=metadata)
         )
+
+    def done(self) -> None:
+        """Notes on the run that everything a run does at its end has been done."""
+        if self._session and not self.aborted:
+            self._job.instance.add_run_tags(self._job.run_id, {ENDED_TAG: "yes"})
 
     def close(self) -> None:
         """Nothing of this run is left running."""

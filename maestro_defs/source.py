@@ -17,17 +17,13 @@ from maestro.execution.expand import expanded
 from maestro.execution.session import RunIdentity, RunRequest, RunSession
 from maestro.profile import Profile
 from maestro.project import Project, Revision, checkout, revision_of
+from maestro.runs.process import is_of_this_process
+from maestro.runs.tags import ASSUME_DONE_TAG, BASE_TAG, EARLIER_TAG, LOCAL_TAG, PLANNED_TAG, REDO_TAG, WORKSPACE_TAG
 from maestro.steps import Registry
 from maestro.workflow.expressions import Expressions
 from maestro.workflow.graph import Graph
 from maestro.workflow.load import LoadedWorkflow, load_workflow
 from maestro_defs.partitions import revision_of_run
-
-BASE_TAG = "maestro/base"
-PLANNED_TAG = "maestro/planned"
-REDO_TAG = "maestro/redo"
-ASSUME_DONE_TAG = "maestro/assume_done"
-EARLIER_TAG = "maestro/earlier"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +86,7 @@ class Source:
             here = self.in_place.get(run.run_id)
             if here is None:
                 revision = revision_of(self.project, revision_of_run(run))
-                here = Checkout(revision, stack.enter_context(checkout(self.project, revision)))
+                here = Checkout(revision, self._workspace(run) or stack.enter_context(checkout(self.project, revision)))
             session = RunSession(
                 project=self.project,
                 project_name=self.project_name,
@@ -106,6 +102,15 @@ class Source:
             )
             stack.callback(session.close)
             yield session
+
+    @staticmethod
+    def _workspace(run: dg.DagsterRun) -> Path | None:
+        """The person's checkout, for a step's own process of a run that works in it.
+
+        Dagster copies a run's tags when the run is executed again; the checkout will not be that revision then.
+        """
+        folder = run.tags.get(WORKSPACE_TAG)
+        return Path(folder) if folder and is_of_this_process(run.tags.get(LOCAL_TAG)) else None
 
     def _request(self, run: dg.DagsterRun, params: Mapping[str, Any]) -> RunRequest:
         for name, parameter in self.loaded.workflow.params.items():

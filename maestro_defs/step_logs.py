@@ -53,14 +53,15 @@ class StepLogs:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
         log_key = self.key(step_key)
-        return DagsterEvent.capture_logs(context, [step_key], log_key, CapturedLogContext(log_key))
+        event: DagsterEvent = DagsterEvent.capture_logs(context, [step_key], log_key, CapturedLogContext(log_key))
+        return event
 
     def complete(self, step_key: str) -> None:
         """Says that nothing more comes; a manager with a cloud behind it uploads now."""
         if self._local is None:
             return
         log_key = self.key(step_key)
-        Path(self._local.complete_artifact_path(log_key)).touch()
+        Path(self._local.complete_artifact_path(log_key)).touch()  # type: ignore[no-untyped-call]
         upload = getattr(self._instance.compute_log_manager, "on_capture_complete", None)
         if upload is not None:
             upload(log_key)

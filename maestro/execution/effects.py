@@ -47,9 +47,9 @@ class EffectGuard:
             session.remember(record)
             return record
         if journal.state(self.key) == "started":
-            record = self._settle(work, log)
-            if record is not None:
-                return record
+            settled = self._settle(work, log)
+            if settled is not None:
+                return settled
         if not journal.start(self.key, {"step": work.name, "run": session.identity.run_id}):
             raise StepError(
                 f"the effect of step '{work.name}' is being done by another process of this run",

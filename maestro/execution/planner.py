@@ -105,10 +105,9 @@ class _Planner:
         kind = session.registry.get(node.step.run)
         waits = [name for name in node.upstream if name in self._open]
         scope = session.scope(node)
-        if session.resolver.when_needs_steps(node):
-            if node.final or waits:
-                self._open.add(node.name)
-                return PlannedStep(node, "decide", "its when is decided once other steps are done", kind.summary)
+        if session.resolver.when_needs_steps(node) and (node.final or waits):
+            self._open.add(node.name)
+            return PlannedStep(node, "decide", "its when is decided once other steps are done", kind.summary)
         reason = session.resolver.wanted(node, scope)
         if reason:
             return PlannedStep(node, "skip", reason, kind.summary)

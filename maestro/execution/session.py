@@ -182,7 +182,8 @@ class RunSession:
         return known or self._earlier(name)
 
     def _earlier(self, name: str) -> StepRecord | None:
-        found = (self.records.of_run_step(run_id, name) for run_id in self.identity.earlier)
+        runs = (self.identity.run_id, *self.identity.earlier)
+        found = (self.records.of_run_step(run_id, name) for run_id in runs)
         return next((record for record in found if record is not None), None)
 
     def upstream(self, node: Node) -> dict[str, StepRecord]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from maestro.workflow import scope as names
 from maestro.workflow.check_matrix import axes_of
@@ -14,11 +14,9 @@ from maestro.workflow.graph import NamedStep
 from maestro.workflow.model import Workflow
 from maestro.workflow.problems import Problem, listed, nearest
 
-PLAN_TIME = ("matrix", "inputs", "outputs", "pool")
-"""Keys of a step whose expressions are decided while planning."""
-RUN_TIME = ("with", "env", "cache_key", "effects", "compensate")
-"""Keys of a step whose expressions may use ``steps``; ``when`` may too."""
-_LITERAL = ("description", "owners", "depends_on", "network")
+_EXPRESSIONS = ("with", "env", "cache_key", "inputs", "outputs")
+"""Keys of a step whose strings are expressions, besides ``when``, ``matrix`` and ``compensate``."""
+_LITERAL = ("description", "owners", "depends_on", "network", "pool", "effects")
 _COMPENSATE = ("with", "env")
 
 
@@ -28,21 +26,23 @@ class _Scope:
 
     Args:
         params: names of parameters.
+        place: words for the place, for messages.
         env: variables.
         axes: of the step's matrix.
         upstream: ids of the steps it waits for; None when nothing of a step is known yet.
-        ids: of all steps.
+        ids: of all steps, with True for a step that has a matrix.
         own: the id of the step itself.
-        place: words for the place, for messages.
+        matrix: True in a matrix, which makes the graph and so knows nothing but parameters.
     """
 
     params: Sequence[str]
-    env: Sequence[str]
-    axes: frozenset[str]
-    upstream: frozenset[str] | None
-    ids: Sequence[str]
-    own: str
     place: str
+    env: Sequence[str] = ()
+    axes: frozenset[str] = frozenset()
+    upstream: frozenset[str] | None = None
+    ids: Mapping[str, bool] = field(default_factory=dict)
+    own: str = ""
+    matrix: bool = False
 
 
 def check_expressions(
@@ -80,6 +80,7 @@ class _Checker:
         self.edges = edges
         self.expressions = Expressions()
         self.ids = [step.id for step in steps]
+        self.with_matrix = {step.id: step.step.matrix is not None for step in steps}
         self.others = frozenset(step.id for step in steps if not step.final)
         self.bits = {step_id: 1 << position for position, step_id in enumerate(dict.fromkeys(self.ids))}
         self.reach = _reach(edges, self.bits)
@@ -90,6 +91,7 @@ class _Checker:
         for key in ("name", "version", "description"):
             self._literal((key,))
         for index, stage in enumerate(self.workflow.stages):
+            self._empty_when(("stages", index))
             self._literal(("stages", index, "needs"))
             members = [step for step in self.steps if step.path[:2] == ("stages", index)] if stage.when else []
             if isinstance(stage.when, str) and members:
@@ -100,18 +102,18 @@ class _Checker:
 
     def _step(self, named: NamedStep) -> None:
         path = named.path
+        self._empty_when(path)
         upstream = self.others if named.final else self._upstream(named.id)
         at_run = self._scope(named, upstream, f"step '{named.id}'")
-        for key in RUN_TIME:
-            if key == "compensate":
-                own = self._scope(named, upstream | {named.id}, f"the compensation of '{named.id}'")
-                for inner in _COMPENSATE:
-                    self._strings((*path, key, inner), own)
-            else:
-                self._strings((*path, key), at_run)
-        for key in PLAN_TIME:
-            scope = self._scope(named if key != "matrix" else None, None, f"'{key}'")
-            self._strings((*path, key), scope)
+        for key in _EXPRESSIONS:
+            self._strings((*path, key), at_run)
+        own = self._scope(named, upstream | {named.id}, f"the compensation of '{named.id}'")
+        for key in _COMPENSATE:
+            self._strings((*path, "compensate", key), own)
+        for axis in named.step.matrix.axes if named.step.matrix else ():
+            self._strings((*path, "matrix", axis), _Scope(list(self.workflow.params), "a matrix", matrix=True))
+        for key in ("include", "exclude"):
+            self._literal((*path, "matrix", key))
         for key in _LITERAL:
             self._literal((*path, key))
         if isinstance(named.step.when, str):
@@ -120,7 +122,8 @@ class _Checker:
     def _scope(self, named: NamedStep | None, upstream: frozenset[str] | None, place: str) -> _Scope:
         env = [] if place.endswith("workflow's 'env'") else list(self.workflow.env)
         axes = frozenset(axes_of(named.step.matrix)) if named else frozenset()
-        return _Scope(list(self.workflow.params), env, axes, upstream, self.ids, named.id if named else "", place)
+        own = named.id if named else ""
+        return _Scope(list(self.workflow.params), place, env, axes, upstream, self.with_matrix, own)
 
     def _upstream(self, step_id: str) -> frozenset[str]:
         mask = self.reach[step_id]
@@ -135,6 +138,12 @@ class _Checker:
         text = self.findings.at(path)
         if isinstance(text, str):
             self._uses(path, text, scope, condition=True)
+
+    def _empty_when(self, path: Path) -> None:
+        """An empty ``when`` would mean always, which is hardly what was meant."""
+        given = self.findings.at(path)
+        if isinstance(given, dict) and given.get("when", True) is None:
+            self.findings.add((*path, "when"), "'when' is empty", allowed="an expression, true or false")
 
     def _literal(self, path: Path) -> None:
         for inner, text in strings(self.findings.at(path)):
@@ -171,6 +180,8 @@ def _wrong(use: Use, scope: _Scope) -> ExpressionError | None:
             allowed=listed(names.ROOTS),
             suggestion=nearest(use.root, names.ROOTS),
         )
+    if scope.matrix and use.root != "params":
+        return _error(use, f"a matrix knows only parameters, not '{use.root}'", allowed="params.<name>")
     if use.root == "steps":
         return _wrong_step(use, scope)
     if not use.parts:
@@ -211,15 +222,13 @@ def _wrong_step(use: Use, scope: _Scope) -> ExpressionError | None:
         return _error(use, f"the step '{step_id}' uses its own result", allowed="results of the steps it waits for")
     if step_id not in scope.upstream:
         return _error(use, f"{scope.place} does not wait for '{step_id}', whose result it uses; add it to 'depends_on'")
+    there = names.MATRIX_STEP if scope.ids[step_id] else names.STEP
+    allowed = listed(f"steps.{step_id}.{name}" for name in there)
     if len(use.parts) < 2 and not use.dynamic:
-        return _error(use, f"'steps.{step_id}' is no value", allowed=listed(f"steps.{step_id}.{n}" for n in names.STEP))
-    if len(use.parts) > 1 and use.parts[1] not in names.STEP:
-        return _error(
-            use,
-            f"a step has no '{use.parts[1]}'",
-            allowed=listed(f"steps.{step_id}.{name}" for name in names.STEP),
-            suggestion=nearest(use.parts[1], names.STEP),
-        )
+        return _error(use, f"'steps.{step_id}' is no value", allowed=allowed)
+    if len(use.parts) > 1 and use.parts[1] not in there:
+        what = "a step with a matrix" if scope.ids[step_id] else "a step"
+        return _error(use, f"{what} has no '{use.parts[1]}'", allowed=allowed, suggestion=nearest(use.parts[1], there))
     return None
 
 

@@ -43,7 +43,11 @@ def _report(findings: Findings, cycle: Sequence[str], by_id: Mapping[str, NamedS
 
 
 def _stage_cycle(findings: Findings, workflow: Workflow) -> bool:
+    """Adds cycles of stages; True when the order of stages cannot be told."""
     edges: dict[str, set[str]] = {stage.name: set() for stage in workflow.stages}
+    if len(edges) < len(workflow.stages):
+        # Two stages of one name would look like a stage that waits for itself; the name is reported elsewhere.
+        return True
     for index, stage in enumerate(workflow.stages):
         before = [workflow.stages[index - 1].name] if index else []
         needed = before if stage.needs is None else stage.needs
@@ -66,8 +70,9 @@ def _stage_cycle(findings: Findings, workflow: Workflow) -> bool:
 def cycles(edges: Mapping[str, set[str]]) -> list[list[str]]:
     """One shortest cycle for each group of names that wait for each other; first and last are the same name."""
     found: list[list[str]] = []
-    for group in _groups(edges):
-        start = next(name for name in edges if name in group)
+    position = {name: index for index, name in enumerate(edges)}
+    groups = [(min(group, key=position.__getitem__), group) for group in _groups(edges)]
+    for start, group in sorted(groups, key=lambda pair: position[pair[0]]):
         if len(group) > 1 or start in edges[start]:
             found.append(_shortest(edges, group, start))
     return found

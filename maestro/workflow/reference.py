@@ -130,6 +130,7 @@ def _names() -> list[str]:
         ("steps.<id>.outputs.<name>", "what a step handed over; known once it has run"),
         ("steps.<id>.metadata.<name>", "what a step reported"),
         ("steps.<id>.passed", "whether it passed"),
+        ("steps.<id>.cells['<cell>']", "of a step with a matrix: `outputs`, `metadata` and `passed` of one cell"),
         ("changed('<glob>', …)", "whether a file that matches differs from the base revision"),
     )
     return ["| name | value |", "| --- | --- |", *(f"| `{name}` | {meaning} |" for name, meaning in rows)]

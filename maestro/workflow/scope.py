@@ -8,6 +8,7 @@ from typing import Any
 GIT = ("sha", "short_sha", "branch", "tag", "dirty", "author", "message", "base")
 RUN = ("id", "revision")
 STEP = ("outputs", "metadata", "passed")
+MATRIX_STEP = ("cells", "passed")
 FUNCTIONS = ("changed",)
 ROOTS = ("params", "git", "matrix", "env", "steps", "files", "run", "project", "changed")
 PACKAGE = "package.json"

@@ -84,7 +84,7 @@ def _at(data: Any, path: Path) -> Any:
 
 
 def _path(data: Any, error: Any) -> tuple[Path, tuple[tuple[int, str], ...], bool]:
-    """Where in ``data`` a pydantic ``error`` is, the union labels in its place with their depth, and whether at a key."""
+    """Where in ``data`` a pydantic ``error`` is, the union labels there with their depth, and whether at a key."""
     loc: Sequence[str | int] = error["loc"]
     path: list[str | int] = []
     labels: list[tuple[int, str]] = []

@@ -161,6 +161,7 @@ class Delivery:
             assume_done=assume_done,
             tags=tags or {},
         )
+        status: DagsterRunStatus
         with start_run(source, request) as run:
             events = list(run.events)
             status, run_id = run.status, run.run_id

@@ -46,9 +46,12 @@ SCOPE: dict[str, Any] = {
         ("{{ params.items | map('upper') | list }}", ["A", "B"]),
         ("{{ params.missing | default('x') }}", "x"),
         ("{{ 'big' if params.level > 2 else 'small' }}", "big"),
-        ("{{ params | tojson }}", '{"items": ["a", "b"], "level": 3, "name": "web", "none": null, "on": true, "ratio": 0.5}'),
+        (
+            "{{ params | tojson }}",
+            '{"items": ["a", "b"], "level": 3, "name": "web", "none": null, "on": true, "ratio": 0.5}',
+        ),
         ("{{ 'it''s' | quote }}", "its"),
-        ("{{ \"a b\" | quote }}", "'a b'"),
+        ('{{ "a b" | quote }}', "'a b'"),
         ("{{ 2 ** 10 }}", 1024),
         ("{{ '}}' }}", "}}"),
         ("{{ '{{ x }}' }}", "{{ x }}"),
@@ -124,7 +127,7 @@ def test_names_inside_texts_are_no_references() -> None:
 
 def test_a_condition_has_references_too() -> None:
     found = Expressions().references("steps.build.passed and params.on", condition=True)
-    assert (found.steps, found.params, found.at_run_time) == ({"build"}, {"on"}, True)
+    assert (found.steps, found.params, found.at_run_time) == (frozenset({"build"}), frozenset({"on"}), True)
 
 
 def test_has_expression_looks_deep() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from maestro.errors import InputError, Location
-from maestro.workflow.document import parse
 from maestro.workflow.load import load_workflow
 from maestro.workflow.problems import WorkflowErrors
+from maestro.workflow.yaml_reader import parse
 from tests.unit.workflow_kinds import REGISTRY, first_lines, problems
 
 
@@ -74,7 +74,8 @@ def test_two_uses_of_an_alias_are_separate_data() -> None:
 
 
 BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
-    f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdefghi", "bcdefghij", strict=True)
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n"
+    for before, name in zip("abcdefghi", "bcdefghij", strict=True)
 )
 DEEP_ALIASES = "a: &a " + "[" * 30 + "]" * 30 + "\nb: " + "[" * 30 + "*a" + "]" * 30 + "\n"
 

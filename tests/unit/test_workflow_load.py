@@ -5,13 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from maestro.errors import Location
+from maestro.errors import Location, MaestroError
+from maestro.steps import Registry, StepKind
 from maestro.workflow.expressions import ExpressionError
+from maestro.workflow.load import load_text
 from maestro.workflow.problems import WorkflowErrors
-from tests.unit.workflow_kinds import first_lines, load, one_step
+from tests.unit.workflow_kinds import REGISTRY, first_lines, load, one_step
 
 ANALYSE = """\
 name: intelgraph-build
@@ -81,7 +84,10 @@ def test_both_documents_load_once_their_kinds_are_there() -> None:
 
 
 def test_a_cache_key_under_with_belongs_to_the_step() -> None:
-    text = "name: x\nstages:\n  - name: a\n    steps:\n      - run: build.python\n        with: {cache_key: '{{ git.sha }}'}\n"
+    text = (
+        "name: x\nstages:\n  - name: a\n    steps:\n"
+        "      - run: build.python\n        with: {cache_key: '{{ git.sha }}'}\n"
+    )
     loaded = load(text)
     step = loaded.workflow.stages[0].members[0]
     assert (step.cache_key, step.with_) == ("{{ git.sha }}", {})
@@ -90,7 +96,8 @@ def test_a_cache_key_under_with_belongs_to_the_step() -> None:
 
 def test_plain_numbers_and_booleans_are_text_where_text_is_wanted_as_they_are_written() -> None:
     loaded = load(
-        "name: x\nversion: 1.10\nenv: {VERSION: 3.10, DEBUG: true, PORT: 0080}\nparams:\n  release: {default: 1.0, enum: [1.0, 2.0]}\n"
+        "name: x\nversion: 1.10\nenv: {VERSION: 3.10, DEBUG: true, PORT: 0080}\n"
+        "params:\n  release: {default: 1.0, enum: [1.0, 2.0]}\n"
         "  count: {type: integer, default: 3}\n"
         "stages:\n  - name: a\n    steps:\n      - run: shell\n        with: {command: true, arguments: [1.50, no]}\n"
         "        env: {LEVEL: 1e3}\n"
@@ -146,7 +153,8 @@ def test_loading_does_not_import_jinja_or_dagster_until_there_is_an_expression()
     code = (
         "import sys, maestro.workflow.load as load\n"
         "from maestro.steps.registry import Registry\n"
-        "try: load.load_text(b'name: x\\nstages: [{name: a, steps: [{run: nothing}]}]\\n', file='f', registry=Registry([]))\n"
+        "text = b'name: x\\nstages: [{name: a, steps: [{run: nothing}]}]\\n'\n"
+        "try: load.load_text(text, file='f', registry=Registry([]))\n"
         "except load.WorkflowErrors as error: print(error)\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules} & {'jinja2', 'dagster', 'boto3', 'obstore'}))\n"
     )
@@ -159,8 +167,27 @@ def test_loading_does_not_import_jinja_or_dagster_until_there_is_an_expression()
 
 def test_a_thousand_steps_load() -> None:
     steps = "".join(
-        f"      - {{id: s{n}, run: shell, when: \"changed('src/{n}/**')\", with: {{command: 'echo {{{{ git.sha }}}}'}}}}\n"
+        f"      - {{id: s{n}, run: shell, when: \"changed('src/{n}/**')\", "
+        "with: {command: 'echo {{ git.sha }}'}}\n"
         for n in range(1000)
     )
     loaded = load(f"name: x\nstages:\n  - name: a\n    steps:\n{steps}")
     assert len(loaded.workflow.stages[0].members) == 1000
+
+
+def test_a_kind_whose_package_is_broken_is_reported_once_with_what_to_do() -> None:
+    class Broken(Registry):
+        def get(self, name: str) -> StepKind[Any]:
+            raise MaestroError(f"step kind '{name}' cannot be loaded", next_step="repair or uninstall 'plugin'")
+
+    text = "name: x\nstages:\n  - name: a\n    steps: [{run: shell}, {run: shell}]\n"
+    with pytest.raises(WorkflowErrors) as caught:
+        load_text(text.encode(), file="f", registry=Broken([REGISTRY.get("shell")]))
+    assert [str(problem).splitlines()[0] for problem in caught.value.problems] == [
+        "f:4:19: step kind 'shell' cannot be loaded; repair or uninstall 'plugin'"
+    ]
+
+
+def test_a_cache_key_given_twice_is_refused() -> None:
+    text = one_step("cache_key: a").replace("{command: make}", "{command: make, cache_key: b}")
+    assert first_lines(text) == ["5:9: 'cache_key' is given twice, here and under 'with'; keep one"]

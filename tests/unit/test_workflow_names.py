@@ -18,7 +18,7 @@ def step(step_id: str, more: str = "") -> str:
 
 def test_two_steps_with_one_id_are_reported_with_both_places() -> None:
     text = stages(f"{{name: a, steps: [{step('one')}]}}", f"{{name: b, steps: [{step('one')}]}}")
-    assert first_lines(text) == ["4:30: two steps have the id 'one'; the first at maestro.yaml:3:30"]
+    assert first_lines(text) == ["4:28: two steps have the id 'one'; the first at maestro.yaml:3:28"]
 
 
 def test_two_stages_with_one_name_are_reported_with_both_places() -> None:
@@ -34,7 +34,7 @@ def test_finally_is_no_name_for_a_stage() -> None:
 
 def test_ids_whose_assets_would_share_a_name_are_refused() -> None:
     text = stages(f"{{name: a, steps: [{step('b-c')}, {step('b_c')}]}}")
-    assert first_lines(text) == ["3:57: the asset of 'a/b_c' would have the same name as that of 'a/b-c', a__b_c"]
+    assert first_lines(text) == ["3:55: the asset of 'a/b_c' would have the same name as that of 'a/b-c', a__b_c"]
     joined = stages(f"{{name: a__b, steps: [{step('c')}]}}", f"{{name: a, steps: [{step('b__c')}]}}")
     assert "would have the same name" in first_lines(joined)[0]
 
@@ -56,19 +56,19 @@ def test_an_unknown_stage_under_needs_gets_the_nearest_name() -> None:
     [
         (
             stages(f"{{name: s, parallel: [{step('a', 'depends_on: [b]')}, {step('b', 'depends_on: [a]')}]}}"),
-            "3:65: steps wait for each other: a -> b -> a",
+            "3:63: steps wait for each other: a -> b -> a",
         ),
         (
             stages(f"{{name: s, parallel: [{step('a', 'depends_on: [a]')}]}}"),
-            "3:65: the step waits for itself: a -> a",
+            "3:63: the step waits for itself: a -> a",
         ),
         (
             stages(f"{{name: s, steps: [{step('a', 'depends_on: [b]')}, {step('b')}]}}"),
-            "3:62: steps wait for each other: a -> b -> a ('b' waits for 'a': stands after it)",
+            "3:60: steps wait for each other: a -> b -> a ('b' waits for 'a': stands after it)",
         ),
         (
             stages(f"{{name: s, steps: [{step('a', 'depends_on: [b]')}]}}", f"{{name: t, steps: [{step('b')}]}}"),
-            "3:62: steps wait for each other: a -> b -> a ('b' waits for 'a': its stage comes after that one's)",
+            "3:60: steps wait for each other: a -> b -> a ('b' waits for 'a': its stage comes after that one's)",
         ),
         (
             stages(f"{{name: s, needs: [t], steps: [{step('a')}]}}", f"{{name: t, steps: [{step('b')}]}}"),
@@ -171,22 +171,24 @@ def test_a_wrong_expression_is_named(expression: str, message: str) -> None:
     assert found[0].startswith("8:")
 
 
-def test_the_place_of_a_wrong_name_is_exact_in_every_style_of_text() -> None:
-    for scalar, place in (
-        ("echo {{ git.sha }} {{ oops }}", "7:47"),
-        ("'echo {{ git.sha }} {{ oops }}'", "7:48"),
-        ('"echo \\"x\\" {{ git.sha }} {{ oops }}"', "7:54"),
-        ("|\n            echo {{ git.sha }}\n            echo {{ oops }}", "9:21"),
-        (">-\n            echo {{ git.sha }}\n            echo {{ 1 }} {{ oops }}", "9:29"),
-    ):
-        text = one_step().replace("{command: make}", f"\n          command: {scalar}").replace("with: \n", "with:\n")
-        line, column = place.split(":")
-        # The scalar now stands on a line of its own.
-        where = f"{int(line) + (1 if '|' in scalar[:1] or '>' in scalar[:1] else 1)}"
-        found = first_lines(text)
-        assert found[0].split(":")[0] == where, found
-        source = text.splitlines()[int(where) - 1]
-        assert source[int(found[0].split(":")[1]) - 1 :].startswith("oops"), (found, column)
+@pytest.mark.parametrize(
+    "scalar",
+    [
+        "echo {{ git.sha }} {{ oops }}",
+        "'echo {{ git.sha }} {{ oops }}'",
+        '"echo \\"x\\" {{ git.sha }} {{ oops }}"',
+        "'it''s {{ oops }}'",
+        "|\n            echo {{ git.sha }}\n            echo {{ oops }}",
+        ">-\n            echo {{ git.sha }}\n            echo {{ 1 }} {{ oops }}",
+        "&anchor 'x {{ oops }}'",
+    ],
+)
+def test_the_place_of_a_wrong_name_is_exact_in_every_style_of_text(scalar: str) -> None:
+    text = one_step().replace("{command: make}", f"\n          command: {scalar}")
+    found = first_lines(text)
+    assert len(found) == 1
+    line, column = (int(part) for part in found[0].split(":")[:2])
+    assert text.splitlines()[line - 1][column - 1 :].startswith("oops")
 
 
 def test_a_secret_in_an_expression_says_how_to_use_one() -> None:
@@ -196,9 +198,12 @@ def test_a_secret_in_an_expression_says_how_to_use_one() -> None:
 
 def test_the_result_of_a_step_needs_an_order() -> None:
     parallel = stages(
-        f"{{name: a, parallel: [{step('one')}, {{id: two, run: shell, with: {{command: '{{{{ steps.one.passed }}}}'}}}}]}}"
+        f"{{name: a, parallel: [{step('one')}, "
+        "{id: two, run: shell, with: {command: '{{ steps.one.passed }}'}}]}"
     )
-    assert "step 'two' does not wait for 'one', whose result it uses; add it to 'depends_on'" in first_lines(parallel)[0]
+    assert (
+        "step 'two' does not wait for 'one', whose result it uses; add it to 'depends_on'" in first_lines(parallel)[0]
+    )
     load(parallel.replace("id: two,", "id: two, depends_on: [one],"))
     load(parallel.replace("parallel", "steps"))
 
@@ -208,7 +213,8 @@ def test_an_order_through_stages_and_other_steps_is_enough() -> None:
         stages(
             f"{{name: a, steps: [{step('one')}]}}",
             f"{{name: b, steps: [{step('two')}]}}",
-            "{name: c, when: steps.one.passed, steps: [{id: x, run: shell, with: {command: '{{ steps.one.outputs.y }}'}}]}",
+            "{name: c, when: steps.one.passed, steps: "
+            "[{id: x, run: shell, with: {command: '{{ steps.one.outputs.y }}'}}]}",
         )
     )
 
@@ -216,12 +222,17 @@ def test_an_order_through_stages_and_other_steps_is_enough() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("matrix: {a: '{{ steps.one.outputs.x }}'}", "'matrix' is decided while planning"),
-        ("inputs: ['{{ steps.one.outputs.x }}']", "'inputs' is decided while planning"),
-        ("pool: '{{ steps.one.outputs.x }}'", "'pool' is decided while planning"),
+        ("matrix: {a: '{{ steps.one.outputs.x }}'}", "a matrix knows only parameters, not 'steps'"),
+        ("matrix: {a: ['{{ git.sha }}']}", "a matrix knows only parameters, not 'git'"),
+        ("matrix: {a: [1], include: [{b: '{{ params.x }}'}]}", "'include' takes no expression"),
+        ("pool: '{{ git.sha }}'", "'pool' takes no expression"),
+        ("effects: {probe: '{{ git.sha }}'}", "'effects' takes no expression"),
+        ("inputs: ['{{ steps.one.output }}']", "a step has no 'output'"),
+        ("outputs: ['{{ git.shaa }}']", "unknown git value 'git.shaa'"),
         ("when: '{{ steps.one.pased }}'", "a step has no 'pased'"),
         ("when: 'x {{ params.a }}'", "a condition is one expression; text stands around its braces"),
         ("when: ''", "the condition is empty"),
+        ("when:", "'when' is empty"),
         ("when: changed()", "'changed' needs a glob"),
         ("env: {A: '{{ env.B }}'}", "unknown variable 'env.B'"),
         ("compensate: {with: {command: '{{ steps.two.passed }}'}}", "unknown step 'steps.two'"),
@@ -245,3 +256,21 @@ def test_an_axis_with_a_hyphen_says_how_to_write_it() -> None:
     shown = problems(text)
     assert any("write matrix['node-version'], because '-' is a subtraction" in line for line in shown)
     load(one_step("matrix: {node-version: [20]}").replace("make", "\"{{ matrix['node-version'] }}\""))
+
+
+def test_a_step_with_a_matrix_has_cells_instead_of_outputs() -> None:
+    text = stages(
+        "{name: a, steps: [{id: one, run: test.unit, matrix: {n: [1, 2]}}, "
+        "{id: two, run: shell, with: {command: \"{{ steps.one.cells['1'].outputs.x }}\"}}]}"
+    )
+    load(text)
+    wrong = first_lines(text.replace("steps.one.cells['1'].outputs.x", "steps.one.outputs.x"))
+    assert len(wrong) == 1
+    assert "a step with a matrix has no 'outputs'" in wrong[0]
+
+
+def test_the_workflows_env_knows_no_step() -> None:
+    text = one_step().replace("stages:", "env: {A: '{{ steps.only.passed }}', B: '{{ matrix.x }}'}\nstages:")
+    shown = first_lines(text)
+    assert "the workflow's 'env' is decided while planning" in shown[0]
+    assert "unknown matrix axis 'matrix.x'" in shown[1]

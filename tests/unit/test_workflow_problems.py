@@ -65,18 +65,36 @@ def test_a_wrong_key_or_value_of_a_step_is_named_with_its_place(line: str, messa
         (HEAD + "stages: [{name: a, steps: []}]\n", "2:27: 'steps' must not be empty"),
         (HEAD + "stages: [{steps: [{run: test.unit}]}]\n", "2:10: the key 'name' of a stage is missing"),
         (HEAD + "stages: [{name: a, steps: [{id: b}]}]\n", "2:28: the key 'run' of a step is missing"),
-        (HEAD + "stages: [{name: a, steps: [test.unit]}]\n", "2:28: a step must be a mapping; found the text 'test.unit'"),
+        (
+            HEAD + "stages: [{name: a, steps: [test.unit]}]\n",
+            "2:28: a step must be a mapping; found the text 'test.unit'",
+        ),
         (HEAD + "stages: [{name: a, steps: [{run: }]}]\n", "2:34: 'run' must be text; found nothing"),
         (HEAD + "params: {a: {type: int}}\n" + STAGES, "2:20: 'type' must be 'string', 'integer', 'number'"),
         (HEAD + "params: {a: 3}\n" + STAGES, "2:13: 'a' must be a mapping; found the number 3"),
-        (HEAD + "params: {a: {type: integer, default: x}}\n" + STAGES, "2:38: the default of 'a' must be a whole number"),
+        (
+            HEAD + "params: {a: {type: integer, default: x}}\n" + STAGES,
+            "2:38: the default of 'a' must be a whole number",
+        ),
         (HEAD + "params: {a: {type: number, default: true}}\n" + STAGES, "2:37: the default of 'a' must be a number"),
-        (HEAD + "params: {a: {type: list, default: }}\n" + STAGES, "2:35: the default of 'a' must be a list, as its type"),
-        (HEAD + "params: {a: {enum: [x, y], default: z}}\n" + STAGES, "2:37: the default of 'a' is not among the values"),
-        (HEAD + "params: {a: {type: boolean, enum: [3]}}\n" + STAGES, "2:36: the parameter is of type boolean; found the"),
+        (
+            HEAD + "params: {a: {type: list, default: }}\n" + STAGES,
+            "2:35: the default of 'a' must be a list, as its type",
+        ),
+        (
+            HEAD + "params: {a: {enum: [x, y], default: z}}\n" + STAGES,
+            "2:37: the default of 'a' is not among the values",
+        ),
+        (
+            HEAD + "params: {a: {type: boolean, enum: [3]}}\n" + STAGES,
+            "2:36: the parameter is of type boolean; found the",
+        ),
         (HEAD + "secrets: {A: {provider: file}}\n" + STAGES, "2:14: a secret of provider 'file' needs 'path'"),
         (HEAD + "secrets: {A: {path: x}}\n" + STAGES, "2:14: 'path' belongs to provider 'file'; add provider: file"),
-        (HEAD + "secrets: {A: {provider: vault}}\n" + STAGES, "2:25: 'provider' must be 'env' or 'file'; found the text"),
+        (
+            HEAD + "secrets: {A: {provider: vault}}\n" + STAGES,
+            "2:25: 'provider' must be 'env' or 'file'; found the text",
+        ),
         (HEAD + "secrets: [A, B, A]\n" + STAGES, "2:17: 'A' is listed twice"),
         (HEAD + "description: '{{ git.sha }}'\n" + STAGES, "2:14: 'description' takes no expression"),
     ],
@@ -124,7 +142,9 @@ def test_inner_models_and_rules_of_a_kind_are_reported_too() -> None:
 
 
 def test_no_message_has_the_words_of_a_library() -> None:
-    text = one_step("retries: {max: x, jitter: 3}", "timeout: x", "secrets: 3", "network: {a: 1}", "owners: x", "id: [3]")
+    text = one_step(
+        "retries: {max: x, jitter: 3}", "timeout: x", "secrets: 3", "network: {a: 1}", "owners: x", "id: [3]"
+    )
     for shown in problems(text):
         for word in ("Input should", "pydantic", "http", "type=", "str_", "Value error", "dict", "[key]"):
             assert word not in shown

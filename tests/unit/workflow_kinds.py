@@ -50,7 +50,10 @@ def kind(name: str, params: type[BaseParams]) -> StepKind[Any]:
 
 
 REGISTRY = Registry(
-    [kind("shell", ShellParams), *(kind(name, BuildParams) for name in ("build.python", "build.typescript", "test.unit"))]
+    [
+        kind("shell", ShellParams),
+        *(kind(name, BuildParams) for name in ("build.python", "build.typescript", "test.unit")),
+    ]
 )
 
 

@@ -1,0 +1,5 @@
+"""``python -m maestro.cli``."""
+
+from maestro.cli.main import main
+
+main()

@@ -1,0 +1,66 @@
+"""Entry point of ``maestro``: finds the command, runs it, and turns whatever happens into an exit code."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Mapping
+
+import click
+
+from maestro.cli.ending import carry_out
+from maestro.cli.options import GLOBAL_OPTIONS, GlobalOptions, LazyGroup
+
+# One line for each command, so that `maestro --help` imports none of them; a test holds it equal to their own.
+COMMANDS: Mapping[str, str] = {
+    "init": "Write a maestro.yaml for this repository, after looking at what is there.",
+    "plan": "Show what a run would do, and why, and what is missing for it.",
+    "run": "Run the workflow, or the chosen steps of it.",
+    "dev": "Start the Dagster UI and daemon on this project's state.",
+    "status": "List runs, or show the steps of one.",
+    "logs": "Show what a run's steps have written.",
+    "cancel": "Stop a run; what must be undone is undone.",
+    "retry": "Resume a run at its first unfinished steps.",
+    "artifacts": "List, get, verify and collect what steps left behind.",
+    "config": "Show the effective configuration and where each part comes from.",
+    "doctor": "Check that this machine has what Maestro and the workflow need.",
+    "schema": "Print the JSON Schema of maestro.yaml.",
+    "completion": "Print the script that completes commands in a shell.",
+}
+
+
+class _Commands(LazyGroup):
+    def __init__(self) -> None:
+        super().__init__(
+            name="maestro",
+            commands_of="maestro.cli",
+            table=COMMANDS,
+            params=list(GLOBAL_OPTIONS()),
+            help="Conducts a repository's delivery: every step of its maestro.yaml, planned, run, cached and kept.",
+            example="maestro init && maestro plan && maestro run",
+        )
+
+
+def group() -> LazyGroup:
+    """The command ``maestro`` with all it offers."""
+    made = _Commands()
+    made.params.append(
+        click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Version.")
+    )
+    return made
+
+
+def _version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from maestro import __version__
+
+        click.echo(f"maestro {__version__}")
+        context.exit()
+
+
+def main() -> None:
+    """Runs ``maestro`` with the process's own arguments; does not return."""
+    # Collecting while modules are imported finds nothing and costs a fifth of the start; long commands turn it on again.
+    gc.disable()
+    options = GlobalOptions()
+    carry_out(lambda: group().main(args=sys.argv[1:], prog_name="maestro", obj=options, standalone_mode=False), options)

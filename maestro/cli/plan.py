@@ -1,0 +1,135 @@
+"""``maestro plan``."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import click
+
+from maestro.cli.complete import complete_selection
+from maestro.cli.options import JSON_OPTION, PARAM_OPTION, GlobalOptions, example_command, pass_options
+from maestro.cli.prepare import Asked, Prepared, open_project, prepared
+from maestro.cli.terminal import Terminal, plural, printable
+
+
+@example_command(
+    "plan",
+    example="""maestro plan                         # the whole workflow
+maestro plan test --param level=2    # stage or step "test" and what it waits for
+maestro plan build+ --json           # "build" and everything that waits for it""",
+)
+@click.argument("select", nargs=-1, metavar="[SELECT]...", shell_complete=complete_selection)
+@click.option("--only", is_flag=True, help="Only the chosen steps, not what they wait for.")
+@PARAM_OPTION
+@click.option("--revision", metavar="REV", help="Plan this commit, branch, tag or kept tree; not the checkout.")
+@click.option("--base", metavar="REV", help="What changed() compares with.")
+@JSON_OPTION
+@pass_options
+def command(
+    options: GlobalOptions,
+    select: tuple[str, ...],
+    only: bool,
+    assignments: tuple[str, ...],
+    revision: str | None,
+    base: str | None,
+    as_json: bool,
+) -> int:
+    """Show what a run would do, and why, and what is missing for it.
+
+    SELECT names steps (ID, STAGE/ID, STAGE/ID/CELL) or stages; a "+" behind it adds everything that waits for it.
+    """
+    terminal = Terminal(options)
+    with prepared(open_project(options), Asked(select, only, assignments, revision, base)) as ready:
+        if as_json:
+            terminal.json(to_json(ready))
+        else:
+            show(terminal, ready)
+    return 0
+
+
+def to_json(ready: Prepared) -> dict[str, Any]:
+    """The plan as documented in docs/cli.md."""
+    plan = ready.plan
+    return {
+        "project": plan.project,
+        "workflow": plan.workflow,
+        "revision": plan.revision,
+        "params": dict(plan.params),
+        "steps": [
+            {
+                "step": step.node.name,
+                "kind": step.node.step.run,
+                "action": step.action,
+                "reason": step.reason,
+                "does": step.does,
+                "after": list(step.node.upstream),
+                "missing_tools": [{"tool": one.tool, "install": one.install} for one in step.missing_tools],
+                "missing_secrets": list(step.missing_secrets),
+                "made_by_run": step.made_by_run,
+            }
+            for step in plan.steps
+        ],
+        "missing": plan.missing,
+    }
+
+
+def title(ready: Prepared) -> str:
+    """One line: workflow, project, revision."""
+    revision = ready.revision
+    name = revision.id if revision.dirty else revision.id[:12]
+    notes = [f"branch {revision.branch}"] if revision.branch else []
+    notes += ["uncommitted changes"] if revision.dirty and revision.head else []
+    notes += ["no commit yet"] if revision.head is None else []
+    about = f" ({', '.join(notes)})" if notes else ""
+    return f"{ready.plan.workflow} of {ready.plan.project} at {name}{about}"
+
+
+def show(terminal: Terminal, ready: Prepared) -> None:
+    """The plan for people."""
+    plan = ready.plan
+    terminal.line(terminal.paint(title(ready), "bold"))
+    if plan.params:
+        given = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in plan.params.items())
+        terminal.line(f"params: {printable(given)}")
+    terminal.line()
+    rows = [(step.node.name, step.action, printable(step.reason)) for step in plan.steps]
+    lines = terminal.table(("STEP", "WHAT", "WHY"), rows, painted=1)
+    terminal.line(lines[0])
+    for step, line in zip(plan.steps, lines[1:], strict=True):
+        terminal.line(line)
+        if step.action in ("run", "decide"):
+            terminal.line(terminal.paint(f"    {printable(step.does)}", "dim"))
+        for tool in step.missing_tools:
+            terminal.line(f"    {terminal.paint('missing', 'red')} {tool.tool}: {tool.install}")
+        for secret in step.missing_secrets:
+            terminal.line(f"    {terminal.paint('missing', 'red')} secret {secret}: {secret_advice(ready, secret)}")
+    terminal.line()
+    counts = Counter(step.action for step in plan.steps)
+    words = {"run": "to run", "cached": "cached", "decide": "to be decided", "skip": "skipped"}
+    total = ", ".join(f"{counts[action]} {word}" for action, word in words.items() if counts[action])
+    terminal.line(f"{plural(len(plan.steps), 'step')}: {total or 'nothing'}")
+    if plan.missing:
+        terminal.line(terminal.paint("A run would be refused until what is missing is there.", "red"))
+
+
+def secret_advice(ready: Prepared, name: str) -> str:
+    """How to get a secret that is not set."""
+    source = ready.opened.loaded.workflow.secret_sources.get(name)
+    if source is None:
+        return f"declare it under 'secrets' and set ${name}"
+    if source.provider == "file":
+        return f"write it to {source.path} and run: chmod 600 {source.path}"
+    return f"set the environment variable {source.variable or name}"
+
+
+def missing_advice(ready: Prepared) -> list[str]:
+    """One line for everything that is missing, with how to get it."""
+    tools = {one.tool: f"{one.tool}: {one.install}" for step in ready.plan.steps for one in step.missing_tools}
+    secrets = {
+        name: f"secret {name}: {secret_advice(ready, name)}"
+        for step in ready.plan.steps
+        for name in step.missing_secrets
+    }
+    return [*tools.values(), *secrets.values()]

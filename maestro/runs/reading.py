@@ -1,0 +1,202 @@
+"""Lists, shows and follows runs, wherever they are read from."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Iterable, Iterator, Sequence
+
+from maestro.errors import InputError, MaestroError
+from maestro.runs.client import News
+from maestro.runs.event import Reader, RunEvent, RunRecord
+from maestro.runs.fold import LAST_EVENTS, RUN_EVENTS, STEP_EVENTS, RunFold, is_lost, plain_view
+from maestro.runs.follow_logs import FollowedLogs
+from maestro.runs.view import FINISHED, RunView
+
+LATEST = "latest"
+_PATIENCE = 0.2
+_LOOK_SECONDS = 1.0
+_ID_LENGTH = 36
+
+
+def identify(reader: Reader, run_id: str) -> str:
+    """The id ``run_id`` stands for: ``latest``, a whole id, or the first characters of one.
+
+    Raises:
+        InputError: no run begins so, or several do.
+    """
+    if run_id == LATEST:
+        newest = reader.recent(1)
+        if not newest:
+            raise InputError("there is no run yet", next_step="start one with `maestro run`")
+        return newest[0].run_id
+    if len(run_id) >= _ID_LENGTH:
+        return run_id
+    found = [one for one in reader.ids() if run_id and one.startswith(run_id)]
+    if not found:
+        raise unknown_run(run_id)
+    if len(found) > 1:
+        raise InputError(
+            f"{len(found)} runs begin with '{run_id}': {', '.join(one[:12] for one in found[:5])}",
+            next_step="give more characters of the id",
+        )
+    return found[0]
+
+
+def unknown_run(run_id: str) -> InputError:
+    """There is no such run."""
+    return InputError(f"there is no run '{run_id}'", next_step="list the runs with `maestro status`")
+
+
+def record_of(reader: Reader, run_id: str) -> RunRecord:
+    """The record of the run ``run_id`` stands for.
+
+    Raises:
+        InputError: there is none.
+    """
+    whole = identify(reader, run_id)
+    record = reader.record(whole)
+    if record is None:
+        raise unknown_run(run_id)
+    return record
+
+
+def list_runs(reader: Reader, limit: int) -> list[RunView]:
+    """The newest runs first, without their steps."""
+    return [plain_view(record) for record in reader.recent(limit)]
+
+
+def folded(reader: Reader, run_id: str) -> tuple[RunRecord, RunFold]:
+    """The run ``run_id`` stands for, and what its events add up to."""
+    record = record_of(reader, run_id)
+    fold = RunFold(record.run_id)
+    for event in reader.events(record.run_id):
+        fold.take(event)
+    # Read again: a run that ended while its events were read is shown as ended, with all of them.
+    again = reader.record(record.run_id) or record
+    if again.state != record.state:
+        fold = RunFold(record.run_id)
+        for event in reader.events(record.run_id):
+            fold.take(event)
+    return again, fold
+
+
+def get_run(reader: Reader, run_id: str) -> RunView:
+    """One run with its steps."""
+    record, fold = folded(reader, run_id)
+    return fold.view(record)
+
+
+def read_log(reader: Reader, run_id: str, step: str) -> Iterator[bytes]:
+    """What a step has written so far.
+
+    Raises:
+        InputError: the run has no such step.
+    """
+    _record, fold = folded(reader, run_id)
+    names = chosen_steps([one.step for one in fold.steps], [step])
+    if len(names) > 1:
+        raise InputError(f"'{step}' are several steps: {', '.join(sorted(names))}", next_step="name one of them")
+    return _log(reader, fold, names)
+
+
+def _log(reader: Reader, fold: RunFold, names: Iterable[str]) -> Iterator[bytes]:
+    for name in names:
+        for key in fold.logs(name):
+            offset = 0
+            while part := reader.logs({key: offset}).get(key):
+                data, offset = part
+                yield data
+
+
+def chosen_steps(names: Sequence[str], words: Sequence[str]) -> set[str]:
+    """Of ``names``, those the words mean: a step, its id, all cells of a matrix, a stage.
+
+    Raises:
+        InputError: a word means none.
+    """
+    found: set[str] = set()
+    for word in words:
+        meant = [one for one in names if one == word]
+        meant = meant or [
+            one for one in names if one.startswith(f"{word.rstrip('/')}/") or one.split("/")[1:2] == [word]
+        ]
+        if not meant:
+            close = difflib.get_close_matches(word, names, n=1)
+            hint = f"did you mean '{close[0]}'? " if close else ""
+            raise InputError(
+                f"the run has no step '{word}'", next_step=f"{hint}its steps: {', '.join(names) or 'none'}"
+            )
+        found |= set(meant)
+    return found
+
+
+def _means(word: str, name: str) -> bool:
+    return name == word or name.startswith(f"{word.rstrip('/')}/") or name.split("/")[1:2] == [word]
+
+
+def follow_run(reader: Reader, run_id: str, steps: Sequence[str], logs: bool) -> Iterator[News]:
+    """What has happened and what happens, in order, until the run ends."""
+    return _Follower(reader, record_of(reader, run_id), steps, logs).news()
+
+
+class _Follower:
+    def __init__(self, reader: Reader, record: RunRecord, words: Sequence[str], logs: bool) -> None:
+        self._reader = reader
+        self._record = record
+        self._fold = RunFold(record.run_id)
+        self._words = words
+        self._checked = not words
+        self._logs = FollowedLogs(reader, self._fold) if logs else None
+        self._looked = 0.0
+
+    def news(self) -> Iterator[News]:
+        yield News(time.time(), run=plain_view(self._record))
+        with self._reader.watch(self._record.run_id) as watch:
+            ended = False
+            while not ended:
+                batch = watch.news(_PATIENCE)
+                for event in batch:
+                    yield from self._take(event)
+                    ended = ended or event.kind in LAST_EVENTS
+                if not self._checked and self._fold.steps:
+                    chosen_steps([one.step for one in self._fold.steps], self._words)
+                    self._checked = True
+                if self._logs is not None:
+                    yield from self._logs.lines()
+                if not batch and not ended:
+                    ended = self._is_over()
+        if self._logs is not None:
+            yield from self._logs.rest()
+        self._record = self._look()
+        yield News(self._record.ended or time.time(), run=self._fold.view(self._record))
+
+    def _take(self, event: RunEvent) -> Iterator[News]:
+        step = self._fold.take(event)
+        if step is not None and event.kind in STEP_EVENTS and self._is_wanted(step.step):
+            if self._logs is not None:
+                yield from self._logs.of_step(step)
+            yield News(event.time, step=step)
+        if event.kind in RUN_EVENTS - LAST_EVENTS:
+            self._record = self._look()
+            yield News(event.time, run=self._fold.view(self._record))
+
+    def _is_wanted(self, step: str) -> bool:
+        return not self._words or any(_means(word, step) for word in self._words)
+
+    def _is_over(self) -> bool:
+        """Asks for the record from time to time: a process that was killed says nothing."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS:
+            return False
+        self._looked = now
+        self._record = self._look()
+        return self._record.state in FINISHED or is_lost(self._record)
+
+    def _look(self) -> RunRecord:
+        record = self._reader.record(self._record.run_id)
+        if record is None:
+            raise MaestroError(
+                f"run {self._record.run_id} was deleted meanwhile", next_step="list the runs with `maestro status`"
+            )
+        return record

@@ -1,0 +1,1 @@
+"""Dagster sensors and schedules: what happens without anybody asking."""
