@@ -9,12 +9,13 @@ import psutil
 from dagster import DagsterInstance
 from dagster._core.errors import DagsterError
 
-from maestro.errors import InputError, MaestroError
+from maestro.errors import MaestroError
 from maestro.runs.event import RunRecord
+from maestro.runs.fold import is_lost
 from maestro.runs.process import process_of
+from maestro.runs.stopping import STOP_SECONDS, already_ended, did_not_stop
 from maestro.runs.view import FINISHED
 
-STOP_SECONDS = 30.0
 _UNREACHABLE_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 
@@ -28,77 +29,59 @@ def cancel_run(instance: DagsterInstance, record: RunRecord, *, force: bool) -> 
     """
     if record.state in FINISHED:
         raise already_ended(record)
-    if record.process is not None:
-        _cancel_foreground(instance, record, record.process, force=force)
+    if is_lost(record):
+        _mark(instance, record, "Its process ended without a word.")
     elif force:
-        _mark(instance, record, "Marked as cancelled by force.")
+        _end(instance, record)
+    elif record.foreground:
+        _cancel_foreground(instance, record)
     else:
         _cancel_launched(instance, record)
 
 
-def already_ended(record: RunRecord) -> InputError:
-    """Nothing to cancel."""
-    return InputError(
-        f"run {record.run_id} has already ended: it {_ended(record)}",
-        next_step="list the runs with `maestro status`",
-    )
-
-
-def _ended(record: RunRecord) -> str:
-    return "was cancelled" if record.state == "cancelled" else record.state
-
-
-def _cancel_foreground(instance: DagsterInstance, record: RunRecord, mark: str, *, force: bool) -> None:
-    try:
-        process = process_of(mark)
-    except ValueError:
-        if force:
-            # Its process looks at its run from time to time and stops.
-            _mark(instance, record, "Marked as cancelled by force, from another machine.")
-            return
-        raise MaestroError(
-            f"run {record.run_id} is carried out on {mark.split(' ', 1)[0]}",
-            next_step="cancel it there, or mark it as cancelled with --force",
-        ) from None
-    if process is None:
-        _mark(instance, record, "Its process ended without a word.")
-        return
-    if not force:
-        run = instance.get_run_by_id(record.run_id)
-        if run is not None and not run.is_finished:
-            instance.report_run_canceling(run, message="Cancelled on the command line.")
-    try:
-        process.send_signal(signal.SIGKILL if force else signal.SIGTERM)
-        if force:
+def _end(instance: DagsterInstance, record: RunRecord) -> None:
+    """Kills its process when that is here; one elsewhere looks at its run from time to time and stops."""
+    process = _process(record)
+    if process is not None:
+        _signal(process, record, signal.SIGKILL)
+        try:
             process.wait(_UNREACHABLE_SECONDS)
-    except psutil.NoSuchProcess:
-        pass
-    except psutil.TimeoutExpired:
+        except psutil.TimeoutExpired:
+            raise MaestroError(
+                f"process {process.pid} of run {record.run_id} does not end", next_step="look at it with `ps`"
+            ) from None
+    _mark(instance, record, "Ended by force, on the command line.")
+
+
+def _cancel_foreground(instance: DagsterInstance, record: RunRecord) -> None:
+    process = _process(record)
+    if process is None:
+        host = (record.process or "another machine").split(" ", 1)[0]
         raise MaestroError(
-            f"process {process.pid} of run {record.run_id} does not end", next_step="look at it with `ps`"
-        ) from None
-    except psutil.AccessDenied:
-        raise MaestroError(
-            f"process {process.pid} of run {record.run_id} belongs to another user",
-            next_step="cancel the run as that user",
-        ) from None
-    if force:
-        _mark(instance, record, "Killed on the command line.")
-    elif not _wait(instance, record, STOP_SECONDS, process):
+            f"run {record.run_id} is carried out on {host}",
+            next_step="cancel it there, or mark it as cancelled with --force",
+        )
+    run = instance.get_run_by_id(record.run_id)
+    if run is not None and not run.is_finished:
+        instance.report_run_canceling(run, message="Cancelled on the command line.")
+    _signal(process, record, signal.SIGTERM)
+    if not _wait(instance, record, STOP_SECONDS, process):
         raise did_not_stop(record.run_id)
 
 
 def _cancel_launched(instance: DagsterInstance, record: RunRecord) -> None:
-    reason = "the server that launched it is not known"
-    patience = _UNREACHABLE_SECONDS
+    process = _process(record)
     try:
-        if instance.run_coordinator.cancel_run(record.run_id):
-            patience = STOP_SECONDS
+        asked = instance.run_coordinator.cancel_run(record.run_id)
+        reason = "the server that launched it is not known"
     except DagsterError as error:
-        reason = f"the server that launched it does not answer ({type(error).__name__})"
-    if _wait(instance, record, patience):
+        asked, reason = False, f"the server that launched it does not answer ({type(error).__name__})"
+    if not asked and process is not None:
+        _signal(process, record, signal.SIGTERM)
+        asked = True
+    if _wait(instance, record, STOP_SECONDS if asked else _UNREACHABLE_SECONDS, process):
         return
-    if patience == STOP_SECONDS:
+    if asked:
         raise did_not_stop(record.run_id)
     raise MaestroError(
         f"run {record.run_id} cannot be reached: {reason}",
@@ -106,12 +89,24 @@ def _cancel_launched(instance: DagsterInstance, record: RunRecord) -> None:
     )
 
 
-def did_not_stop(run_id: str) -> MaestroError:
-    """It was asked to, and still runs."""
-    return MaestroError(
-        f"run {run_id} was asked to stop but has not within {STOP_SECONDS:g} s",
-        next_step="wait for its compensations and finally steps, or end it with --force",
-    )
+def _process(record: RunRecord) -> psutil.Process | None:
+    """Its process, when that is on this machine."""
+    try:
+        return process_of(record.process) if record.process else None
+    except ValueError:
+        return None
+
+
+def _signal(process: psutil.Process, record: RunRecord, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
+    except psutil.AccessDenied:
+        raise MaestroError(
+            f"process {process.pid} of run {record.run_id} belongs to another user",
+            next_step="cancel the run as that user",
+        ) from None
 
 
 def _wait(instance: DagsterInstance, record: RunRecord, seconds: float, process: psutil.Process | None = None) -> bool:

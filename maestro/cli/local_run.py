@@ -5,20 +5,21 @@ from __future__ import annotations
 import gc
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from maestro.cli.log_tail import LogTail
 from maestro.cli.prepare import Prepared
-from maestro.cli.progress import Progress
+from maestro.cli.progress import Progress, Started
 from maestro.cli.tracker import Change, Tracker
 from maestro.runs import RunState, RunView, StepView
 
 if TYPE_CHECKING:
+    from dagster import DagsterEvent
+
     from maestro_defs.local import Resumption
 
-_ENDED: dict[str, RunState] = {"SUCCESS": "succeeded", "CANCELED": "cancelled"}
 EXIT_CODES: dict[RunState, int] = {"succeeded": 0, "cancelled": 130}
 
 
@@ -41,9 +42,14 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A run that has ended."""
+    """A run that has ended.
+
+    Args:
+        skipped: steps the plan left out; they are no part of the run.
+    """
 
     view: RunView
+    skipped: tuple[StepView, ...]
     tracker: Tracker
 
     @property
@@ -69,6 +75,9 @@ def carry_out(ready: Prepared, title: str, settings: Settings, progress: Progres
     # Dagster logs what its events say as well; people get the events.
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     opened, session = ready.opened, ready.session
+    skipped = tuple(
+        StepView(step.node.name, "skipped", step.reason) for step in ready.plan.steps if step.action == "skip"
+    )
     profile = opened.profile
     if settings.max_concurrent is not None:
         limited = profile.settings.model_copy(update={"max_concurrent": settings.max_concurrent})
@@ -78,7 +87,7 @@ def carry_out(ready: Prepared, title: str, settings: Settings, progress: Progres
         revision=ready.revision.id,
         selection=ready.plan.selection,
         params=ready.params,
-        here=Checkout(ready.revision, session.workspace),
+        here=Checkout(ready.revision, session.workspace) if ready.asked.revision is None else None,
         base=ready.asked.base,
         resumes=settings.resumes,
         redo=settings.redo,
@@ -86,53 +95,29 @@ def carry_out(ready: Prepared, title: str, settings: Settings, progress: Progres
     )
     with start_run(source, request) as run:
         logs = StepLogs(run.instance, run.run_id)
-        keys = {name: key for name, key in op_names(ready.graph).items() if name in ready.plan.selection}
-        tracker = Tracker(
-            names={key: name for name, key in keys.items()},
-            view=_first_view(ready, run.run_id, settings),
-            logs={name: logs.path(key) for name, key in keys.items()},
-        )
+        keys = op_names(ready.graph)
+        names = {name: keys[name] for name in ready.plan.selection}
+        tracker = Tracker(run.run_id, names, {name: logs.path(key) for name, key in names.items()})
         gc.enable()
-        _follow(run.events, tracker, title, settings, progress)
-        view = tracker.finish(_ENDED.get(run.status.value, "failed"))
-    progress.end(view)
-    return Ended(view, tracker)
-
-
-def _first_view(ready: Prepared, run_id: str, settings: Settings) -> RunView:
-    now = time.time()
-    return RunView(
-        run_id=run_id,
-        project=ready.plan.project,
-        workflow=ready.plan.workflow,
-        revision=ready.revision.id,
-        state="running",
-        steps=tuple(_first_step(step.node.name, step.action, step.reason) for step in ready.plan.steps),
-        resumes=settings.resumes.earlier[0] if settings.resumes else None,
-        created=now,
-        started=now,
-        params=dict(ready.params),
-    )
-
-
-def _first_step(name: str, action: str, reason: str) -> StepView:
-    return StepView(name, "skipped", reason) if action == "skip" else StepView(name, "waiting")
-
-
-def _follow(events: Any, tracker: Tracker, title: str, settings: Settings, progress: Progress) -> None:
-    progress.start(title, tracker.view)
-    for step in tracker.steps:
-        if step.state == "skipped":
+        progress.start(Started(title, run.run_id, ready.revision.id, tracker.steps))
+        for step in skipped:
             progress.change(Change(step=step))
+        _follow(run.events, tracker, settings, progress)
+        view = tracker.finish(run.instance)
+    progress.end(view)
+    return Ended(view, skipped, tracker)
+
+
+def _follow(events: Iterable[DagsterEvent], tracker: Tracker, settings: Settings, progress: Progress) -> None:
     tail = LogTail(lambda name, text: progress.output(tracker.step(name), text)) if settings.stream else None
     try:
         for event in events:
-            change = tracker.take(event)
+            change = tracker.take(event, time.time())
             if change is None:
                 continue
             step = change.step
             if tail is not None and step is not None:
-                path = tracker.log_path(step.step)
+                path = tracker.logs[step.step]
                 if step.state == "running" and path is not None:
                     tail.start(step.step, path)
                 elif step.ended is not None:

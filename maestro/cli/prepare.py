@@ -50,6 +50,7 @@ class Asked:
         only: without what they wait for.
         revision: None: the checkout as it is, worked in.
         params: values already known (a retry's); else ``assignments`` are read.
+        earlier: ids of the runs it resumes, the nearest first.
     """
 
     words: Sequence[str] = ()
@@ -58,6 +59,7 @@ class Asked:
     revision: str | None = None
     base: str | None = None
     params: Mapping[str, Any] | None = None
+    earlier: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ def prepared(opened: Opened, asked: Asked) -> Iterator[Prepared]:
             registry=opened.registry,
             revision=revision,
             workspace=workspace,
-            identity=RunIdentity("plan", "plan"),
+            identity=RunIdentity("plan", "plan", asked.earlier),
             request=RunRequest(params, base=asked.base),
             store=open_store(opened.project, opened.profile),
             environ=os.environ,

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from maestro.cli.terminal import STATE_COLORS, Terminal, pad, plural, printable, seconds, width
@@ -25,10 +26,25 @@ MARKS: dict[StepState, str] = {
 _DONE = frozenset({"passed", "cached", "warned", "failed", "skipped"})
 
 
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run that begins.
+
+    Args:
+        title: workflow, project and revision, for people.
+        steps: those it is launched with.
+    """
+
+    title: str
+    run_id: str
+    revision: str
+    steps: Sequence[StepView]
+
+
 class Progress(Protocol):
     """Told what happens in a run, from the thread that runs it; lines of steps may come from another."""
 
-    def start(self, title: str, run: RunView) -> None:
+    def start(self, run: Started) -> None:
         """The run begins."""
         ...
 
@@ -65,10 +81,10 @@ class Lines:
         self._columns = 0
         self._lock = threading.Lock()
 
-    def start(self, title: str, run: RunView) -> None:
+    def start(self, run: Started) -> None:
         """Says which run it is."""
         self._columns = max((width(step.step) for step in run.steps), default=0)
-        self._write(f"{self._terminal.paint(title, 'bold')} · run {run.run_id[:8]}")
+        self._write(f"{self._terminal.paint(run.title, 'bold')} · run {run.run_id[:8]}")
 
     def change(self, change: Change) -> None:
         """A line for a step that has ended or is tried again."""
@@ -104,13 +120,13 @@ class JsonLines:
 
     def __init__(self, terminal: Terminal) -> None:
         self._stream = terminal.stream
-        self._run: RunView | None = None
+        self._run: Started | None = None
         self._lock = threading.Lock()
 
-    def start(self, title: str, run: RunView) -> None:
+    def start(self, run: Started) -> None:
         """The run begins."""
         self._run = run
-        self._write("info", f"run started: {title}", None, "running")
+        self._write("info", f"run started: {run.title}", None, "running")
 
     def change(self, change: Change) -> None:
         """A state, or something about the run."""

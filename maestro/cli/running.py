@@ -83,7 +83,7 @@ def run_prepared(ready: Prepared, shown: Shown, settings: object) -> int:
         return 0
     ended = carry_out(ready, title(ready), settings, shown.progress(terminal))
     if not shown.json_lines:
-        show_summary(terminal, ended.view, ended.tracker.tail)
+        show_summary(terminal, ended.view, ended.tracker.tail, ended.skipped)
     if shown.as_json:
         Terminal(shown.options).json(ended.view.to_json())
     return ended.exit_code

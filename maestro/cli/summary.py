@@ -6,16 +6,19 @@ from collections.abc import Callable, Sequence
 
 from maestro.cli.progress import counts
 from maestro.cli.terminal import Terminal, printable, seconds
-from maestro.runs import RunView
+from maestro.runs import RunView, StepView
 
 _LINES = 20
 
 
-def show_summary(terminal: Terminal, run: RunView, tail: Callable[[str, int], Sequence[str]]) -> None:
+def show_summary(
+    terminal: Terminal, run: RunView, tail: Callable[[str, int], Sequence[str]], left_out: Sequence[StepView] = ()
+) -> None:
     """The end of a run for people.
 
     Args:
         tail: the last lines of a step's log.
+        left_out: steps the plan skipped.
     """
     short = run.run_id[:8]
     for step in run.steps:
@@ -32,6 +35,6 @@ def show_summary(terminal: Terminal, run: RunView, tail: Callable[[str, int], Se
     for compensation in run.compensations:
         terminal.line(f"compensation: {printable(compensation)}")
     took = f" in {seconds(run.ended - run.started)}" if run.ended and run.started else ""
-    terminal.line(f"{terminal.state(run.state)}{took}: {counts(run.steps)}")
+    terminal.line(f"{terminal.state(run.state)}{took}: {counts([*run.steps, *left_out])}")
     if run.state in ("failed", "cancelled"):
         terminal.line(terminal.paint(f"  next: maestro retry {short}", "dim"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from maestro.artifacts import StepRecord
 from maestro.errors import MaestroError
-from maestro.execution.effects import effect_key
+from maestro.execution.effects import effect_key, undo_key
 from maestro.execution.log import StepLog
 from maestro.execution.perform import Work, perform
 from maestro.execution.scope import steps_scope
@@ -27,33 +27,53 @@ class Compensation:
 def compensations(session: RunSession) -> list[Compensation]:
     """Finished steps of this run, and of the runs it resumes, that say how they are undone; the last finished first.
 
-    A result that came from the cache changed nothing in this run and is not among them.
+    A result that came from the cache changed nothing in this run and is not among them. A step whose undoing was
+    interrupted is.
     """
     found = []
     for node in session.graph:
         record = session.record_of_run(node.name) if node.step.compensate is not None else None
-        if record is not None and record.passed and record.cache != "hit":
+        if record is None or record.cache == "hit":
+            continue
+        if record.passed or undo_was_interrupted(session, node):
             found.append(Compensation(node, record))
     return sorted(found, key=lambda one: one.record.started + one.record.seconds, reverse=True)
+
+
+def undo_was_interrupted(session: RunSession, node: Node) -> bool:
+    """True when undoing ``node`` was begun, and did not end well."""
+    return session.journal.state(undo_key(effect_key(session, node))) == "started"
 
 
 def undo(session: RunSession, compensation: Compensation, log_path: Path | None) -> StepResult:
     """Undoes one step; never raises for what goes wrong while undoing, so that the next one is undone too.
 
-    An undone step counts as unfinished: a resumed run does it again.
+    An undone step counts as unfinished: a resumed run does it again. Undoing that was interrupted is begun again, so a
+    compensation must be idempotent (MAESTRO_IDEMPOTENCY_KEY is the same then).
     """
-    node = compensation.node
     log = StepLog(log_path, session.masker)
     try:
-        result = _perform(session, node, log)
+        return undo_with_log(session, compensation, log)
     except MaestroError as error:
         log.line(str(error))
-        result = StepResult(passed=False, summary=error.what)
+        return StepResult(passed=False, summary=error.what)
     finally:
         log.close()
+
+
+def undo_with_log(session: RunSession, compensation: Compensation, log: StepLog) -> StepResult:
+    """Like ``undo``, into a log that is open; raises what goes wrong."""
+    node = compensation.node
+    key = undo_key(effect_key(session, node))
+    session.journal.start(key, {"step": node.name, "run": session.identity.run_id})
+    # First the step stops counting as done, then it is undone: killed in between, it is undone again, never trusted.
+    begun = replace(compensation.record, passed=False, summary="its run failed later; undoing it was begun")
+    session.remember(begun)
+    result = _perform(session, node, log)
     if result.passed:
-        session.remember(replace(compensation.record, passed=False, summary="undone: its run failed later"))
-        session.journal.clear(effect_key(session, node))
+        undone = replace(begun, summary="undone: its run failed later")
+        session.remember(undone)
+        session.journal.done(key, undone)
     return result
 
 
@@ -74,7 +94,7 @@ def _perform(session: RunSession, node: Node, log: StepLog) -> StepResult:
         environment=environment,
         secrets=secrets,
         timeout=compensate.timeout,
-        idempotency_key=f"{effect_key(session, node)}-undo",
+        idempotency_key=undo_key(effect_key(session, node)),
         upstream={},
     )
     result = StepResult(passed=False, summary="not tried")

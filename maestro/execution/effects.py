@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import time
 from dataclasses import replace
@@ -18,8 +19,22 @@ from maestro.workflow.model import Effects
 
 
 def effect_key(session: RunSession, node: Node) -> str:
-    """The idempotency key of a step's effect: the same in a run and all its resumptions, another in a new run."""
-    return hashlib.sha256(json.dumps([session.identity.root_run_id, node.name]).encode()).hexdigest()
+    """The idempotency key of a step: the same in a run and all its resumptions, another in a new run.
+
+    A step that was undone is to happen again, so it gets another key then: keys are numbered, and the first one that
+    was not undone counts.
+    """
+    for generation in itertools.count():
+        parts = [session.identity.root_run_id, node.name, generation]
+        key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        if node.step.compensate is None or session.journal.state(undo_key(key)) != "done":
+            return key
+    raise AssertionError("itertools.count() has no end")
+
+
+def undo_key(key: str) -> str:
+    """Under which the undoing of the effect ``key`` is noted."""
+    return f"undo-{key}"
 
 
 class EffectGuard:

@@ -124,6 +124,38 @@ class FilesScope(Mapping[str, Mapping[str, str]]):
         return 0
 
 
+class EnvScope(Mapping[str, str]):
+    """``env`` in expressions: the workflow's own ``env``, each variable evaluated when it is asked for.
+
+    Not the environment of Maestro itself: that may hold secrets, which reach only steps that name them.
+    """
+
+    def __init__(self, declared: Mapping[str, Any], render: Callable[[str, Any], str]) -> None:
+        self._declared = declared
+        self._render = render
+        self._open: list[str] = []
+
+    def __getitem__(self, name: str) -> str:
+        if name not in self._declared:
+            raise KeyError(name)
+        if name in self._open:
+            raise InputError(
+                f"variable '{name}' of 'env' is made from itself: {' -> '.join([*self._open, name])}",
+                next_step="break the circle",
+            )
+        self._open.append(name)
+        try:
+            return self._render(name, self._declared[name])
+        finally:
+            self._open.pop()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._declared)
+
+    def __len__(self) -> int:
+        return len(self._declared)
+
+
 def steps_scope(graph: Graph, record_of: Callable[[str], StepRecord | None]) -> dict[str, Any]:
     """``steps`` in expressions: step id -> ``outputs``, ``metadata``, ``passed``; ``cells`` by cell for a matrix."""
     found: dict[str, Any] = {}
@@ -151,7 +183,6 @@ def base_scope(
     project_name: str,
     params: Mapping[str, Any],
     git: GitScope,
-    environ: Mapping[str, str],
     workspace: Path,
     run_id: str,
 ) -> dict[str, Any]:
@@ -159,7 +190,6 @@ def base_scope(
     return {
         "params": dict(params),
         "git": git,
-        "env": dict(environ),
         "files": FilesScope(workspace),
         "changed": git.changed,
         "project": project_name,

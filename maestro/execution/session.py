@@ -15,7 +15,7 @@ from maestro.execution.errors import StepError
 from maestro.execution.last_keys import LastKeys
 from maestro.execution.outputs import restore
 from maestro.execution.resolve import Resolved, Resolver
-from maestro.execution.scope import GitScope, base_scope, steps_scope
+from maestro.execution.scope import EnvScope, GitScope, base_scope, steps_scope
 from maestro.execution.tools import Tools
 from maestro.process import ProcessRunner, base_environment
 from maestro.project import FileEntry, Project, Revision, current_revision
@@ -143,7 +143,6 @@ class RunSession:
             project_name=self.project_name,
             params=self.request.params,
             git=GitScope(self.project, self.revision, self.request.base),
-            environ=self.environ,
             workspace=self.workspace,
             run_id=self.identity.root_run_id,
         )
@@ -151,6 +150,10 @@ class RunSession:
     def scope(self, node: Node) -> dict[str, Any]:
         """Names an expression of ``node`` may use."""
         scope = {**self._base_scope, "matrix": dict(node.matrix)}
+        declared = self.loaded.workflow.env
+        scope["env"] = EnvScope(
+            declared, lambda name, value: self.resolver.variables({name: value}, ("env",), scope)[name]
+        )
         if node.final or self.resolver.needs_steps(node) or self.resolver.when_needs_steps(node):
             # What happened in this run is what a finally step asks about, not what some run made of the revision.
             scope["steps"] = steps_scope(self.graph, self.record_of_run if node.final else self.record_of)

@@ -13,6 +13,7 @@ from maestro.artifacts import (
     CorruptArtifactError,
     StepRecord,
 )
+from maestro.execution.compensate import Compensation, undo_was_interrupted, undo_with_log
 from maestro.execution.effects import EffectGuard, effect_key
 from maestro.execution.errors import StepError, StepTimeoutError
 from maestro.execution.log import StepLog
@@ -89,6 +90,8 @@ def _run(
 ) -> StepRecord:
     node = resolved.node
     step = node.step
+    if step.compensate is not None and undo_was_interrupted(session, node):
+        _finish_undoing(session, node, log)
     guard = EffectGuard(session, resolved) if step.has_effects or resolved.kind.effects else None
     secrets = session.secrets_of(node)
     log.hide(session.masker)
@@ -124,6 +127,19 @@ def _run(
     if record.passed and resolved.cache_key is not None:
         session.cache_writer.offer(resolved.cache_key, record, resolved.input_globs)
     return record
+
+
+def _finish_undoing(session: RunSession, node: Node, log: StepLog) -> None:
+    record = session.record_of_run(node.name)
+    if record is None:
+        raise StepError(f"undoing step '{node.name}' was begun, but there is no record of the step")
+    log.line("undoing it was interrupted and is done again first")
+    result = undo_with_log(session, Compensation(node, record), log)
+    if not result.passed:
+        raise StepError(
+            f"step '{node.name}' could not be undone before it is done again: {result.summary}",
+            next_step="repair its compensate, then `maestro retry RUN`",
+        )
 
 
 def _patterns(session: RunSession, resolved: Resolved) -> list[str]:

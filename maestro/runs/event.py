@@ -8,11 +8,22 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
-from maestro.runs.tags import EARLIER_TAG, PARAMS_TAG, PARTITION_TAG, PROCESS_TAG, PROJECT_TAG, WORKFLOW_TAG
+from maestro.runs.tags import (
+    EARLIER_TAG,
+    LOCAL_TAG,
+    PARAMS_TAG,
+    PARTITION_TAG,
+    PROCESS_TAG,
+    PROJECT_TAG,
+    WORKFLOW_TAG,
+)
 from maestro.runs.view import RunState
 
 AD_HOC_JOB = "__ASSET_JOB"
 """Dagster's job of assets that were materialized by hand."""
+
+_SERVER_TAG = ".dagster/grpc_info"
+_WITH_PROCESS = frozenset({"NOT_STARTED", "STARTED", "CANCELING"})
 
 LogKey: TypeAlias = tuple[str, ...]
 
@@ -62,6 +73,8 @@ class RunRecord:
     Args:
         project: of its tag, or of its assets.
         params: every parameter's value, None when unknown.
+        process: mark of the process that carries it out, while there should be one.
+        foreground: True when that process is a ``maestro run``, not one that a server started.
     """
 
     run_id: str
@@ -74,6 +87,8 @@ class RunRecord:
     started: float | None
     ended: float | None
     params: Mapping[str, Any] | None
+    process: str | None = None
+    foreground: bool = False
 
     @property
     def revision(self) -> str:
@@ -84,11 +99,6 @@ class RunRecord:
     def earlier(self) -> tuple[str, ...]:
         """Ids of the runs it resumes, the nearest first."""
         return tuple(one for one in self.tags.get(EARLIER_TAG, "").split(",") if one)
-
-    @property
-    def process(self) -> str | None:
-        """Mark of the process that carries it out in the foreground, when there is one."""
-        return self.tags.get(PROCESS_TAG)
 
 
 def run_record(
@@ -128,6 +138,9 @@ def run_record(
         started=milliseconds(started),
         ended=milliseconds(ended),
         params=_params(tags, config),
+        process=tags.get(PROCESS_TAG) if status in _WITH_PROCESS else None,
+        # Dagster copies the tags when a run is executed again, and adds its own when a server starts it.
+        foreground=LOCAL_TAG in tags and tags.get(PROCESS_TAG) == tags[LOCAL_TAG] and _SERVER_TAG not in tags,
     )
 
 

@@ -9,23 +9,21 @@ from maestro.runs.process import is_gone
 from maestro.runs.view import FINISHED, RunState, RunView, StepState, StepView
 
 COMPENSATION = "Compensation: "
+FINALLY = "Finally: step "
+_LATE: dict[str, StepState] = {"passed": "passed", "failed": "failed", "skipped": "skipped"}
 _STOPPING = "Stopping: "
 _TIMEOUT = "the run took longer than"
 _OPEN: frozenset[StepState] = frozenset({"waiting", "running", "retrying"})
 _LOST = "its process ended without a word; `maestro retry {run_id}` goes on at its first unfinished step"
 
-RUN_EVENTS = frozenset(
-    {
-        "RUN_ENQUEUED",
-        "RUN_DEQUEUED",
-        "RUN_STARTING",
-        "RUN_START",
-        "RUN_CANCELING",
-        "RUN_SUCCESS",
-        "RUN_FAILURE",
-        "RUN_CANCELED",
-    }
-)
+PROGRESS: dict[str, RunState] = {
+    "RUN_ENQUEUED": "queued",
+    "RUN_STARTING": "queued",
+    "RUN_START": "running",
+    "RUN_CANCELING": "cancelling",
+}
+"""The state a run is in from that event on."""
+
 LAST_EVENTS = frozenset({"RUN_SUCCESS", "RUN_FAILURE", "RUN_CANCELED"})
 STEP_EVENTS = frozenset(
     {
@@ -41,12 +39,12 @@ STEP_EVENTS = frozenset(
         "ASSET_CHECK_EVALUATION",
     }
 )
-USED_EVENTS = RUN_EVENTS | STEP_EVENTS | {"ENGINE_EVENT", "LOGS_CAPTURED"}
+USED_EVENTS = LAST_EVENTS | STEP_EVENTS | frozenset(PROGRESS) | {"ENGINE_EVENT", "LOGS_CAPTURED"}
 """The events a view is made of."""
 
 
 def is_lost(record: RunRecord) -> bool:
-    """True when the run was carried out in the foreground by a process of this machine that is gone."""
+    """True when the process of this machine that should carry the run out is gone."""
     return record.state not in FINISHED and record.process is not None and is_gone(record.process)
 
 
@@ -130,6 +128,14 @@ class RunFold:
     def _note_engine(self, event: RunEvent) -> None:
         if event.message.startswith(COMPENSATION):
             self._compensations.append(event.message.removeprefix(COMPENSATION))
+        name = str(event.metadata.get("step", ""))
+        outcome = event.message.removeprefix(f"{FINALLY}{name} ")
+        if name and outcome != event.message:
+            word, _, why = outcome.partition(": ")
+            state = _LATE.get(word, "failed")
+            before = self._steps.get(name) or StepView(name, "waiting")
+            summary = _one_line(why) if word in _LATE else _one_line(outcome)
+            self._steps[name] = replace(before, state=state, summary=summary, ended=event.time)
         reason = event.message.removeprefix(_STOPPING)
         if reason != event.message and reason.startswith(_TIMEOUT):
             self._timeout = reason
@@ -140,7 +146,8 @@ class RunFold:
         name = self._names.setdefault(key, key.replace("__", "/"))
         before = self._steps.get(name) or StepView(name, "waiting")
         self._steps[name] = after = self._changed(before, event)
-        return after if after != before or event.kind == "ASSET_MATERIALIZATION_PLANNED" else None
+        told = (after.state, after.attempts) != (before.state, before.attempts)
+        return after if told or event.kind == "ASSET_MATERIALIZATION_PLANNED" else None
 
     def _changed(self, step: StepView, event: RunEvent) -> StepView:
         name = step.step

@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from maestro.errors import InputError, MaestroError
 from maestro.runs.client import News
 from maestro.runs.event import Reader, RunEvent, RunRecord
-from maestro.runs.fold import LAST_EVENTS, RUN_EVENTS, STEP_EVENTS, RunFold, is_lost, plain_view
+from maestro.runs.fold import LAST_EVENTS, PROGRESS, STEP_EVENTS, RunFold, is_lost, plain_view
 from maestro.runs.follow_logs import FollowedLogs
 from maestro.runs.view import FINISHED, RunView
 
@@ -149,9 +150,9 @@ class _Follower:
         self._checked = not words
         self._logs = FollowedLogs(reader, self._fold) if logs else None
         self._looked = 0.0
+        self._lost = False
 
     def news(self) -> Iterator[News]:
-        yield News(time.time(), run=plain_view(self._record))
         with self._reader.watch(self._record.run_id) as watch:
             ended = False
             while not ended:
@@ -177,9 +178,11 @@ class _Follower:
             if self._logs is not None:
                 yield from self._logs.of_step(step)
             yield News(event.time, step=step)
-        if event.kind in RUN_EVENTS - LAST_EVENTS:
+        if event.kind in PROGRESS:
             self._record = self._look()
-            yield News(event.time, run=self._fold.view(self._record))
+            # As it was then: what is told may be long past.
+            then = replace(self._record, state=PROGRESS[event.kind], ended=None)
+            yield News(event.time, run=self._fold.view(then))
 
     def _is_wanted(self, step: str) -> bool:
         return not self._words or any(_means(word, step) for word in self._words)
@@ -191,7 +194,9 @@ class _Follower:
             return False
         self._looked = now
         self._record = self._look()
-        return self._record.state in FINISHED or is_lost(self._record)
+        # Twice, as a run that Dagster executes again carries the old process's mark for a moment.
+        lost, self._lost = self._lost, is_lost(self._record)
+        return self._record.state in FINISHED or (lost and self._lost)
 
     def _look(self) -> RunRecord:
         record = self._reader.record(self._record.run_id)
