@@ -13,23 +13,22 @@ from maestro.errors import InputError
 from maestro.execution.errors import StepCancelledError, StepError
 from maestro.execution.log import StepLog
 from maestro.execution.session import RunSession
-from maestro.execution.step import run_step
+from maestro.execution.step import Outcome, run_step
 from maestro.runs.tags import PROJECT_TAG, WORKFLOW_TAG
 from maestro.steps import StepKind
 from maestro.workflow.graph import Graph, Node
 from maestro.workflow.model import Retries
 from maestro_defs.executor import FINAL_TAG, default_concurrency, maestro_executor
 from maestro_defs.late_end import late_end_job
-from maestro_defs.parameters import params_resource
 from maestro_defs.partitions import revisions
 from maestro_defs.presentation import metadata_of
-from maestro_defs.run_end import SESSION
-from maestro_defs.source import Source
 from maestro_defs.step_logs import current_log
+from resources.delivery import PARAMS, SESSION, Source, session_resource
+from resources.parameters import params_resource
 from sensors.end_of_run import end_of_run_sensor
 from sensors.revisions import revisions_sensor
 
-PARAMS = "params"
+SKIPPED = "skipped"
 
 
 def asset_key(project_name: str, node_name: str) -> dg.AssetKey:
@@ -98,21 +97,6 @@ def executor(source: Source) -> dg.ExecutorDefinition:
     return chosen.configured({"max_concurrent": limit}, name=chosen.name)
 
 
-def session_resource(source: Source) -> dg.ResourceDefinition:
-    """What the steps of a run share, made when the run starts and closed when it ends."""
-
-    @dg.resource(required_resource_keys={PARAMS}, description="Checkout, stores and processes of the run.")
-    def session(context: dg.InitResourceContext) -> Iterator[RunSession]:
-        run = context.run
-        if run is None:
-            raise InputError("a step runs only as part of a run", next_step="materialize it with a revision")
-        values = getattr(context.resources, PARAMS).values()
-        with source.session(run, values) as opened:
-            yield opened
-
-    return session
-
-
 def _asset(
     source: Source, node: Node, name: str, position: int, partitions: dg.DynamicPartitionsDefinition
 ) -> dg.AssetsDefinition:
@@ -146,8 +130,11 @@ def _asset(
     )
     def carry_out(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         session: RunSession = getattr(context.resources, SESSION)
-        record = _carry_out(session, node, context.retry_number)
+        outcome = _carry_out(session, node, context.retry_number)
+        record = outcome.record
         if record is None:
+            # For Dagster a step that leaves nothing behind has succeeded; this says why there is nothing.
+            context.log_event(dg.AssetObservation(key, metadata={SKIPPED: outcome.skipped or ""}))
             return
         if key in context.selected_asset_keys:
             yield _result(record, node, kind)
@@ -157,8 +144,8 @@ def _asset(
     return carry_out
 
 
-def _carry_out(session: RunSession, node: Node, retry: int) -> StepRecord | None:
-    """The record of the step, None when it is skipped; raises what Dagster understands."""
+def _carry_out(session: RunSession, node: Node, retry: int) -> Outcome:
+    """How the step ended; raises what Dagster understands."""
     log = StepLog(current_log.get(), session.masker)
     last = retry >= node.step.retries.max or session.stop.is_set()
     try:
@@ -173,7 +160,7 @@ def _carry_out(session: RunSession, node: Node, retry: int) -> StepRecord | None
     record = outcome.record
     if record is not None and not record.passed and not last:
         raise dg.Failure(f"attempt {retry + 1} failed: {record.summary}", allow_retries=True)
-    return record
+    return outcome
 
 
 def _result(record: StepRecord, node: Node, kind: StepKind[Any]) -> dg.MaterializeResult[None]:

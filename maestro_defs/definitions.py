@@ -10,7 +10,7 @@ import dagster as dg
 from maestro.profile import load_profile
 from maestro.project import Project
 from maestro_defs.compiler import compile_workflow
-from maestro_defs.source import Source
+from resources.delivery import Source
 
 
 @dg.definitions

@@ -17,8 +17,8 @@ from maestro.execution.session import RunSession
 from maestro.execution.step import run_step
 from maestro.runs.tags import ENDED_TAG
 from maestro.workflow.graph import Node
-from maestro_defs.source import Source
 from maestro_defs.step_logs import StepLogs
+from resources.delivery import Source
 
 LATE_END_JOB = "maestro_end_of_run"
 _UNDONE = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)

@@ -36,7 +36,7 @@ from maestro_defs.connections import kept_connections
 from maestro_defs.instance import open_instance
 from maestro_defs.late_end import claim_end, end_late
 from maestro_defs.partitions import register_revision
-from maestro_defs.source import Checkout, Source
+from resources.delivery import Checkout, Source
 
 LOCATION = "maestro"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

@@ -7,7 +7,7 @@ import time
 
 import psutil
 from dagster import DagsterInstance
-from dagster._core.errors import DagsterError
+from dagster import DagsterError
 
 from maestro.errors import MaestroError
 from maestro.runs.event import RunRecord

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dagster as dg
 
-from maestro.errors import InputError
-from maestro.runs.tags import PARTITION_TAG
-
 
 def revisions_name(project_name: str) -> str:
     """Name of the project's dynamic partitions."""
@@ -22,18 +19,3 @@ def register_revision(instance: dg.DagsterInstance, project_name: str, revision:
     """Makes ``revision`` a partition, when it is not one yet."""
     if not instance.has_dynamic_partition(revisions_name(project_name), revision):
         instance.add_dynamic_partitions(revisions_name(project_name), [revision])
-
-
-def revision_of_run(run: dg.DagsterRun) -> str:
-    """The revision a run is about.
-
-    Raises:
-        InputError: it has none, or a range of them.
-    """
-    revision = run.tags.get(PARTITION_TAG)
-    if not revision:
-        raise InputError(
-            f"run {run.run_id} names no revision, or several",
-            next_step="materialize one revision (partition) a run; a backfill starts one run for each",
-        )
-    return revision

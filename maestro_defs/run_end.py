@@ -16,8 +16,7 @@ from maestro.execution.session import RunSession
 from maestro.runs.process import is_of_this_process
 from maestro.runs.tags import ENDED_TAG, LOCAL_TAG
 from maestro_defs.step_logs import StepLogs
-
-SESSION = "session"
+from resources.delivery import SESSION
 
 
 def session_of(job: PlanExecutionContext) -> RunSession | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from dagster import AssetKey, DagsterEventType, DagsterRun, EventLogEntry, RunRecord
 from dagster._core.definitions.metadata import BoolMetadataValue, TextMetadataValue
-from dagster._utils.error import SerializableErrorInfo
+from dagster_shared.error import SerializableErrorInfo
 
 from maestro.runs import event as runs
 from maestro.runs.fold import USED_EVENTS
@@ -17,7 +17,7 @@ USED_TYPES = frozenset(one for one in DagsterEventType if one.value.replace("PIP
 def record_of(record: RunRecord) -> runs.RunRecord:
     """What is kept of a run."""
     run: DagsterRun = record.dagster_run
-    assets = sorted(key.path for key in run.asset_selection or ())
+    assets = sorted(list(key.path) for key in run.asset_selection or ())
     return runs.run_record(
         run_id=run.run_id,
         root_run_id=run.root_run_id,

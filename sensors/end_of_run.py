@@ -29,7 +29,9 @@ def end_of_run_sensor(project_name: str, workflow_name: str, job: dg.JobDefiniti
     def sensor(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         _fail_dead_runs(context.instance, tags)
         requests = list(_unended(context.instance, tags))
-        yield from requests or [dg.SkipReason("every run has ended properly")]
+        yield from requests
+        if not requests:
+            yield dg.SkipReason("every run has ended properly")
 
     return sensor
 

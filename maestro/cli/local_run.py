@@ -68,7 +68,7 @@ def carry_out(ready: Prepared, title: str, settings: Settings, progress: Progres
     gc.disable()
     from maestro_defs.compiler import op_names
     from maestro_defs.local import LocalRequest, start_run
-    from maestro_defs.source import Checkout, Source
+    from resources.delivery import Checkout, Source
     from maestro_defs.step_logs import StepLogs
 
     gc.freeze()

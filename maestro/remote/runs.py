@@ -35,7 +35,7 @@ class RemoteRuns:
     """
 
     def __init__(
-        self, url: str, *, project: str, token: str | None = None, environ: Mapping[str, str] | None = None
+        self, url: str, project: str, *, token: str | None = None, environ: Mapping[str, str] | None = None
     ) -> None:
         environ = os.environ if environ is None else environ
         self._graphql = GraphQL(url, token or environ.get(errors.TOKEN_VARIABLE) or None)

@@ -1,4 +1,4 @@
-"""What can be asked of runs, the same on this machine (``maestro_defs.local_runs``) and on a server (``maestro.remote``)."""
+"""What can be asked of runs, the same on this machine and on a server (``maestro.remote``)."""
 
 from __future__ import annotations
 

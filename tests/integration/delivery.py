@@ -25,7 +25,7 @@ from maestro.workflow.expressions import Expressions
 from maestro.workflow.load import LoadedWorkflow, load_workflow
 from maestro_defs.instance import open_instance
 from maestro_defs.local import LocalRequest, Resumption, start_run
-from maestro_defs.source import Checkout, Source
+from resources.delivery import Checkout, Source
 from maestro_defs.step_logs import StepLogs
 
 IDENTITY = {

@@ -18,12 +18,23 @@ from maestro.execution.session import RunIdentity, RunRequest, RunSession
 from maestro.profile import Profile
 from maestro.project import Project, Revision, checkout, revision_of
 from maestro.runs.process import is_of_this_process
-from maestro.runs.tags import ASSUME_DONE_TAG, BASE_TAG, EARLIER_TAG, LOCAL_TAG, PLANNED_TAG, REDO_TAG, WORKSPACE_TAG
+from maestro.runs.tags import (
+    ASSUME_DONE_TAG,
+    BASE_TAG,
+    EARLIER_TAG,
+    LOCAL_TAG,
+    PARTITION_TAG,
+    PLANNED_TAG,
+    REDO_TAG,
+    WORKSPACE_TAG,
+)
 from maestro.steps import Registry
 from maestro.workflow.expressions import Expressions
 from maestro.workflow.graph import Graph
 from maestro.workflow.load import LoadedWorkflow, load_workflow
-from maestro_defs.partitions import revision_of_run
+
+PARAMS = "params"
+SESSION = "session"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +137,36 @@ class Source:
             redo=_names(run, REDO_TAG),
             assume_done=_names(run, ASSUME_DONE_TAG),
         )
+
+
+def revision_of_run(run: dg.DagsterRun) -> str:
+    """The revision a run is about.
+
+    Raises:
+        InputError: it has none, or a range of them.
+    """
+    revision = run.tags.get(PARTITION_TAG)
+    if not revision:
+        raise InputError(
+            f"run {run.run_id} names no revision, or several",
+            next_step="materialize one revision (partition) a run; a backfill starts one run for each",
+        )
+    return revision
+
+
+def session_resource(source: Source) -> dg.ResourceDefinition:
+    """What the steps of a run share, made when the run starts and closed when it ends."""
+
+    @dg.resource(required_resource_keys={PARAMS}, description="Checkout, stores and processes of the run.")
+    def session(context: dg.InitResourceContext) -> Iterator[RunSession]:
+        run = context.run
+        if run is None:
+            raise InputError("a step runs only as part of a run", next_step="materialize it with a revision")
+        values = getattr(context.resources, PARAMS).values()
+        with source.session(run, values) as opened:
+            yield opened
+
+    return session
 
 
 def _identity(run: dg.DagsterRun) -> RunIdentity:
