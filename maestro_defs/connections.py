@@ -24,6 +24,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
+from maestro_defs.event_rows import NewestMaterializations, accept_rows, prepare_insert_event
+
 _BUSY_SECONDS = 30
 
 
@@ -87,7 +89,7 @@ class _SqliteConnections:
         connection = engine.connect()
         connection.exec_driver_sql("PRAGMA synchronous=NORMAL")
         connection.commit()
-        return connection
+        return accept_rows(connection)
 
     def close(self) -> None:
         for shared in self._shards.values():
@@ -132,6 +134,7 @@ def kept_connections(instance: DagsterInstance) -> Iterator[bool]:
                 "run_connection": lambda run_id=None: shards(run_id),
                 "index_connection": lambda: shards(INDEX_SHARD_NAME),
                 "_has_asset_key_index_cols_on_connection": lambda _connection: True,
+                "prepare_insert_event": prepare_insert_event(storage),
             }
         elif type(storage).__name__ == "PostgresEventLogStorage":
             single = _PostgresConnection(storage)
@@ -144,6 +147,10 @@ def kept_connections(instance: DagsterInstance) -> Iterator[bool]:
         else:
             yield False
             return
+        newest = NewestMaterializations(storage)
+        replaced["_store_asset_event"] = newest.store_asset_event
+        for name in ("fetch_materializations", "get_asset_records", "get_latest_tags_by_partition"):
+            replaced[name] = getattr(newest, name)
         before = dict(storage.__dict__)
         replaced["has_table"] = _remembering_yes(storage.has_table)
         replaced["has_dynamic_partition"] = _remembering_yes(storage.has_dynamic_partition)

@@ -42,6 +42,7 @@ from maestro_defs.step_logs import StepLogs, current_log
 
 FINAL_TAG = "maestro/final"
 _POLL_SECONDS = 0.2
+_BRIEF_SECONDS = 0.01
 _STATUS_SECONDS = 1.0
 
 
@@ -192,7 +193,8 @@ class ConcurrentExecutor(Executor):
         if not state.running:
             return 0.0
         wait: float = state.active.sleep_interval()  # type: ignore[no-untyped-call]
-        return min(_POLL_SECONDS, wait) if wait else _POLL_SECONDS
+        # Negative for a retry that is due, but has no place yet.
+        return min(_POLL_SECONDS, max(_BRIEF_SECONDS, wait)) if wait else _POLL_SECONDS
 
     def _take_news(self, state: _Run, patience: float) -> Iterator[DagsterEvent]:
         try:

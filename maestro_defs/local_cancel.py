@@ -6,8 +6,7 @@ import signal
 import time
 
 import psutil
-from dagster import DagsterInstance
-from dagster import DagsterError
+from dagster import DagsterError, DagsterInstance
 
 from maestro.errors import MaestroError
 from maestro.runs.event import RunRecord
@@ -20,8 +19,13 @@ _UNREACHABLE_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 
 
-def cancel_run(instance: DagsterInstance, record: RunRecord, *, force: bool) -> None:
+def cancel_run(
+    instance: DagsterInstance, record: RunRecord, *, force: bool, unreachable: float = _UNREACHABLE_SECONDS
+) -> None:
     """Stops a run and waits until it has ended.
+
+    Args:
+        unreachable: seconds to wait for one whose launcher does not answer; its process may see that it is cancelled.
 
     Raises:
         InputError: it has ended already.
@@ -36,7 +40,7 @@ def cancel_run(instance: DagsterInstance, record: RunRecord, *, force: bool) -> 
     elif record.foreground:
         _cancel_foreground(instance, record)
     else:
-        _cancel_launched(instance, record)
+        _cancel_launched(instance, record, unreachable)
 
 
 def _end(instance: DagsterInstance, record: RunRecord) -> None:
@@ -69,7 +73,7 @@ def _cancel_foreground(instance: DagsterInstance, record: RunRecord) -> None:
         raise did_not_stop(record.run_id)
 
 
-def _cancel_launched(instance: DagsterInstance, record: RunRecord) -> None:
+def _cancel_launched(instance: DagsterInstance, record: RunRecord, unreachable: float) -> None:
     process = _process(record)
     try:
         asked = instance.run_coordinator.cancel_run(record.run_id)
@@ -79,7 +83,7 @@ def _cancel_launched(instance: DagsterInstance, record: RunRecord) -> None:
     if not asked and process is not None:
         _signal(process, record, signal.SIGTERM)
         asked = True
-    if _wait(instance, record, STOP_SECONDS if asked else _UNREACHABLE_SECONDS, process):
+    if _wait(instance, record, STOP_SECONDS if asked else unreachable, process):
         return
     if asked:
         raise did_not_stop(record.run_id)

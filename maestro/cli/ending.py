@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -18,6 +19,7 @@ DEFECT = "this is a defect of Maestro"
 
 def carry_out(action: Callable[[], Any], options: GlobalOptions) -> NoReturn:
     """Runs ``action`` and ends the process with its exit code."""
+    obey_sigterm()
     try:
         result = action()
         code = result if isinstance(result, int) else 0
@@ -25,6 +27,14 @@ def carry_out(action: Callable[[], Any], options: GlobalOptions) -> NoReturn:
     except BaseException as error:  # noqa: BLE001 - the last place that can turn it into words
         code = explain(error, options)
     leave(code)
+
+
+def obey_sigterm() -> None:
+    """Makes SIGTERM end what is going on as Ctrl-C does.
+
+    Also after a run: Dagster then gives SIGTERM what SIGINT has, and a shell's background job ignores that.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def leave(code: int) -> NoReturn:
@@ -55,6 +65,9 @@ def explain(error: BaseException, options: GlobalOptions) -> int:
     if isinstance(error, MaestroError):
         _say(str(error) if error.where else f"error: {error}")
         return error.exit_code
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        _say(error.format_message())
+        return 2
     if isinstance(error, click.ClickException):
         _say(_usage(error))
         return 2

@@ -96,8 +96,12 @@ class LazyGroup(_WithExample, click.Group):
         """The command, imported now."""
         if name not in self._table:
             return None
-        command: click.Command = importlib.import_module(f"{self._package}.{name}").command
+        command: click.Command = importlib.import_module(f"{self._package}.{self.module_of(name)}").command
         return command
+
+    def module_of(self, name: str) -> str:
+        """Name of the module a command is in."""
+        return name
 
     def resolve_command(self, context: click.Context, args: list[str]) -> Any:
         """Finds the command; an unknown one is answered with the nearest name."""

@@ -63,10 +63,8 @@ def untidy(project: Project, found: Found) -> list[str]:
     """Folders that building and testing makes and git does not ignore; they would count as source."""
     pytest = any(tests.framework == "pytest" for tests in found.tests)
     made = [
-        ("dist/", found.python_package),
         ("__pycache__/", found.python_package or pytest),
         ("node_modules/", bool(found.node)),
-        (f"{found.node_output}/", found.node_build == "typescript"),
         ("target/", found.rust),
     ]
     candidates = dict.fromkeys(name for name, wanted in made if wanted)

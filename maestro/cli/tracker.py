@@ -62,7 +62,7 @@ class Tracker:
 
     def take(self, event: DagsterEvent, time: float) -> Change | None:
         """Takes one event into account; None when it changes nothing people see."""
-        if event.event_type_value == "ENGINE_EVENT":
+        if event.event_type_value in ("ENGINE_EVENT", "PIPELINE_FAILURE"):
             self._fold.take(_run_event(event, self.run_id, time))
             return _about_run(event.message or "")
         if event.step_key is None:

@@ -125,9 +125,9 @@ class RunSession:
         return current_revision(self.project, products=self.products).files
 
     def close(self) -> None:
-        """Saves what waits for the cache and kills what is left of the run's processes."""
-        self.cache_writer.flush()
+        """Kills what is left of the run's processes and saves what waits for the cache."""
         self.processes.close()
+        self.cache_writer.flush()
         if self._key_parts:
             LastKeys(self.project, self.project_name).save(self._key_parts, self.revision)
 

@@ -118,12 +118,28 @@ def _snapshot(project: Project, head: str | None, branch: str | None, products: 
         if own.exists():
             shutil.copyfile(own, index)
         git = project.git.with_environment({**environment, "GIT_INDEX_FILE": str(index)})
-        git("-c", "advice.addEmbeddedRepo=false", "add", "--all", *_pathspecs(products))
+        _add_changes(git, products)
         tree = git.text("write-tree")
         files = _index_files(git)
     revision = Revision(f"worktree-{tree[:16]}", head, branch, tree, files)
     _remember(project, revision)
     return revision
+
+
+def _add_changes(git: Git, products: Sequence[str]) -> None:
+    """Brings git's index up with the files there are.
+
+    Not by ``git add --all``: it refuses a product in an ignored folder, though it is named only to be left out.
+    """
+    paths = _pathspecs(products)
+    git("add", "--update", *paths)
+    listed = git("ls-files", "--others", "--exclude-standard", "-z", *paths).split(b"\0")
+    new = [path for path in listed if path and not path.endswith(b"/")]
+    # A folder that is a repository of its own ends with a slash; its commit stands for it, once it has one.
+    inner = [path[:-1] for path in listed if path.endswith(b"/")]
+    new += [path for path in inner if Git(git.root / os.fsdecode(path)).ask("rev-parse", "--verify", "-q", "HEAD")]
+    if new:
+        git("update-index", "--add", "--replace", "-z", "--stdin", input_bytes=b"\0".join([*new, b""]))
 
 
 def _remember(project: Project, revision: Revision) -> None:

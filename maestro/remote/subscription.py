@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import ExitStack
 from typing import Any
 
 from websockets.exceptions import WebSocketException
@@ -34,6 +35,7 @@ class RemoteWatch:
         self._run_id = run_id
         self._cursor: str | None = None
         self._socket: ClientConnection | None = None
+        self._stack = ExitStack()
         self._failures = 0
         self._next_try = 0.0
 
@@ -60,20 +62,21 @@ class RemoteWatch:
 
     def close(self) -> None:
         """Ends the subscription."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        self._socket = None
+        self._stack.close()
 
     def _open(self) -> None:
         graphql = self._graphql
         try:
-            self._socket = connect(
-                graphql.socket_url,
-                subprotocols=[_PROTOCOL],
-                additional_headers=graphql.headers,
-                open_timeout=_OPEN_SECONDS,
-                close_timeout=1,
-                max_size=_LARGEST,
+            self._socket = self._stack.enter_context(
+                connect(
+                    graphql.socket_url,
+                    subprotocols=[_PROTOCOL],
+                    additional_headers=graphql.headers,
+                    open_timeout=_OPEN_SECONDS,
+                    close_timeout=1,
+                    max_size=_LARGEST,
+                )
             )
             variables = {"id": self._run_id, "cursor": self._cursor}
             payload = {"query": queries.SUBSCRIPTION, "variables": variables}

@@ -8,6 +8,7 @@ from maestro.runs.event import LogKey, RunEvent, RunRecord
 from maestro.runs.process import is_gone
 from maestro.runs.view import FINISHED, RunState, RunView, StepState, StepView
 
+_REASON_TAG = "dagster/failure_reason"
 COMPENSATION = "Compensation: "
 FINALLY = "Finally: step "
 _LATE: dict[str, StepState] = {"passed": "passed", "failed": "failed", "skipped": "skipped"}
@@ -62,6 +63,7 @@ class RunFold:
         self._blocked: dict[str, str] = {}
         self._compensations: list[str] = []
         self._failure: str | None = None
+        self._exception: str | None = None
         self._timeout: str | None = None
 
     def take(self, event: RunEvent) -> StepView | None:
@@ -71,7 +73,7 @@ class RunFold:
         elif event.kind == "ENGINE_EVENT":
             self._note_engine(event)
         elif event.kind == "RUN_FAILURE":
-            self._failure = event.error or event.message
+            self._failure, self._exception = event.message, event.error
         elif event.kind in STEP_EVENTS and event.step_key is not None:
             return self._step(event, event.step_key)
         return None
@@ -94,18 +96,22 @@ class RunFold:
         """The run, with its steps."""
         lost = is_lost(record)
         state: RunState = "failed" if lost else record.state
-        error = _LOST.format(run_id=record.run_id) if lost else self._error(state)
+        error = _LOST.format(run_id=record.run_id) if lost else self._error(record, state)
         steps = tuple(self._closed(one, state) for one in self.steps) if state in FINISHED else self.steps
         return replace(
             plain_view(record), state=state, steps=steps, compensations=tuple(self._compensations), error=error
         )
 
-    def _error(self, state: RunState) -> str | None:
+    def _error(self, record: RunRecord, state: RunState) -> str | None:
         if state not in FINISHED or state == "succeeded":
             return None
         if self._timeout or state == "cancelled":
             return self._timeout
-        return None if any(one.state == "failed" for one in self._steps.values()) else self._failure
+        failed = any(one.state == "failed" for one in self._steps.values())
+        crashed = record.tags.get(_REASON_TAG) == "RUN_EXCEPTION"
+        if self._exception and (crashed or not failed):
+            return self._exception
+        return None if failed else self._failure
 
     def _closed(self, step: StepView, state: RunState) -> StepView:
         """A step of a finished run: nothing is open any more."""

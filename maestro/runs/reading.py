@@ -118,10 +118,7 @@ def chosen_steps(names: Sequence[str], words: Sequence[str]) -> set[str]:
     """
     found: set[str] = set()
     for word in words:
-        meant = [one for one in names if one == word]
-        meant = meant or [
-            one for one in names if one.startswith(f"{word.rstrip('/')}/") or one.split("/")[1:2] == [word]
-        ]
+        meant = [one for one in names if _means(word, one)]
         if not meant:
             close = difflib.get_close_matches(word, names, n=1)
             hint = f"did you mean '{close[0]}'? " if close else ""
@@ -160,9 +157,6 @@ class _Follower:
                 for event in batch:
                     yield from self._take(event)
                     ended = ended or event.kind in LAST_EVENTS
-                if not self._checked and self._fold.steps:
-                    chosen_steps([one.step for one in self._fold.steps], self._words)
-                    self._checked = True
                 if self._logs is not None:
                     yield from self._logs.lines()
                 if not batch and not ended:
@@ -173,6 +167,10 @@ class _Follower:
         yield News(self._record.ended or time.time(), run=self._fold.view(self._record))
 
     def _take(self, event: RunEvent) -> Iterator[News]:
+        if not self._checked and event.kind in PROGRESS.keys() | LAST_EVENTS:
+            # Before that, not all of its steps may be known.
+            chosen_steps([one.step for one in self._fold.steps], self._words)
+            self._checked = True
         step = self._fold.take(event)
         if step is not None and event.kind in STEP_EVENTS and self._is_wanted(step.step):
             if self._logs is not None:

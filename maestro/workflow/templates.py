@@ -147,13 +147,14 @@ def _prepare(found: Found) -> list[_Step]:
 def _build(found: Found) -> list[_Step]:
     steps = []
     if found.python_package:
-        steps.append(_Step("python-packages", "build.python", "A wheel and a source distribution, in dist/."))
+        steps.append(_Step("python-packages", "build.python", "A wheel and a source distribution.", {}, ["outputs: [dist/**]"]))
     if found.node_build == "typescript":
         parameters: dict[str, object] = {"install": "never"} if found.node else {}
         if found.node_output != "dist":
             parameters["output_directory"] = found.node_output
         comment = f"Runs the script build of package.json, or tsc; keeps the files in {found.node_output}/."
-        steps.append(_Step("typescript", "build.typescript", comment, parameters))
+        outputs = [f"outputs: [{found.node_output}/**]"]
+        steps.append(_Step("typescript", "build.typescript", comment, parameters, outputs))
     elif found.node_build:
         comment = "Add `outputs: [dist/**]`, or where the files go: they are then kept, and restored from the cache."
         steps.append(_Step("node-build", "shell", comment, {"command": f"{found.run_script} {found.node_build}"}))

@@ -1,0 +1,32 @@
+"""``python -m bench steps|rebuild|cli [--json] [--quick]``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+
+from bench.report import Figure, table
+
+NAMES = ("steps", "rebuild", "cli")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one benchmark; 0 when it could be measured, whatever it measured."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("name", choices=NAMES)
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions, smaller graphs; for trying it out")
+    given = parser.parse_args(arguments)
+    module = importlib.import_module(f"bench.{given.name}")
+    figures: list[Figure] = module.measure(quick=given.quick)
+    if given.json:
+        print(json.dumps({figure.key: figure.value for figure in figures}))
+    else:
+        print(table(given.name, figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""A snapshot of everything Dagster sees of a rich workflow; after a wanted change: MAESTRO_UPDATE_SNAPSHOTS=1 pytest."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from maestro_defs.compiler import compile_workflow
+from maestro_defs.source import Source
+from tests.integration.delivery import Delivery
+
+SNAPSHOT = Path(__file__).with_name("asset_graph.txt")
+
+WORKFLOW = """
+    name: ship-it
+    version: 2.1.0
+    project: shop
+    description: Everything a revision goes through.
+    params:
+      level: {type: integer, default: 1, enum: [1, 2, 3], description: How thorough the tests are.}
+      region: {type: string, description: Where to deploy.}
+      targets: {type: list, default: [web]}
+    timeout: 1h
+    stages:
+      - name: build
+        parallel:
+          - id: api
+            run: shell
+            description: The service, packed.
+            owners: [team:platform, ops@example.com]
+            with: {command: 'make api'}
+            inputs: [api/**]
+            outputs: {api: dist/api.tar}
+            pool: compiler
+            retries: {max: 3, delay: 2s, backoff: exponential, jitter: true}
+          - id: web
+            run: shell
+            with: {command: 'make web'}
+            outputs: [dist/web/**]
+            retries: {max: 1, delay: 5s}
+      - name: test
+        parallel:
+          - {id: unit, run: test.unit, with: {command: 'make unit', report: report.xml}}
+          - id: matrix
+            run: shell
+            matrix: {python: ['3.11', '3.12'], database: [sqlite, postgres], exclude: [{python: '3.11', database: postgres}]}
+            with: {command: 'make test PYTHON={{ matrix.python }} DATABASE={{ matrix.database }}'}
+          - {id: browser, run: test.e2e, with: {command: 'make browser'}, continue_on_error: true}
+      - name: docs
+        needs: []
+        steps:
+          - {id: manual, run: shell, with: {command: 'make manual'}}
+      - name: deploy
+        needs: [test]
+        when: params.level > 1
+        steps:
+          - id: push
+            run: shell
+            effects: true
+            with: {command: './push {{ params.region }}'}
+            compensate: {run: shell, with: {command: './roll-back'}}
+          - {id: check, run: shell, when: steps.push.passed, with: {command: './check'}, depends_on: [manual]}
+    finally:
+      - {id: tell, run: shell, with: {command: './tell'}}
+      - {id: clean, run: shell, with: {command: './clean'}}
+    """
+
+
+@pytest.fixture
+def definitions(tmp_path: Path) -> dg.Definitions:
+    root = tmp_path / "shop"
+    root.mkdir()
+    made = Delivery(root)
+    made.git("init", "-q", "-b", "main")
+    made.workflow(WORKFLOW)
+    return compile_workflow(Source.load(made.project, made.profile))
+
+
+def test_the_asset_graph_is_the_one_written_down(definitions: dg.Definitions) -> None:
+    now = "\n".join(snapshot(definitions)) + "\n"
+    if os.environ.get("MAESTRO_UPDATE_SNAPSHOTS") == "1":
+        SNAPSHOT.write_text(now, encoding="utf-8")
+    before = SNAPSHOT.read_text(encoding="utf-8")
+    changed = difflib.unified_diff(before.splitlines(), now.splitlines(), "written down", "now", lineterm="")
+    advice = f"\n\nif this is wanted: MAESTRO_UPDATE_SNAPSHOTS=1 pytest {SNAPSHOT.parent.name}/{Path(__file__).name}"
+    assert now == before, "the asset graph has changed:\n" + "\n".join(changed) + advice
+
+
+def test_code_versions_change_with_the_step_and_only_with_it(definitions: dg.Definitions, tmp_path: Path) -> None:
+    other = Delivery(tmp_path / "other")
+    other.root.mkdir()
+    other.git("init", "-q", "-b", "main")
+    other.workflow(WORKFLOW.replace("make web", "make pages"))
+    changed = compile_workflow(Source.load(other.project, other.profile))
+    before, after = code_versions(definitions), code_versions(changed)
+    assert {key for key in before if before[key] != after[key]} == {"shop/build/web"}
+
+
+def code_versions(definitions: dg.Definitions) -> dict[str, str | None]:
+    return {spec.key.to_user_string(): spec.code_version for spec in definitions.resolve_all_asset_specs()}
+
+
+def snapshot(definitions: dg.Definitions) -> Iterator[str]:
+    """Sorted lines; what differs between machines (paths, digests) is left out."""
+    graph = definitions.resolve_asset_graph()
+    repository = definitions.get_repository_def()
+    for key in sorted(graph.get_all_asset_keys()):
+        yield from asset(definitions, graph, key)
+    for name in sorted(repository.get_job_names()):
+        yield from job(definitions.resolve_job_def(name))
+    for sensor in sorted(repository.sensor_defs, key=lambda one: one.name):
+        yield f"sensor {sensor.name}"
+        yield f"  {sensor.default_status.value}, every {sensor.minimum_interval_seconds} s"
+        yield f"  {sensor.description}"
+    for schedule in sorted(repository.schedule_defs, key=lambda one: one.name):
+        yield f"schedule {schedule.name}"
+    for name, resource in sorted(repository.get_top_level_resources().items()):
+        yield f"resource {name}"
+        fields = resource.config_schema.config_type.fields if resource.has_config_entry else {}
+        for field, about in sorted(fields.items()):
+            required = "required" if about.is_required else f"default {about.default_value_as_json_str}"
+            yield f"  {field}: {about.config_type.key}, {required}"
+
+
+def asset(definitions: dg.Definitions, graph: Any, key: dg.AssetKey) -> Iterator[str]:
+    node = graph.get(key)
+    made_by = definitions.resolve_assets_def(key)
+    spec = made_by.specs_by_key[key]
+    op = made_by.op
+    yield f"asset {key.to_user_string()}"
+    yield f"  description: {node.description}"
+    yield f"  group: {node.group_name}, kinds: {words(node.kinds)}, owners: {words(node.owners)}"
+    yield f"  after: {words(one.to_user_string() for one in node.parent_keys)}"
+    yield f"  partitions: {node.partitions_def.name}, code version: {'yes' if spec.code_version else 'no'}"
+    for check in sorted(made_by.check_specs, key=lambda one: one.name):
+        yield f"  check: {check.name}, {'blocking' if check.blocking else 'not blocking'}"
+    yield f"  op: {op.name}, pool: {op.pool}, tags: {words(f'{name}={value}' for name, value in op.tags.items())}"
+    retries = op.retry_policy
+    if retries:
+        backoff, jitter = (one.name if one else None for one in (retries.backoff, retries.jitter))
+        yield f"  retries: {retries.max_retries}, delay {retries.delay:g} s, backoff {backoff}, jitter {jitter}"
+    yield f"  outputs: {words(f'{one.name}' + ('' if one.is_required else '?') for one in op.output_defs)}"
+    yield f"  resources: {words(op.required_resource_keys)}"
+    shown = {name: value.value for name, value in node.metadata.items() if name != "dagster/code_references"}
+    yield from (f"  metadata: {name} = {value}" for name, value in sorted(shown.items()))
+
+
+def job(definition: dg.JobDefinition) -> Iterator[str]:
+    yield f"job {definition.name}"
+    yield f"  description: {definition.description}"
+    yield f"  executor: {definition.executor_def.name}, tags: {words(f'{a}={b}' for a, b in definition.tags.items())}"
+    selected = definition.asset_layer.executable_asset_keys
+    if selected:
+        yield f"  assets: {words(key.to_user_string() for key in selected)}"
+    else:
+        yield f"  ops: {words(node.name for node in definition.nodes)}"
+
+
+def words(names: Any) -> str:
+    return " ".join(sorted(names)) or "none"
