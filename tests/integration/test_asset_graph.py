@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from maestro_defs.compiler import compile_workflow
-from maestro_defs.source import Source
+from resources.delivery import Source
 from tests.integration.delivery import Delivery
 
 SNAPSHOT = Path(__file__).with_name("asset_graph.txt")
@@ -145,7 +145,7 @@ def asset(definitions: dg.Definitions, graph: Any, key: dg.AssetKey) -> Iterator
     if retries:
         backoff, jitter = (one.name if one else None for one in (retries.backoff, retries.jitter))
         yield f"  retries: {retries.max_retries}, delay {retries.delay:g} s, backoff {backoff}, jitter {jitter}"
-    yield f"  outputs: {words(f'{one.name}' + ('' if one.is_required else '?') for one in op.output_defs)}"
+    yield f"  outputs: {words(one.name if one.is_required else f'{one.name}?' for one in op.output_defs)}"
     yield f"  resources: {words(op.required_resource_keys)}"
     shown = {name: value.value for name, value in node.metadata.items() if name != "dagster/code_references"}
     yield from (f"  metadata: {name} = {value}" for name, value in sorted(shown.items()))
