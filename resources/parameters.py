@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, create_model
 
+from maestro.execution.parameters import plain_number
 from maestro.workflow.model import Workflow
 
 _TYPES: dict[str, Any] = {
@@ -24,7 +25,7 @@ class ParametersResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def values(self) -> dict[str, Any]:
         """Parameter name -> value."""
-        return {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: plain_number(getattr(self, name)) for name in type(self).model_fields}
 
 
 def params_resource(workflow: Workflow) -> ParametersResource:

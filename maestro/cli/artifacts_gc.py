@@ -24,7 +24,9 @@ maestro artifacts gc --older-than 7d --yes        # let it go
 maestro artifacts gc --keep-revisions 10 --yes""",
 )
 @click.option("--older-than", default="30d", show_default=True, metavar="AGE", help="Only what is older: 12h, 30d.")
-@click.option("--keep-revisions", type=click.IntRange(0), metavar="N", help="Newest revisions to keep whatever their age.")
+@click.option(
+    "--keep-revisions", type=click.IntRange(0), metavar="N", help="Newest revisions to keep whatever their age."
+)
 @click.option("--yes", is_flag=True, help="Delete; without it only says what would go.")
 @JSON_OPTION
 @pass_options
@@ -50,9 +52,8 @@ def command(options: GlobalOptions, older_than: str, keep_revisions: int | None,
         )
         return 0
     verb = "deleted" if yes else "would delete"
-    terminal.line(
-        f"{verb} {plural(len(found.objects), 'object')} ({size(found.bytes)}) and {plural(len(found.records), 'record')}"
-    )
+    objects, records = plural(len(found.objects), "object"), plural(len(found.records), "record")
+    terminal.line(f"{verb} {objects} ({size(found.bytes)}) and {records}")
     if not yes and (found.objects or found.records):
         terminal.line("next: add --yes")
     return 0
@@ -65,4 +66,6 @@ def _age(text: str) -> timedelta:
     try:
         return int(found[1]) * _UNITS[found[2]]
     except OverflowError:
-        raise InputError(f"--older-than '{text}' is too long ago", next_step="write one such as 12h, 30d or 8w") from None
+        raise InputError(
+            f"--older-than '{text}' is too long ago", next_step="write one such as 12h, 30d or 8w"
+        ) from None

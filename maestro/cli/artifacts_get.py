@@ -68,9 +68,7 @@ def _by_digest(store: ArtifactStore, digest: str) -> Artifact | None:
     return Artifact(found[0].sha256[:12], found[0].sha256, found[0].size, "application/octet-stream", None)
 
 
-def _by_name(
-    options: GlobalOptions, step: str, name: str | None, run: str | None, revision: str | None
-) -> Artifact:
+def _by_name(options: GlobalOptions, step: str, name: str | None, run: str | None, revision: str | None) -> Artifact:
     records = records_of(options, run=run, revision=revision, step=step)
     artifacts = [artifact for record in records for artifact in record.artifacts()]
     if not artifacts:

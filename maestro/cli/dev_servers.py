@@ -160,8 +160,9 @@ def _until(
             return True
         for server in servers:
             if server.process.poll() is not None:
+                ended = f"ended with exit code {server.process.returncode}: {_last_line(server.log)}"
                 raise MaestroError(
-                    f"Dagster's {server.name} ended with exit code {server.process.returncode}: {_last_line(server.log)}",
+                    f"Dagster's {server.name} {ended}",
                     next_step=f"read {server.log}",
                 )
         if not forever and time.monotonic() > deadline:

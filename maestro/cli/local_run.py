@@ -30,11 +30,13 @@ class Settings:
     Args:
         max_concurrent: steps at once; the profile's when None.
         stream: whether lines of steps are wanted while they run.
+        recorded: whether the run is read again at its end, exactly as ``maestro status`` reads it.
         redo, assume_done: for a resumed run, steps with effects nobody can vouch for.
     """
 
     max_concurrent: int | None = None
     stream: bool = False
+    recorded: bool = False
     resumes: Resumption | None = None
     redo: Sequence[str] = ()
     assume_done: Sequence[str] = ()
@@ -68,8 +70,8 @@ def carry_out(ready: Prepared, title: str, settings: Settings, progress: Progres
     gc.disable()
     from maestro_defs.compiler import op_names
     from maestro_defs.local import LocalRequest, start_run
-    from resources.delivery import Checkout, Source
     from maestro_defs.step_logs import StepLogs
+    from resources.delivery import Checkout, Source
 
     gc.freeze()
     # Dagster logs what its events say as well; people get the events.
@@ -103,7 +105,7 @@ def carry_out(ready: Prepared, title: str, settings: Settings, progress: Progres
         for step in skipped:
             progress.change(Change(step=step))
         _follow(run.events, tracker, settings, progress)
-        view = tracker.finish(run.instance)
+        view = tracker.finish(run.instance, recorded=settings.recorded)
     progress.end(view)
     return Ended(view, skipped, tracker)
 

@@ -27,9 +27,7 @@ maestro logs 3fa9 -f                # on and on, until the run ends""",
 @REMOTE_OPTION
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line: time, run, step, state, message.")
 @pass_options
-def command(
-    options: GlobalOptions, run: str, step: str | None, follow: bool, remote: str | None, as_json: bool
-) -> int:
+def command(options: GlobalOptions, run: str, step: str | None, follow: bool, remote: str | None, as_json: bool) -> int:
     """Show what a run's steps have written.
 
     RUN is an id, the first characters of one, or "latest". STEP is a step's name, its id, or a stage.

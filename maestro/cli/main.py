@@ -60,7 +60,7 @@ def _version(context: click.Context, _option: click.Parameter, wanted: bool) -> 
 
 def main() -> None:
     """Runs ``maestro`` with the process's own arguments; does not return."""
-    # Collecting while modules are imported finds nothing and costs a fifth of the start; long commands turn it on again.
+    # Collecting while modules are imported finds nothing and costs a fifth of the start; runs turn it on again.
     gc.disable()
     options = GlobalOptions()
     carry_out(lambda: group().main(args=sys.argv[1:], prog_name="maestro", obj=options, standalone_mode=False), options)

@@ -12,6 +12,7 @@ from maestro.cli.complete import complete_selection
 from maestro.cli.options import JSON_OPTION, PARAM_OPTION, GlobalOptions, example_command, pass_options
 from maestro.cli.prepare import Asked, Prepared, open_project, prepared
 from maestro.cli.terminal import Terminal, plural, printable
+from maestro.execution.planner import Action
 
 
 @example_command(
@@ -107,7 +108,7 @@ def show(terminal: Terminal, ready: Prepared) -> None:
             terminal.line(f"    {terminal.paint('missing', 'red')} secret {secret}: {secret_advice(ready, secret)}")
     terminal.line()
     counts = Counter(step.action for step in plan.steps)
-    words = {"run": "to run", "cached": "cached", "decide": "to be decided", "skip": "skipped"}
+    words: dict[Action, str] = {"run": "to run", "cached": "cached", "decide": "to be decided", "skip": "skipped"}
     total = ", ".join(f"{counts[action]} {word}" for action, word in words.items() if counts[action])
     terminal.line(f"{plural(len(plan.steps), 'step')}: {total or 'nothing'}")
     if plan.missing:

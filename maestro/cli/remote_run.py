@@ -70,9 +70,7 @@ def retry_remotely(
         return _follow(runs, runs.launch(request), heading, request.revision, request.selection, shown)
 
 
-def _follow(
-    runs: Runs, run_id: str, heading: str, revision: str, selection: Sequence[str], shown: Shown
-) -> int:
+def _follow(runs: Runs, run_id: str, heading: str, revision: str, selection: Sequence[str], shown: Shown) -> int:
     terminal = shown.terminal()
     progress = shown.progress(terminal)
     steps = {name: StepView(name, "waiting") for name in selection}

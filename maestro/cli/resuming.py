@@ -75,6 +75,7 @@ def resume_here(
     settings = Settings(
         max_concurrent=max_concurrent,
         stream=shown.streams,
+        recorded=shown.as_json,
         resumes=Resumption(earlier.ids, earlier.root_run_id),
         redo=_nodes(graph, redo),
         assume_done=_nodes(graph, assume_done),

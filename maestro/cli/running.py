@@ -57,7 +57,9 @@ def run_once(options: GlobalOptions, asked: Asked, shown: Shown, max_concurrent:
 
     with prepared(open_project(options), asked) as ready:
         refuse_missing(ready)
-        return run_prepared(ready, shown, Settings(max_concurrent=max_concurrent, stream=shown.streams))
+        return run_prepared(
+            ready, shown, Settings(max_concurrent=max_concurrent, stream=shown.streams, recorded=shown.as_json)
+        )
 
 
 def refuse_missing(ready: Prepared) -> None:

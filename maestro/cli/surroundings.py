@@ -115,7 +115,9 @@ def _make_targets(root: Path) -> list[str]:
     if file is None:
         return []
     text = file.read_text(encoding="utf-8", errors="replace")
-    return [name for name in _MAKE_TARGETS if re.search(rf"^(?:[^\s#:=]+[ \t]+)*{name}(?:[ \t][^:=\n]*)?:(?!=)", text, re.M)]
+    return [
+        name for name in _MAKE_TARGETS if re.search(rf"^(?:[^\s#:=]+[ \t]+)*{name}(?:[ \t][^:=\n]*)?:(?!=)", text, re.M)
+    ]
 
 
 def _tests(root: Path) -> list[Tests]:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from maestro.runs import RunView, StepView
 from maestro.runs.event import RunEvent
@@ -74,10 +74,18 @@ class Tracker:
         self._steps[step.step] = step
         return None if (step.state, step.attempts) == (before.state, before.attempts) else Change(step=step)
 
-    def finish(self, instance: DagsterInstance) -> RunView:
-        """The run as it ended, as ``maestro status`` shows it."""
+    def finish(self, instance: DagsterInstance, *, recorded: bool) -> RunView:
+        """The run as it ended.
+
+        Args:
+            recorded: read it again, with the times of the event log, so that it equals what ``maestro status`` says.
+        """
+        from maestro.runs.reading import get_run
+        from maestro_defs.local_reader import LocalReader
         from maestro_defs.run_views import record_of
 
+        if recorded:
+            return get_run(LocalReader(instance, ""), self.run_id)
         record = instance.get_run_record_by_id(self.run_id)
         assert record is not None
         return self._fold.view(record_of(record))
@@ -105,4 +113,5 @@ def _run_event(event: DagsterEvent, run_id: str, time: float) -> RunEvent:
 
     from maestro_defs.run_views import event_of
 
-    return event_of(EventLogEntry(None, logging.INFO, "", run_id, time, event.step_key, event.job_name, event))
+    make: Any = EventLogEntry  # Dagster gives its constructor no types.
+    return event_of(make(None, logging.INFO, "", run_id, time, event.step_key, event.job_name, event))

@@ -68,7 +68,7 @@ def complete(workflow: Workflow, given: Mapping[str, Any]) -> dict[str, Any]:
                 f"parameter '{name}' has no value and no default", next_step=f"give it: --param {name}=VALUE"
             )
         else:
-            values[name] = parameter.default
+            values[name] = plain_number(parameter.default)
     return values
 
 
@@ -82,4 +82,9 @@ def _checked(name: str, parameter: Parameter, value: Any) -> Any:
     if parameter.enum is not None and value not in parameter.enum:
         allowed = ", ".join(json.dumps(one) for one in parameter.enum)
         raise InputError(f"parameter '{name}' cannot be {json.dumps(value)}", next_step=f"allowed: {allowed}")
-    return value
+    return plain_number(value)
+
+
+def plain_number(value: Any) -> Any:
+    """A whole number without its ``.0``: Dagster's configuration makes every number a float, the plan does not."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -105,6 +105,7 @@ class RunSession:
         in_place = self.workspace == self.project.root
         self.cache_writer = CacheWriter(self.records, self.revision.files, self._files_now if in_place else None)
         self._lock = threading.Lock()
+        self._bringing = threading.Lock()
         self._made: dict[str, StepRecord] = {}
         self._found: dict[str, StepRecord] = {}
         self._in_place: set[str] = set()
@@ -212,14 +213,16 @@ class RunSession:
 
     def bring_upstream_files(self, node: Node) -> None:
         """Puts the outputs of everything ``node`` waits for into the workspace, when they are not there yet."""
-        for name in sorted(self.graph.ancestors([node.name]) - {node.name}):
-            with self._lock:
+        # One step at a time: a second one must not start before the files the first one brings are there.
+        with self._bringing:
+            for name in sorted(self.graph.ancestors([node.name]) - {node.name}):
                 if name in self._in_place:
                     continue
-                self._in_place.add(name)
-            record = self.record_of(name)
-            if record is not None:
-                restore(self.workspace, record.outputs, self.store)
+                record = self.record_of(name)
+                if record is not None:
+                    restore(self.workspace, record.outputs, self.store)
+                with self._lock:
+                    self._in_place.add(name)
 
     def brought_files(self, node: Node) -> list[str]:
         """Paths of files that steps before ``node`` left in the workspace."""

@@ -18,6 +18,7 @@ VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Variable = Annotated[str, StringConstraints(pattern=VARIABLE_PATTERN)]
+Owner = Annotated[str, StringConstraints(pattern=r"^(team:.+|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Scalar = str | int | float | bool | None
 EnvironmentValue = str | int | float | bool
@@ -119,7 +120,7 @@ class Step(Model):
     run: Text = Field(description="Step kind.")
     with_: dict[str, Any] = Field(default_factory=dict, alias="with", description="Parameters of the kind.")
     description: str = Field("", description="One sentence shown in the plan and in the Dagster UI.")
-    owners: list[str] = Field(default_factory=list, description="Email addresses or `team:name`, shown on the asset.")
+    owners: list[Owner] = Field(default_factory=list, description="Email addresses or `team:name`, shown on the asset.")
     depends_on: list[Text] = Field(default_factory=list, description="Ids of steps that must have passed before.")
     when: str | bool | None = Field(None, description="Expression; the step is left out when it is false.")
     matrix: Matrix | None = Field(None, description="Runs the step once per combination of values.")

@@ -1,4 +1,4 @@
-"""Writes a first ``maestro.yaml``: stages of steps for what a repository has, with comments for whoever edits it next."""
+"""Writes a first ``maestro.yaml``: stages of steps for what a repository has, with comments for its next editor."""
 
 from __future__ import annotations
 
@@ -147,7 +147,9 @@ def _prepare(found: Found) -> list[_Step]:
 def _build(found: Found) -> list[_Step]:
     steps = []
     if found.python_package:
-        steps.append(_Step("python-packages", "build.python", "A wheel and a source distribution.", {}, ["outputs: [dist/**]"]))
+        steps.append(
+            _Step("python-packages", "build.python", "A wheel and a source distribution.", {}, ["outputs: [dist/**]"])
+        )
     if found.node_build == "typescript":
         parameters: dict[str, object] = {"install": "never"} if found.node else {}
         if found.node_output != "dist":
@@ -205,7 +207,9 @@ def _closing(found: Found, tests: Sequence[_Step]) -> list[str]:
     if "test" in found.make and tests and tests[0].id != "make-test":
         notes.append("The Makefile has a target test as well: {id: make-test, run: shell, with: {command: make test}}")
     if "build" in found.make and (found.python_package or found.node_build or found.go or found.rust):
-        notes.append("The Makefile has a target build as well: {id: make-build, run: shell, with: {command: make build}}")
+        notes.append(
+            "The Makefile has a target build as well: {id: make-build, run: shell, with: {command: make build}}"
+        )
     if found.container_file:
         notes.append(f"{found.container_file} was found: Maestro has no step kind that builds images yet.")
     if not tests:

@@ -29,7 +29,10 @@ WORKFLOW = """
             with: {command: 'mkdir -p out; cat src/* > out/result.txt; echo compiled'}
       - name: test
         parallel:
-          - {id: fast, run: shell, inputs: [src/**], with: {command: 'echo level {{ params.level }} {{ params.names[0] }}'}}
+          - id: fast
+            run: shell
+            inputs: [src/**]
+            with: {command: 'echo level {{ params.level }} {{ params.names[0] }}'}
           - {id: docs, run: shell, inputs: [docs/**], with: {command: 'test -e docs/index.md'}}
 """
 FILES = {

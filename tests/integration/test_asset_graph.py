@@ -112,7 +112,7 @@ def snapshot(definitions: dg.Definitions) -> Iterator[str]:
     repository = definitions.get_repository_def()
     for key in sorted(graph.get_all_asset_keys()):
         yield from asset(definitions, graph, key)
-    for name in sorted(repository.get_job_names()):
+    for name in sorted(repository.job_names):
         yield from job(definitions.resolve_job_def(name))
     for sensor in sorted(repository.sensor_defs, key=lambda one: one.name):
         yield f"sensor {sensor.name}"
@@ -122,10 +122,10 @@ def snapshot(definitions: dg.Definitions) -> Iterator[str]:
         yield f"schedule {schedule.name}"
     for name, resource in sorted(repository.get_top_level_resources().items()):
         yield f"resource {name}"
-        fields = resource.config_schema.config_type.fields if resource.has_config_entry else {}
+        fields = getattr(resource.config_schema.config_type, "fields", {})
         for field, about in sorted(fields.items()):
-            required = "required" if about.is_required else f"default {about.default_value_as_json_str}"
-            yield f"  {field}: {about.config_type.key}, {required}"
+            default = f"default {about.default_value_as_json_str}" if about.default_provided else "no default"
+            yield f"  {field}: {type_name(about.config_type)}, {default}"
 
 
 def asset(definitions: dg.Definitions, graph: Any, key: dg.AssetKey) -> Iterator[str]:
@@ -147,7 +147,7 @@ def asset(definitions: dg.Definitions, graph: Any, key: dg.AssetKey) -> Iterator
         yield f"  retries: {retries.max_retries}, delay {retries.delay:g} s, backoff {backoff}, jitter {jitter}"
     yield f"  outputs: {words(one.name if one.is_required else f'{one.name}?' for one in op.output_defs)}"
     yield f"  resources: {words(op.required_resource_keys)}"
-    shown = {name: value.value for name, value in node.metadata.items() if name != "dagster/code_references"}
+    shown = {name: getattr(value, "value", value) for name, value in node.metadata.items()}
     yield from (f"  metadata: {name} = {value}" for name, value in sorted(shown.items()))
 
 
@@ -160,6 +160,12 @@ def job(definition: dg.JobDefinition) -> Iterator[str]:
         yield f"  assets: {words(key.to_user_string() for key in selected)}"
     else:
         yield f"  ops: {words(node.name for node in definition.nodes)}"
+
+
+def type_name(kind: Any) -> str:
+    """A configuration type as the Launchpad shows it."""
+    inner = getattr(kind, "inner_type", None)
+    return f"{kind.kind.value.lower()} of {type_name(inner)}" if inner else kind.given_name or kind.kind.value.lower()
 
 
 def words(names: Any) -> str:
