@@ -21,9 +21,8 @@ def shell_steps(root: Path, count: int, width: int, command: str, *, cached: boo
     lines = ["name: bench", "project: bench", "stages:", "  - name: work", "    parallel:"]
     for number in range(count):
         depends = f", depends_on: [s{number - width}]" if number >= width else ""
-        lines.append(
-            f"      - {{id: s{number}, run: shell, with: {{command: '{command}'}}, cache: {str(cached).lower()}{depends}}}"
-        )
+        cache = str(cached).lower()
+        lines.append(f"      - {{id: s{number}, run: shell, with: {{command: '{command}'}}, cache: {cache}{depends}}}")
     (root / "maestro.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
     commit(root)
     return root

@@ -52,14 +52,12 @@ query Events($id: ID!, $cursor: String, $limit: Int) {{
   }}
 }} {EVENT_FIELDS}"""
 
-SUBSCRIPTION = f"""
-subscription News($id: ID!, $cursor: String) {{
-  pipelineRunLogs(runId: $id, cursor: $cursor) {{
-    __typename
-    ... on PipelineRunLogsSubscriptionSuccess {{ cursor hasMorePastEvents messages {{ ...EventFields }} }}
-    ... on PipelineRunLogsSubscriptionFailure {{ message }}
-  }}
-}} {EVENT_FIELDS}"""
+SUBSCRIPTION = """
+subscription News($id: ID!, $cursor: String) {
+  pipelineRunLogs(runId: $id, cursor: $cursor) {
+    __typename ... on PipelineRunLogsSubscriptionSuccess { cursor }
+  }
+}"""
 
 WORKSPACE = """
 query Workspace {

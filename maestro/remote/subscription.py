@@ -1,4 +1,8 @@
-"""The events of a run as they come: pushed over a web socket, or asked for when there is none.
+"""The events of a run as they come: asked for from a cursor, at once when a web socket says that there are some.
+
+A subscription alone would not do: Dagster's watch of a SQLite log misses what a run writes through a connection it
+keeps open, its watch of PostgreSQL looks less and less often at a quiet run, and a proxy may let no web socket pass. So
+the web socket only wakes; what counts is the cursor, and nothing is lost or told twice when a connection breaks.
 
 The protocol is Apollo's ``graphql-ws`` (subscriptions-transport-ws), which Dagster's web server speaks.
 """
@@ -8,7 +12,6 @@ from __future__ import annotations
 import json
 import time
 from contextlib import ExitStack
-from typing import Any
 
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
@@ -23,25 +26,28 @@ _PROTOCOL = Subprotocol("graphql-ws")
 _OPEN_SECONDS = 5.0
 _LARGEST = 64 * 1024 * 1024
 _AGAIN_SECONDS = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
-_POLL_SECONDS = 0.3
+_ASK_SECONDS = 0.5
 _PAGE = 1000
+_BROKEN = (OSError, WebSocketException, EOFError, ValueError)
 
 
 class RemoteWatch:
-    """The events of one run; nothing is lost or told twice when the connection breaks."""
+    """The events of one run."""
 
     def __init__(self, graphql: GraphQL, run_id: str) -> None:
         self._graphql = graphql
         self._run_id = run_id
         self._cursor: str | None = None
-        self._socket: ClientConnection | None = None
         self._stack = ExitStack()
+        self._socket: ClientConnection | None = None
         self._failures = 0
         self._next_try = 0.0
+        self._asked = 0.0
+        self._more = True
 
     @property
     def connected(self) -> bool:
-        """True while events are pushed."""
+        """True while a web socket tells of news."""
         return self._socket is not None
 
     def news(self, seconds: float) -> list[RunEvent]:
@@ -50,20 +56,27 @@ class RemoteWatch:
         Raises:
             MaestroError: the server does not answer any more.
         """
-        if self._socket is None and time.monotonic() >= self._next_try:
-            self._open()
-        if self._socket is None:
-            return self._ask(seconds)
-        try:
-            return self._receive(self._socket, seconds)
-        except (OSError, WebSocketException, EOFError):
-            self._lost()
-            return []
+        if not self._more:
+            if self._socket is None and time.monotonic() >= self._next_try:
+                self._open()
+            woken = self._wait(seconds)
+            if not woken and time.monotonic() - self._asked < _ASK_SECONDS:
+                return []
+        return self._ask()
 
     def close(self) -> None:
         """Ends the subscription."""
         self._socket = None
         self._stack.close()
+
+    def _ask(self) -> list[RunEvent]:
+        answer = self._graphql.read(queries.EVENTS, id=self._run_id, cursor=self._cursor, limit=_PAGE)
+        if "events" not in answer:
+            raise errors.of_answer(answer, self._graphql.server)
+        self._asked = time.monotonic()
+        self._cursor = answer["cursor"] or self._cursor
+        self._more = bool(answer["hasMore"])
+        return [event for event in map(event_of, answer["events"]) if event is not None]
 
     def _open(self) -> None:
         graphql = self._graphql
@@ -82,7 +95,7 @@ class RemoteWatch:
             payload = {"query": queries.SUBSCRIPTION, "variables": variables}
             self._socket.send(json.dumps({"type": "connection_init", "payload": {}}))
             self._socket.send(json.dumps({"id": "1", "type": "start", "payload": payload}))
-        except (OSError, WebSocketException, EOFError):
+        except _BROKEN:
             self._lost()
 
     def _lost(self) -> None:
@@ -91,41 +104,26 @@ class RemoteWatch:
         self._failures += 1
         self._next_try = time.monotonic() + pause
 
-    def _ask(self, seconds: float) -> list[RunEvent]:
-        answer = self._graphql.read(queries.EVENTS, id=self._run_id, cursor=self._cursor, limit=_PAGE)
-        if "events" not in answer:
-            raise errors.of_answer(answer, self._graphql.server)
-        found = self._events(answer["events"], answer["cursor"])
-        if not found:
-            time.sleep(max(seconds, _POLL_SECONDS))
-        return found
-
-    def _receive(self, socket: ClientConnection, seconds: float) -> list[RunEvent]:
-        found: list[RunEvent] = []
+    def _wait(self, seconds: float) -> bool:
+        """True as soon as the web socket tells of news."""
+        if self._socket is None:
+            time.sleep(seconds)
+            return False
         deadline = time.monotonic() + seconds
-        while True:
-            try:
-                # What has arrived already is taken at once, so that a burst is one batch.
-                message = json.loads(socket.recv(0.0 if found else max(0.0, deadline - time.monotonic())))
-            except TimeoutError:
-                return found
-            kind = message.get("type")
-            if kind == "data":
-                found += self._pushed(message.get("payload") or {})
-                self._failures = 0
-            elif kind in ("error", "connection_error", "complete"):
-                # Asking works where subscribing does not; a run's end is seen in its events, not by this.
-                self._lost()
-                return found
-
-    def _pushed(self, payload: dict[str, Any]) -> list[RunEvent]:
-        if payload.get("errors"):
-            raise errors.of_graphql(payload["errors"], self._graphql.server)
-        answer = (payload.get("data") or {}).get("pipelineRunLogs") or {}
-        if "messages" not in answer:
-            raise errors.of_answer(answer, self._graphql.server)
-        return self._events(answer["messages"], answer["cursor"])
-
-    def _events(self, messages: list[dict[str, Any]], cursor: str | None) -> list[RunEvent]:
-        self._cursor = cursor or self._cursor
-        return [event for event in map(event_of, messages) if event is not None]
+        woken = False
+        try:
+            while True:
+                # What has arrived already is taken at once, so that a burst wakes once.
+                left = 0.0 if woken else max(0.0, deadline - time.monotonic())
+                message = json.loads(self._socket.recv(left))
+                kind = message.get("type")
+                if kind == "data":
+                    woken, self._failures = True, 0
+                elif kind in ("error", "connection_error", "complete"):
+                    self._lost()
+                    return woken
+        except TimeoutError:
+            return woken
+        except _BROKEN:
+            self._lost()
+            return woken

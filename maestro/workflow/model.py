@@ -18,7 +18,8 @@ VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Variable = Annotated[str, StringConstraints(pattern=VARIABLE_PATTERN)]
-Owner = Annotated[str, StringConstraints(pattern=r"^(team:.+|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
+OWNER_PATTERN = r"^(team:.+|[^@\s]+@[^@\s]+\.[^@\s]+)$"
+Owner = Annotated[str, StringConstraints(pattern=OWNER_PATTERN)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Scalar = str | int | float | bool | None
 EnvironmentValue = str | int | float | bool

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from maestro.workflow.duration import PATTERN as DURATION_PATTERN
-from maestro.workflow.model import NAME_PATTERN, VARIABLE_PATTERN
+from maestro.workflow.model import NAME_PATTERN, OWNER_PATTERN, VARIABLE_PATTERN
 
 PATTERNS = {
     NAME_PATTERN: "a name (letters, digits, '-' and '_', a letter first, at most 63)",
     DURATION_PATTERN: "a duration: seconds, or a text like 45s, 10m, 1h30m",
     VARIABLE_PATTERN: "a variable name (letters, digits and '_', no digit first)",
+    OWNER_PATTERN: "an email address or team:NAME",
 }
 _TYPES = {
     "string_type": "text",

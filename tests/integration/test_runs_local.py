@@ -176,7 +176,10 @@ def test_a_run_whose_process_was_killed_has_failed_and_followers_hear_of_it(
         last = list(following)[-1].run
     assert last is not None
     assert last.state == "failed"
-    assert last.error == f"its process ended without a word; `maestro retry {run.run_id}` goes on at its first unfinished step"
+    assert (
+        last.error
+        == f"its process ended without a word; `maestro retry {run.run_id}` goes on at its first unfinished step"
+    )
     assert runs.list(1)[0].state == "failed"
     assert states_of(last)["test/waits"] == "failed"
     assert states_of(last)["gate/flag"] == "skipped"

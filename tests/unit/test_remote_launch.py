@@ -48,7 +48,9 @@ class Server:
             return {"launchRun": self.launched(variables["params"])}
         if "query Runs" in document:
             wanted = variables["filter"]["tags"][0]
-            return {"runsOrError": {"__typename": "Runs", "results": [one for one in self.runs if wanted in one["tags"]]}}
+            return {
+                "runsOrError": {"__typename": "Runs", "results": [one for one in self.runs if wanted in one["tags"]]}
+            }
         raise AssertionError(document)
 
     def launch(self, request: LaunchRequest = REQUEST, look: float = 0.0) -> tuple[str, list[str]]:
@@ -138,7 +140,9 @@ def test_uncommitted_changes_are_refused_before_the_server_is_asked() -> None:
 
 def test_a_workflow_that_is_not_there_names_those_that_are() -> None:
     server = Server(success, [location(project="other"), location(job="nightly")])
-    with pytest.raises(InputError, match="has no workflow 'the-flow' of project 'shop'; it has: nightly of shop, the_f"):
+    with pytest.raises(
+        InputError, match="has no workflow 'the-flow' of project 'shop'; it has: nightly of shop, the_f"
+    ):
         server.launch()
     with pytest.raises(InputError, match="it has: none"):
         Server(success, []).launch()
