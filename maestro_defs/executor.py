@@ -206,7 +206,8 @@ class ConcurrentExecutor(Executor):
                 yield from self._finish(state, item)
             else:
                 yield item
-                if item.step_key is not None:
+                # A retry waits until the thread of the attempt is done: it may be due at once.
+                if item.step_key is not None and not item.is_step_up_for_retry:
                     state.active.handle_event(item)
                 state.failed = state.failed or item.is_step_failure
             try:
@@ -219,6 +220,9 @@ class ConcurrentExecutor(Executor):
         state.running.discard(item.step.key)
         if item.error is not None and item.context is None:
             raise item.error
+        for event in item.events:
+            if event.is_step_up_for_retry:
+                state.active.handle_event(event)
         state.active.verify_complete(state.job, item.step.key)
         if item.error is not None and state.job.raise_on_error:
             raise item.error

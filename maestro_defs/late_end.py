@@ -33,17 +33,22 @@ def claim_end(source: Source, run_id: str, claimant: str) -> None:
     Raises:
         InputError: the other one came first.
     """
-    journal = EffectJournal(source.open_store())
-    key = f"end-{run_id}"
+    journal, key = EffectJournal(source.open_store()), _claim(run_id)
     if journal.start(key, {"claimant": claimant}):
         return
     holder = journal.about(key).get("claimant")
-    if holder != claimant:
-        doing = "resumed" if holder == "resume" else "being ended: its finished steps are undone"
-        raise InputError(
-            f"run {run_id} has been {doing}" if holder == "resume" else f"run {run_id} is {doing}",
-            next_step="resume the newest run of this revision, or start a new one with `maestro run`",
-        )
+    if holder == claimant:
+        return
+    if holder == "resume":
+        raise InputError(f"run {run_id} has been resumed", next_step="look at the run that resumed it")
+    raise InputError(
+        f"run {run_id} is being ended: its finished steps are undone",
+        next_step="try again when that is done, or start a new run with `maestro run`",
+    )
+
+
+def _claim(run_id: str) -> str:
+    return f"end-{run_id}"
 
 
 def end_late(source: Source, instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
@@ -57,6 +62,7 @@ def end_late(source: Source, instance: dg.DagsterInstance, run: dg.DagsterRun) -
             told.append(message)
             instance.report_engine_event(message, run, EngineEventData(metadata=metadata))
     instance.add_run_tags(run.run_id, {ENDED_TAG: "late"})
+    EffectJournal(source.open_store()).clear(_claim(run.run_id))
     return told
 
 

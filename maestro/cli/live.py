@@ -15,6 +15,7 @@ from maestro.cli.tracker import Change
 from maestro.runs import RunView, StepView
 
 _OPEN = ("running", "retrying")
+_UNENDED = (*_OPEN, "waiting")
 _SHOWN = 12
 
 
@@ -35,7 +36,7 @@ class Live:
         self._columns = 0
         self._started = time.time()
         self._spinner = Spinner("dots")
-        self._live = RichLive(console=self._console, refresh_per_second=8, transient=True, get_renderable=self._shown)
+        self._live: RichLive | None = None
 
     def start(self, run: Started) -> None:
         """Shows the title and begins to draw."""
@@ -43,6 +44,7 @@ class Live:
         self._columns = max((width(step.step) for step in run.steps), default=0)
         self._started = time.time()
         self._terminal.line(f"{self._terminal.paint(run.title, 'bold')} · run {run.run_id[:8]}")
+        self._live = RichLive(console=self._console, refresh_per_second=8, transient=True, get_renderable=self._shown)
         self._live.start()
 
     def change(self, change: Change) -> None:
@@ -60,14 +62,15 @@ class Live:
 
     def end(self, run: RunView) -> None:
         """Takes the live part away."""
-        self._live.stop()
+        if self._live is not None:
+            self._live.stop()
 
     def _above(self, line: str) -> None:
         self._console.print(Text.from_ansi(line))
 
     def _shown(self) -> Group:
         running = [step for step in self._steps.values() if step.state in _OPEN]
-        ended = sum(1 for step in self._steps.values() if step.ended is not None)
+        ended = sum(1 for step in self._steps.values() if step.state not in _UNENDED)
         now = time.time()
         lines: list[Text] = []
         for step in running[:_SHOWN]:

@@ -14,6 +14,9 @@ FINALLY = "Finally: step "
 _LATE: dict[str, StepState] = {"passed": "passed", "failed": "failed", "skipped": "skipped"}
 _STOPPING = "Stopping: "
 _TIMEOUT = "the run took longer than"
+# What Dagster's code server says of a run's process that ended by itself.
+_PROCESS = "[DagsterApiServer] Run execution process"
+_ENDED = ("was terminated by", "unexpectedly exited")
 _OPEN: frozenset[StepState] = frozenset({"waiting", "running", "retrying"})
 _LOST = "its process ended without a word; `maestro retry {run_id}` goes on at its first unfinished step"
 
@@ -25,7 +28,13 @@ PROGRESS: dict[str, RunState] = {
 }
 """The state a run is in from that event on."""
 
-LAST_EVENTS = frozenset({"RUN_SUCCESS", "RUN_FAILURE", "RUN_CANCELED"})
+LAST_EVENTS: dict[str, RunState] = {
+    "RUN_SUCCESS": "succeeded",
+    "RUN_FAILURE": "failed",
+    "RUN_CANCELED": "cancelled",
+}
+"""The state a run ends in."""
+
 STEP_EVENTS = frozenset(
     {
         "ASSET_MATERIALIZATION_PLANNED",
@@ -40,7 +49,7 @@ STEP_EVENTS = frozenset(
         "ASSET_CHECK_EVALUATION",
     }
 )
-USED_EVENTS = LAST_EVENTS | STEP_EVENTS | frozenset(PROGRESS) | {"ENGINE_EVENT", "LOGS_CAPTURED"}
+USED_EVENTS = frozenset(LAST_EVENTS) | STEP_EVENTS | frozenset(PROGRESS) | {"ENGINE_EVENT", "LOGS_CAPTURED"}
 """The events a view is made of."""
 
 
@@ -65,6 +74,7 @@ class RunFold:
         self._failure: str | None = None
         self._exception: str | None = None
         self._timeout: str | None = None
+        self._died = False
 
     def take(self, event: RunEvent) -> StepView | None:
         """Adds an event; the step it is about when that changed."""
@@ -105,6 +115,8 @@ class RunFold:
     def _error(self, record: RunRecord, state: RunState) -> str | None:
         if state not in FINISHED or state == "succeeded":
             return None
+        if self._died and state == "failed":
+            return _LOST.format(run_id=record.run_id)
         if self._timeout or state == "cancelled":
             return self._timeout
         failed = any(one.state == "failed" for one in self._steps.values())
@@ -134,6 +146,8 @@ class RunFold:
     def _note_engine(self, event: RunEvent) -> None:
         if event.message.startswith(COMPENSATION):
             self._compensations.append(event.message.removeprefix(COMPENSATION))
+        if event.message.startswith(_PROCESS) and any(word in event.message for word in _ENDED):
+            self._died = True
         name = str(event.metadata.get("step", ""))
         outcome = event.message.removeprefix(f"{FINALLY}{name} ")
         if name and outcome != event.message:

@@ -12,11 +12,13 @@ from maestro.runs.client import News
 from maestro.runs.event import Reader, RunEvent, RunRecord
 from maestro.runs.fold import LAST_EVENTS, PROGRESS, STEP_EVENTS, RunFold, is_lost, plain_view
 from maestro.runs.follow_logs import FollowedLogs
-from maestro.runs.view import FINISHED, RunView
+from maestro.runs.view import FINISHED, RunState, RunView
 
 LATEST = "latest"
 _PATIENCE = 0.2
 _LOOK_SECONDS = 1.0
+_SETTLE_SECONDS = 5.0
+_SETTLE_PAUSE = 0.05
 _ID_LENGTH = 36
 
 
@@ -148,6 +150,7 @@ class _Follower:
         self._logs = FollowedLogs(reader, self._fold) if logs else None
         self._looked = 0.0
         self._lost = False
+        self._end: RunState | None = None
 
     def news(self) -> Iterator[News]:
         with self._reader.watch(self._record.run_id) as watch:
@@ -156,18 +159,30 @@ class _Follower:
                 batch = watch.news(_PATIENCE)
                 for event in batch:
                     yield from self._take(event)
-                    ended = ended or event.kind in LAST_EVENTS
+                    self._end = LAST_EVENTS.get(event.kind, self._end)
+                ended = self._end is not None
                 if self._logs is not None:
                     yield from self._logs.lines()
                 if not batch and not ended:
                     ended = self._is_over()
         if self._logs is not None:
             yield from self._logs.rest()
-        self._record = self._look()
+        self._record = self._settled()
         yield News(self._record.ended or time.time(), run=self._fold.view(self._record))
 
+    def _settled(self) -> RunRecord:
+        """The record as it is in the end: Dagster writes the event first, then the run's state."""
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while True:
+            record = self._look()
+            if record.state in FINISHED or self._end is None:
+                return record
+            if time.monotonic() >= deadline:
+                return replace(record, state=self._end)
+            time.sleep(_SETTLE_PAUSE)
+
     def _take(self, event: RunEvent) -> Iterator[News]:
-        if not self._checked and event.kind in PROGRESS.keys() | LAST_EVENTS:
+        if not self._checked and event.kind in PROGRESS.keys() | LAST_EVENTS.keys():
             # Before that, not all of its steps may be known.
             chosen_steps([one.step for one in self._fold.steps], self._words)
             self._checked = True

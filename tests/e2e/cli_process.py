@@ -17,11 +17,11 @@ from tests.e2e.product import Product
 _LIMIT_SECONDS = 60.0
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
+def until(condition: Callable[[], bool], what: Callable[[], str] | str) -> None:
     """Waits for ``condition``; fails the test when it never comes true."""
     deadline = time.monotonic() + _LIMIT_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, f"never: {what}"
+        assert time.monotonic() < deadline, f"never: {what if isinstance(what, str) else what()}"
         time.sleep(0.05)
 
 
@@ -38,7 +38,7 @@ class Running:
         """Waits until it has written ``text`` so often."""
         until(
             lambda: self.text.count(text) >= times or self.process.poll() is not None,
-            f"'{text}' {times} times in:\n{self.text}",
+            lambda: f"'{text}' {times} times in:\n{self.text}",
         )
         assert self.text.count(text) >= times, f"'{text}' {times} times in:\n{self.text}"
 

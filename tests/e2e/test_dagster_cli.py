@@ -66,11 +66,12 @@ def test_dagster_accepts_the_definitions_through_the_workspace_file(shop: Produc
 
 
 def test_dagster_says_where_a_workflow_is_wrong(shop: Product) -> None:
-    shop.write({"maestro.yaml": FILES["maestro.yaml"].replace("run: shell", "run: shel", 1)})
+    text = (shop.root / "maestro.yaml").read_text().replace("run: shell", "run: shel", 1)
+    shop.write({"maestro.yaml": text})
     ended = shop.dagster("definitions", "validate", "-w", str(WORKSPACE))
     assert ended.code == 1
-    assert "maestro.yaml:6:14" in ended.text
-    assert "did you mean 'shell'" in ended.text
+    line = 1 + text[: text.index("run: shel")].count("\n")
+    assert f"{shop.root}/maestro.yaml:{line}:14: unknown step kind 'shel'; known kinds: " in ended.text
 
 
 def test_one_step_of_an_older_commit_is_made_from_the_files_of_that_commit(shop: Product) -> None:

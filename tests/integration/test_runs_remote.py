@@ -181,7 +181,6 @@ def test_a_launched_run_whose_process_was_killed_has_failed(served: Served, tmp_
     assert last.error is not None
     assert last.error.startswith("its process ended without a word")
     assert last == served.local.get(run_id)
-    assert served.remote.cancel(run_id).state == "cancelled"
 
 
 def test_a_revision_the_server_does_not_have_fails_the_run_and_says_so(served: Served) -> None:

@@ -47,7 +47,7 @@ def canned_server(answer: Answer) -> Iterator[CannedServer]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_POST(self) -> None:  # noqa: N802 - http.server's name
+        def do_POST(self) -> None:
             content = json.loads(self.rfile.read(int(self.headers["content-length"])))
             told.asked.append((content["query"], content["variables"]))
             told.headers.append(dict(self.headers))
@@ -63,7 +63,7 @@ def canned_server(answer: Answer) -> Iterator[CannedServer]:
             self.end_headers()
             self.wfile.write(raw.body)
 
-        def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - http.server's name
+        def log_message(self, format: str, *arguments: Any) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -152,6 +152,6 @@ def test_a_run_that_is_not_there_is_bad_input() -> None:
     with (
         canned_server(lambda *_: missing) as server,
         RemoteRuns(server.url, "shop", environ={}) as runs,
-        pytest.raises(InputError, match="there is no run '1{36}'"),
+        pytest.raises(InputError, match=r"there is no run '1{36}'"),
     ):
         runs.get("1" * 36)
