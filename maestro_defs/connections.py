@@ -12,9 +12,10 @@ Private seams used, pinned by tests/integration/test_dagster_seams.py: ``SqlEven
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any
 
 from dagster import DagsterInstance
@@ -32,8 +33,9 @@ _BUSY_SECONDS = 30
 class _Shared:
     """One open connection, used by one thread at a time."""
 
-    def __init__(self, connect: Callable[[], Connection]) -> None:
+    def __init__(self, connect: Callable[[], Connection], committed: Callable[[], None] = lambda: None) -> None:
         self._connect = connect
+        self._committed = committed
         self._lock = threading.RLock()
         self._connection: Connection | None = None
         self._depth = 0
@@ -54,6 +56,7 @@ class _Shared:
             else:
                 if self._depth == 1:
                     connection.commit()
+                    self._committed()
             finally:
                 self._depth -= 1
 
@@ -75,7 +78,7 @@ class _SqliteConnections:
     def __call__(self, shard: str) -> AbstractContextManager[Connection]:
         with self._lock:
             if shard not in self._shards:
-                self._shards[shard] = _Shared(lambda: self._open(shard))
+                self._shards[shard] = _Shared(lambda: self._open(shard), lambda: self._say_changed(shard))
             return self._shards[shard].use()
 
     def _open(self, shard: str) -> Connection:
@@ -90,6 +93,11 @@ class _SqliteConnections:
         connection.exec_driver_sql("PRAGMA synchronous=NORMAL")
         connection.commit()
         return accept_rows(connection)
+
+    def _say_changed(self, shard: str) -> None:
+        """The web server watches this file for live views; an open connection writes only to the log beside it."""
+        with suppress(FileNotFoundError):
+            os.utime(self._storage.path_for_shard(shard))
 
     def close(self) -> None:
         for shared in self._shards.values():

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import click
 
 from maestro.cli.ending import carry_out
-from maestro.cli.options import GLOBAL_OPTIONS, GlobalOptions, LazyGroup
+from maestro.cli.options import GlobalOptions, LazyGroup, global_options
 
 # One line for each command, so that `maestro --help` imports none of them; a test holds it equal to their own.
 COMMANDS: Mapping[str, str] = {
@@ -35,7 +35,7 @@ class _Commands(LazyGroup):
             name="maestro",
             commands_of="maestro.cli",
             table=COMMANDS,
-            params=list(GLOBAL_OPTIONS()),
+            params=list(global_options()),
             help="Conducts a repository's delivery: every step of its maestro.yaml, planned, run, cached and kept.",
             example="maestro init && maestro plan && maestro run",
         )

@@ -30,7 +30,7 @@ class GlobalOptions:
     color: str = "auto"
 
 
-def GLOBAL_OPTIONS(*, hidden: bool = False) -> Sequence[click.Option]:  # noqa: N802 - a table, made anew for each command
+def global_options(*, hidden: bool = False) -> Sequence[click.Option]:
     """The global options; behind a command's name they work as well, but are not repeated in its help."""
 
     def option(names: Sequence[str], help_text: str, **settings: Any) -> click.Option:
@@ -72,7 +72,7 @@ class ExampleCommand(_WithExample, click.Command):
     def __init__(self, *, example: str, **settings: Any) -> None:
         super().__init__(**settings)
         self.example = example
-        self.params += GLOBAL_OPTIONS(hidden=True)
+        self.params += global_options(hidden=True)
 
 
 class LazyGroup(_WithExample, click.Group):

@@ -56,9 +56,11 @@ def resume_here(
 
     opened = open_project(options)
     with open_runs(options, None) as runs:
-        earlier = read_earlier(runs, run)  # type: ignore[arg-type]
-    from maestro_defs.local import Resumption
+        from maestro_defs.local import Resumption
+        from maestro_defs.local_runs import LocalRuns
 
+        assert isinstance(runs, LocalRuns)
+        earlier = read_earlier(runs, run)
     last = earlier.chain[0]
     params = complete(opened.loaded.workflow, dict(last.params or {}))
     graph = expanded(opened.loaded, params, Expressions())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import selectors
 import signal
@@ -17,7 +16,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.e2e.product import Product
 
-CHROMIUM = os.environ.get("MAESTRO_CHROMIUM", "/usr/bin/chromium")
+CHROMIUM = "/usr/bin/chromium"
 # As root there is no sandbox; the rest keeps the browser from talking to anybody but the page under test.
 _ARGUMENTS = (
     "--no-sandbox",

@@ -83,7 +83,7 @@ class Product:
 
     @property
     def dagster_environment(self) -> dict[str, str]:
-        """As docs/operations.md says to use Dagster's own programs on a project."""
+        """For Dagster's own programs: where the project's state is, and which project it is."""
         home = dagster_home(self.project, load_profile("default"))
         paths = os.pathsep.join(one for one in (str(CHECKOUT), os.environ.get("PYTHONPATH")) if one)
         about = {"DAGSTER_HOME": str(home), "MAESTRO_PROJECT": str(self.root), "PYTHONPATH": paths}

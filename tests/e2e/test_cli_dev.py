@@ -45,6 +45,16 @@ def test_dev_serves_the_ui_and_one_ctrl_c_ends_everything(tmp_path: Path) -> Non
         assert product.git("rev-parse", "HEAD") in product.revisions(instance)
 
 
+def test_dev_that_is_killed_leaves_nothing_running(tmp_path: Path) -> None:
+    product = Product.new(tmp_path / "served", {"maestro.yaml": WORKFLOW})
+    with started(product, "dev", "--port", str(free_port())) as running:
+        running.says("Dagster is at http")
+        family = running.family()
+        running.process.kill()
+        running.end()
+    gone(family)
+
+
 def test_dev_says_which_port_is_free_when_one_is_taken(tmp_path: Path) -> None:
     product = Product.new(tmp_path / "served", {"maestro.yaml": WORKFLOW})
     with socket.socket() as taken:

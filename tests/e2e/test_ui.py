@@ -155,7 +155,7 @@ def test_the_lineage_is_the_picture_of_the_readme(page: Page, shown: Shown) -> N
     page.get_by_role("button", name="panel_show_right").click()
     open_stages(page)
     expect(page.get_by_role("img", name="sensor", exact=True)).to_have_count(7)
-    for _ in range(3):
+    for _ in range(5):
         page.get_by_role("button", name="zoom_out").click()
     page.mouse.move(720, 20)
     expect(page.locator("path[marker-end]")).not_to_have_count(0)

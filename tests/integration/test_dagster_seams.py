@@ -228,7 +228,8 @@ def store(instance: dg.DagsterInstance, run_id: str, revision: str = "r1") -> No
         "bakery",
         event_specific_data=materialized(dg.AssetMaterialization("flour", partition=revision, tags={"a": "b"})),
     )
-    instance.store_event(dg.EventLogEntry(None, 10, "hello", run_id, time.time(), None, "bakery", about))
+    entry = dg.EventLogEntry(None, 10, "hello", run_id, time.time(), None, "bakery", about)  # type: ignore[no-untyped-call] # Dagster's is.
+    instance.store_event(entry)
 
 
 def materialized(what: dg.AssetMaterialization) -> Any:

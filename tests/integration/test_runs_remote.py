@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from maestro.errors import InputError, MaestroError
 from maestro.profile import load_profile
@@ -267,12 +270,29 @@ def test_a_launch_the_server_cannot_carry_out_is_refused_with_what_is_there(serv
         served.remote.launch(LaunchRequest("shop", "many-outcomes", served.revision, []))
     with pytest.raises(InputError, match="has no workflow 'other' of project 'shop'; it has: many_outcomes of shop"):
         served.remote.launch(LaunchRequest("shop", "other", served.revision, ["build/make"]))
-    with pytest.raises(InputError, match="does not take these parameters: .*size"):
+    with pytest.raises(InputError, match=r"does not take these parameters: .*size"):
         served.launch("build/make", size=3)
     with pytest.raises(InputError, match="there is no run 'zzz'"):
         served.remote.get("zzz")
     with pytest.raises(InputError, match="there is no run '00000000-0000-0000-0000-000000000000'"):
         served.remote.get("00000000-0000-0000-0000-000000000000")
+
+
+def test_the_ui_is_told_of_what_a_run_writes_while_it_runs(served: Served, tmp_path: Path) -> None:
+    run_id = served.launch(gate=str(tmp_path / "never"))
+    query = (
+        "subscription($id: ID!) { pipelineRunLogs(runId: $id) { ... on PipelineRunLogsSubscriptionSuccess "
+        "{ messages { ... on MessageEvent { stepKey eventType } } } } }"
+    )
+    with connect(served.server.url.replace("http", "ws") + "/graphql", subprotocols=[Subprotocol("graphql-ws")]) as ui:
+        ui.send(json.dumps({"type": "connection_init", "payload": {}}))
+        ui.send(json.dumps({"id": "1", "type": "start", "payload": {"query": query, "variables": {"id": run_id}}}))
+        while True:
+            message = json.loads(ui.recv(60))
+            told = message["payload"]["data"]["pipelineRunLogs"]["messages"] if message["type"] == "data" else []
+            if any((one["stepKey"], one["eventType"]) == ("test__waits", "STEP_START") for one in told):
+                break
+    assert served.remote.cancel(run_id).state == "cancelled"
 
 
 def test_a_project_without_runs_has_none(served: Served) -> None:

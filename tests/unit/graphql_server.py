@@ -20,7 +20,7 @@ class Raw:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Dropped(Exception):
+class DroppedError(Exception):
     """Raised by a test's answer: the connection is closed without one."""
 
 
@@ -53,7 +53,7 @@ def canned_server(answer: Answer) -> Iterator[CannedServer]:
             told.headers.append(dict(self.headers))
             try:
                 found = answer(content["query"], content["variables"])
-            except Dropped:
+            except DroppedError:
                 self.close_connection = True
                 return
             raw = found if isinstance(found, Raw) else Raw(200, json.dumps({"data": found}).encode())

@@ -11,7 +11,7 @@ import pytest
 from maestro.errors import InputError, MaestroError
 from maestro.remote import RemoteRuns
 from maestro.remote.errors import of_transport
-from tests.unit.graphql_server import Dropped, Raw, a_run, canned_server
+from tests.unit.graphql_server import DroppedError, Raw, a_run, canned_server
 
 
 def refusal(answer: object) -> MaestroError:
@@ -135,7 +135,7 @@ def test_reading_goes_on_after_a_moment_without_the_server() -> None:
     def answer(_document: str, _variables: object) -> object:
         match next(answers):
             case "dropped":
-                raise Dropped
+                raise DroppedError
             case "starting":
                 return Raw(503)
             case _:

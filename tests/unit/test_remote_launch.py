@@ -13,7 +13,7 @@ from maestro.remote.graphql import GraphQL
 from maestro.remote.launch import launch
 from maestro.remote.reader import RemoteReader
 from maestro.runs.client import LaunchRequest
-from tests.unit.graphql_server import Dropped, Raw, a_run, canned_server
+from tests.unit.graphql_server import DroppedError, Raw, a_run, canned_server
 
 REQUEST = LaunchRequest("shop", "the-flow", "abc", ("build/make", "test/each/a"), params={"who": "me", "size": None})
 
@@ -101,7 +101,7 @@ def test_a_revision_that_is_a_partition_already_is_no_error() -> None:
 def test_a_launch_whose_answer_got_lost_is_found_and_not_repeated() -> None:
     def launched(params: dict[str, Any]) -> Any:
         server.runs.append(a_run("found-again", tags=params["executionMetadata"]["tags"]))
-        raise Dropped
+        raise DroppedError
 
     server = Server(launched)
     run_id, documents = server.launch()
@@ -109,7 +109,7 @@ def test_a_launch_whose_answer_got_lost_is_found_and_not_repeated() -> None:
     assert documents.count("Launch") == 1
 
 
-@pytest.mark.parametrize("answer", [Dropped, Raw(502)])
+@pytest.mark.parametrize("answer", [DroppedError, Raw(502)])
 def test_a_launch_that_left_no_run_behind_says_so_and_is_not_repeated(answer: Any) -> None:
     asked: list[dict[str, Any]] = []
 
@@ -118,8 +118,8 @@ def test_a_launch_that_left_no_run_behind_says_so_and_is_not_repeated(answer: An
             if "mutation Launch" not in document:
                 return super().answer(document, variables)
             asked.append(variables)
-            if answer is Dropped:
-                raise Dropped
+            if answer is DroppedError:
+                raise DroppedError
             return answer
 
     with pytest.raises(MaestroError, match="no run was started as far as the server tells") as raised:
