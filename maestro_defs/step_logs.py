@@ -28,6 +28,10 @@ def _local_manager(instance: DagsterInstance) -> LocalComputeLogManager | None:
     return local if isinstance(local, LocalComputeLogManager) else None
 
 
+_STDOUT = IO_TYPE_EXTENSION[ComputeIOType.STDOUT]
+_LONGEST_PLAIN_NAME = 200
+
+
 class StepLogs:
     """The compute logs of one run's steps."""
 
@@ -35,22 +39,34 @@ class StepLogs:
         self._instance = instance
         self._run_id = run_id
         self._local = _local_manager(instance)
+        self._folder = self._path_of("step", _STDOUT).parent if self._local else None
 
     def key(self, step_key: str) -> Sequence[str]:
         """Dagster's key of a step's log."""
         return self._instance.compute_log_manager.build_log_key_for_run(self._run_id, step_key)
 
+    def _path_of(self, step_key: str, extension: str) -> Path:
+        assert self._local is not None
+        return Path(self._local.get_captured_local_path(self.key(step_key), extension))
+
+    def _file(self, step_key: str, extension: str) -> Path | None:
+        if self._folder is None:
+            return None
+        # Dagster resolves every path anew, several times a step; only for a name too long for a file it matters.
+        if len(step_key) > _LONGEST_PLAIN_NAME:
+            return self._path_of(step_key, extension)
+        return self._folder / f"{step_key}.{extension}"
+
     def path(self, step_key: str) -> Path | None:
         """File the step writes to; None when the log manager keeps no files."""
-        if self._local is None:
-            return None
-        return Path(self._local.get_captured_local_path(self.key(step_key), IO_TYPE_EXTENSION[ComputeIOType.STDOUT]))
+        return self._file(step_key, _STDOUT)
 
     def captured(self, context: IPlanContext, step_key: str) -> DagsterEvent:
         """The event that tells the UI where the step's log is; creates the file, so that it can be followed."""
         path = self.path(step_key)
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.parent.is_dir():
+                path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
         log_key = self.key(step_key)
         event: DagsterEvent = DagsterEvent.capture_logs(context, [step_key], log_key, CapturedLogContext(log_key))
@@ -58,10 +74,10 @@ class StepLogs:
 
     def complete(self, step_key: str) -> None:
         """Says that nothing more comes; a manager with a cloud behind it uploads now."""
-        if self._local is None:
+        done = self._file(step_key, "complete")
+        if done is None:
             return
-        log_key = self.key(step_key)
-        Path(self._local.complete_artifact_path(log_key)).touch()  # type: ignore[no-untyped-call]
+        done.touch()
         upload = getattr(self._instance.compute_log_manager, "on_capture_complete", None)
         if upload is not None:
-            upload(log_key)
+            upload(self.key(step_key))

@@ -162,6 +162,8 @@ class Resolver:
 def _uncached(node: Node, kind: StepKind[Any]) -> str | None:
     if node.step.has_effects or kind.effects:
         return "it has effects outside"
+    if node.step.compensate is not None:
+        return "it can be undone"
     if not node.step.cache:
         return "cache: false"
     return "a finally step always runs" if node.final else None

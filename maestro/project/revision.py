@@ -20,7 +20,6 @@ from maestro.errors import InputError
 from maestro.project.git import Git, GitError, parse_records
 from maestro.project.project import Project
 
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SNAPSHOT = re.compile(r"worktree-[0-9a-f]{16}")
 
 
@@ -181,7 +180,7 @@ def revision_of(project: Project, name: str) -> Revision:
             f"there is no revision '{name}' in {project.root}",
             next_step="fetch it (git fetch), or name a commit, branch or tag of this repository",
         )
-    branch = None if _COMMIT.fullmatch(name) else name
+    branch = name if project.git.ask("show-ref", "--verify", "--quiet", f"refs/heads/{name}") is not None else None
     tree = project.git.text("rev-parse", f"{commit}^{{tree}}")
     return Revision(commit, commit, branch, tree, _tree_files(project.git, commit))
 

@@ -25,8 +25,8 @@ from maestro.workflow.expressions import Expressions
 from maestro.workflow.load import LoadedWorkflow, load_workflow
 from maestro_defs.instance import open_instance
 from maestro_defs.local import LocalRequest, Resumption, start_run
-from resources.delivery import Checkout, Source
 from maestro_defs.step_logs import StepLogs
+from resources.delivery import Checkout, Source
 
 IDENTITY = {
     "GIT_AUTHOR_NAME": "A",

@@ -140,3 +140,18 @@ def test_an_undone_step_is_done_again_when_the_run_is_resumed(delivery: Delivery
     flag.touch()
     assert resume(delivery, first, "ship/deploy", "ship/announce").passed
     assert log.read_text().split() == ["deploy", "undo", "deploy"]
+
+
+def test_a_step_that_can_be_undone_is_never_taken_from_the_cache(delivery: Delivery, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    delivery.workflow(f"""
+        name: flow
+        project: shop
+        stages:
+          - name: ship
+            steps:
+              - {{id: make, run: shell, with: {{command: 'echo do >> {log}'}}, compensate: {{with: {{command: 'echo undo >> {log}'}}}}}}
+        """)
+    assert delivery.run().records["ship/make"].cache == "off"
+    assert delivery.run().passed
+    assert log.read_text().split() == ["do", "do"]
