@@ -16,6 +16,7 @@ from maestro.execution.session import RunSession
 from maestro.execution.step import Outcome, run_step
 from maestro.runs.tags import PROJECT_TAG, WORKFLOW_TAG
 from maestro.steps import StepKind
+from maestro.workflow.expressions import has_expression
 from maestro.workflow.graph import Graph, Node
 from maestro.workflow.model import Retries
 from maestro_defs.executor import FINAL_TAG, default_concurrency, maestro_executor
@@ -112,7 +113,7 @@ def _asset(
         kinds=set(kind.dagster_kinds) or {"maestro"},
         owners=list(step.owners),
         code_version=_code_version(source, node, kind),
-        description=step.description or _description(node, kind),
+        description=step.description or _description(source, node, kind),
         metadata=_definition_metadata(source, node),
         partitions_def=partitions,
     )
@@ -183,9 +184,12 @@ def _check(record: StepRecord, node: Node, kind: StepKind[Any], key: dg.AssetKey
     )
 
 
-def _description(node: Node, kind: StepKind[Any]) -> str:
-    cell = "".join(f" {axis}={value}" for axis, value in node.matrix.items())
-    return f"{kind.name}: {kind.summary}{f' ({cell.strip()})' if cell else ''}"
+def _description(source: Source, node: Node, kind: StepKind[Any]) -> str:
+    cell = " ".join(f"{axis}={value}" for axis, value in node.matrix.items())
+    does = kind.summary
+    if not has_expression(node.step.with_):
+        does = kind.describe(source.loaded.params(kind.name, node.step.with_, node.path))
+    return f"{kind.name}: {does}{f' ({cell})' if cell else ''}"
 
 
 def _definition_metadata(source: Source, node: Node) -> dict[str, Any]:

@@ -34,8 +34,6 @@ from dagster._core.executor.base import Executor
 from dagster._core.executor.init import InitExecutorContext
 from dagster._core.storage.dagster_run import DagsterRunStatus
 
-from maestro.runs.process import process_mark
-from maestro.runs.tags import PROCESS_TAG
 from maestro_defs.connections import kept_connections
 from maestro_defs.run_end import RunEnd, session_of
 from maestro_defs.step_logs import StepLogs, current_log
@@ -110,7 +108,6 @@ class ConcurrentExecutor(Executor):
     def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
         """Carries out the plan; yields its events, already logged."""
         with kept_connections(plan_context.instance):
-            _say_which_process(plan_context)
             yield DagsterEvent.engine_event(
                 plan_context,
                 f"Executing steps, up to {self._max_concurrent} at once (pid: {os.getpid()})",
@@ -148,6 +145,7 @@ class ConcurrentExecutor(Executor):
         ):
             state = _Run(job_context, active, threads, StepLogs(instance, run.run_id))
             end = RunEnd(job_context, session_of(job_context), state.logs)
+            end.introduce()
             try:
                 yield from self._main_steps(state, end)
                 yield from end.compensate(needed=state.failed or state.interrupted)
@@ -273,13 +271,6 @@ class ConcurrentExecutor(Executor):
             if again or not active.sleep_interval():  # type: ignore[no-untyped-call]
                 return again
             active.sleep_til_ready()
-
-
-def _say_which_process(context: PlanOrchestrationContext) -> None:
-    """Writes this process on the run; a run that was executed again carries the mark of the first one."""
-    mark = process_mark()
-    if context.dagster_run.tags.get(PROCESS_TAG) != mark:
-        context.instance.add_run_tags(context.dagster_run.run_id, {PROCESS_TAG: mark})
 
 
 def _finals(plan: ExecutionPlan) -> int:

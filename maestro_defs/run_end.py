@@ -13,8 +13,8 @@ from dagster._core.storage.dagster_run import DagsterRunStatus
 
 from maestro.execution.compensate import Compensation, compensations, undo
 from maestro.execution.session import RunSession
-from maestro.runs.process import is_of_this_process
-from maestro.runs.tags import ENDED_TAG, LOCAL_TAG
+from maestro.runs.process import is_of_this_process, process_mark
+from maestro.runs.tags import ENDED_TAG, LOCAL_TAG, PROCESS_TAG, PROJECT_TAG, WORKFLOW_TAG
 from maestro_defs.step_logs import StepLogs
 from resources.delivery import SESSION
 
@@ -39,6 +39,20 @@ class RunEnd:
         self._logs = logs
         self._started = time.monotonic()
         self.aborted = False
+
+    def introduce(self) -> None:
+        """Writes on the run which process carries it out and what it is about.
+
+        A run started from the UI carries neither, one that was executed again carries the mark of the first.
+        """
+        wanted = {PROCESS_TAG: process_mark()}
+        if self._session:
+            wanted[PROJECT_TAG] = self._session.project_name
+            wanted[WORKFLOW_TAG] = self._session.loaded.workflow.name
+        tags = self._job.dagster_run.tags
+        missing = {name: value for name, value in wanted.items() if tags.get(name) != value}
+        if missing:
+            self._job.instance.add_run_tags(self._job.run_id, missing)
 
     def timed_out(self) -> str | None:
         """Why the run must stop, once it has taken longer than the workflow's ``timeout``."""

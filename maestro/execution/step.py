@@ -157,9 +157,12 @@ def _outputs(
     rendered = _patterns(session, resolved)
     patterns = dict(zip(step.outputs, rendered, strict=True)) if isinstance(step.outputs, dict) else rendered
     files: list[Output] = list(result.outputs)
+    known = {one.path for one in files}
     for name, pattern in patterns.items() if isinstance(patterns, dict) else [(None, one) for one in patterns]:
         try:
-            files += declared_files(session.workspace, {name: pattern} if name else [pattern])
+            found = declared_files(session.workspace, {name: pattern} if name else [pattern])
+            # What the kind itself has named is not kept a second time under its path.
+            files += found if name else [one for one in found if one.path not in known]
         except StepError as error:
             if result.passed:
                 log.line(error.what)

@@ -34,7 +34,8 @@ _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _CODE = re.compile(r"`([^`\n]+)`")
 _WORDS_OF_SHELLS = {"&&", "||", "|", ";", "&", ">", ">>", "<"}
-_FILE = re.compile(r"(?:\./)?[\w-]+(?:/[\w.-]+)+/?|[\w-]+\.(?:md|toml|yaml)")
+_FOLDERS = "assets|bench|deploy|docs|editors|maestro|maestro_defs|policies|resources|scripts|sensors|tests"
+_FILE = re.compile(rf"(?:\./)?((?:{_FOLDERS})(?:/[\w.-]+)+)/?")
 # Each with a bracket, so that a search for these hosts does not find this file.
 _REGISTRIES = re.compile(
     "pypi[.]org|pythonhosted[.]org|registry[.]npmjs|npmjs[.]org|yarnpkg[.]com|crates[.]io|proxy[.]golang|rubygems[.]org"
@@ -184,15 +185,9 @@ def test_commands_are_found_behind_variables_and_between_other_commands() -> Non
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_every_file_of_the_project_a_document_names_is_there(document: Path) -> None:
-    folders = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
-    missing = []
-    for span in _CODE.findall(prose(text_of(document))):
-        for word in span.split():
-            path = word.removeprefix("./").rstrip("/")
-            # Examples name files of other projects as well; those of this one begin with one of its folders.
-            if _FILE.fullmatch(word) and "/" in path and path.split("/")[0] in folders - {"dist", "build"}:
-                if not (ROOT / path).exists():
-                    missing.append(word)
+    named = [word for span in _CODE.findall(prose(text_of(document))) for word in span.split()]
+    files = [found[1] for word in named if (found := _FILE.fullmatch(word))]
+    missing = [file for file in files if not (ROOT / file).exists()]
     assert missing == []
 
 
