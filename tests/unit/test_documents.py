@@ -184,6 +184,13 @@ def test_commands_are_found_behind_variables_and_between_other_commands() -> Non
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_no_code_runs_over_the_end_of_a_line(document: Path) -> None:
+    # It would escape the tests here, and some viewers show it broken.
+    paragraphs = [line for line in prose(text_of(document)).splitlines() if not line.startswith("|")]
+    assert [line for line in paragraphs if re.sub(r"``.*?``", "", line).count("`") % 2] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_every_file_of_the_project_a_document_names_is_there(document: Path) -> None:
     named = [word for span in _CODE.findall(prose(text_of(document))) for word in span.split()]
     files = [found[1] for word in named if (found := _FILE.fullmatch(word))]
