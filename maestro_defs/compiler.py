@@ -74,7 +74,9 @@ def compile_workflow(source: Source) -> dg.Definitions:
         assets=assets,
         jobs=[job, end],
         sensors=[
-            end_of_run_sensor(source.project_name, workflow.name, end),
+            end_of_run_sensor(
+                source.project_name, workflow.name, end, every_run=source.profile.settings.executor != "maestro"
+            ),
             revisions_sensor(source.project, partitions),
         ],
         executor=executor(source),

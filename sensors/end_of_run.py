@@ -15,9 +15,18 @@ _GRACE_SECONDS = 60.0
 _AT_ONCE = 20
 
 
-def end_of_run_sensor(project_name: str, workflow_name: str, job: dg.JobDefinition) -> dg.SensorDefinition:
-    """Watches the runs of one workflow; ``job`` ends one run."""
+def end_of_run_sensor(
+    project_name: str, workflow_name: str, job: dg.JobDefinition, *, every_run: bool = False
+) -> dg.SensorDefinition:
+    """Watches the runs of one workflow; ``job`` ends one run.
+
+    Args:
+        every_run: runs that succeeded too, for an executor that knows no ``finally`` steps.
+    """
     tags = {PROJECT_TAG: project_name, WORKFLOW_TAG: workflow_name}
+    statuses = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+    if every_run:
+        statuses.append(dg.DagsterRunStatus.SUCCESS)
 
     @dg.sensor(
         name="end_of_run",
@@ -28,7 +37,7 @@ def end_of_run_sensor(project_name: str, workflow_name: str, job: dg.JobDefiniti
     )
     def sensor(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         _fail_dead_runs(context.instance, tags)
-        requests = list(_unended(context.instance, tags))
+        requests = list(_unended(context.instance, tags, statuses))
         yield from requests
         if not requests:
             yield dg.SkipReason("every run has ended properly")
@@ -44,9 +53,10 @@ def _fail_dead_runs(instance: dg.DagsterInstance, tags: dict[str, str]) -> None:
             instance.report_run_failed(run, "Its process ended without a word; `maestro retry` resumes it.")
 
 
-def _unended(instance: dg.DagsterInstance, tags: dict[str, str]) -> Iterator[dg.RunRequest]:
-    ended = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
-    records = instance.get_run_records(dg.RunsFilter(statuses=ended, tags=tags), limit=_AT_ONCE)
+def _unended(
+    instance: dg.DagsterInstance, tags: dict[str, str], statuses: list[dg.DagsterRunStatus]
+) -> Iterator[dg.RunRequest]:
+    records = instance.get_run_records(dg.RunsFilter(statuses=statuses, tags=tags), limit=_AT_ONCE)
     now = time.time()
     for record in records:
         run = record.dagster_run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from maestro.execution.scope import steps_scope
 from maestro.execution.session import RunSession
 from maestro.steps import StepResult
 from maestro.workflow.graph import Node
+from maestro.workflow.model import Retries
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +101,16 @@ def _perform(session: RunSession, node: Node, log: StepLog) -> StepResult:
     )
     result = StepResult(passed=False, summary="not tried")
     for attempt in range(compensate.retries.max + 1):
-        if attempt and session.abort.wait(compensate.retries.delay * 2 ** (attempt - 1)):
+        if attempt and session.abort.wait(_wait(compensate.retries, attempt)):
             break
         result, _cost = perform(session, replace(work, attempt=attempt + 1), log, session.abort)
         if result.passed:
             break
     return result
+
+
+def _wait(retries: Retries, attempt: int) -> float:
+    """Seconds before attempt ``attempt`` (1 is the first retry), as Dagster's ``RetryPolicy`` waits for steps."""
+    factor: float = {"constant": 1, "linear": attempt, "exponential": 2**attempt - 1}[retries.backoff]
+    jitter = random.uniform(-retries.delay, retries.delay) if retries.jitter else 0.0
+    return max(0.0, retries.delay * factor + jitter)

@@ -46,7 +46,7 @@ class LastKeys:
         now = resolved.key_parts
         differing = [name for name in {**before, **now} if name != "tree" and before.get(name) != now.get(name)]
         if not differing:
-            return "its result is no longer in the cache"
+            return "it did not pass the last time, or its result is no longer in the cache"
         phrases = [self._phrase(name, before, resolved, revision) for name in sorted(differing)]
         return "changed: " + ", ".join(phrases)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maestro.artifacts import Artifact
-from maestro.errors import InputError
+from maestro.errors import MaestroError
 from maestro.execution.errors import StepCancelledError, StepError, StepTimeoutError
 from maestro.execution.log import StepLog
 from maestro.execution.session import RunSession
@@ -85,7 +85,7 @@ def perform(session: RunSession, work: Work, log: StepLog, stop: threading.Event
         result = work.kind.run(context, work.params)
         runner.finish()
         return result, sum(spent) + result.cost_usd
-    except (StepError, InputError):
+    except MaestroError:
         raise
     except Exception as error:
         raise StepError(

@@ -157,19 +157,22 @@ class EnvScope(Mapping[str, str]):
 
 
 def steps_scope(graph: Graph, record_of: Callable[[str], StepRecord | None]) -> dict[str, Any]:
-    """``steps`` in expressions: step id -> ``outputs``, ``metadata``, ``passed``; ``cells`` by cell for a matrix."""
+    """``steps`` in expressions: step id -> ``outputs``, ``metadata``, ``passed``; ``cells`` by cell for a matrix.
+
+    A step that has not run is there too, with nothing in it and ``passed`` false: a ``finally`` step asks about it.
+    """
     found: dict[str, Any] = {}
     for node in graph:
         record = record_of(node.name)
-        if record is None:
-            continue
-        one = {"outputs": outputs_of(record), "metadata": dict(record.metadata), "passed": record.passed}
+        one: dict[str, Any] = {"outputs": {}, "metadata": {}, "passed": False}
+        if record is not None:
+            one = {"outputs": outputs_of(record), "metadata": dict(record.metadata), "passed": record.passed}
         if node.cell is None:
             found[node.id] = one
         else:
             step = found.setdefault(node.id, {"cells": {}, "passed": True})
             step["cells"][node.cell] = one
-            step["passed"] = step["passed"] and record.passed
+            step["passed"] = step["passed"] and one["passed"]
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from maestro.errors import InputError
 from maestro.workflow.document import Path
-from maestro.workflow.expressions import has_expression
+from maestro.workflow.expressions import Expressions, has_expression
 from maestro.workflow.findings import Findings
 from maestro.workflow.graph import NamedStep, cells
 from maestro.workflow.model import Matrix, Scalar, Workflow
@@ -17,10 +17,10 @@ def check_matrices(findings: Findings, workflow: Workflow, steps: Sequence[Named
     """Adds what is wrong with the matrix of every step that has one."""
     for named in steps:
         if named.step.matrix is not None:
-            _matrix(findings, (*named.path, "matrix"), named.step.matrix)
+            _matrix(findings, (*named.path, "matrix"), named.step.matrix, workflow)
 
 
-def _matrix(findings: Findings, path: Path, matrix: Matrix) -> None:
+def _matrix(findings: Findings, path: Path, matrix: Matrix, workflow: Workflow) -> None:
     literal: dict[str, list[Scalar]] = {}
     computed = False
     for axis, values in matrix.axes.items():
@@ -28,6 +28,7 @@ def _matrix(findings: Findings, path: Path, matrix: Matrix) -> None:
             literal[axis] = values
         elif has_expression(values):
             computed = True
+            _defaults(findings, (*path, axis), values, workflow)
         else:
             findings.add((*path, axis), f"the axis '{axis}' must be a list, or an expression that gives one")
             return
@@ -48,6 +49,21 @@ def _matrix(findings: Findings, path: Path, matrix: Matrix) -> None:
                     suggestion=nearest(axis, matrix.axes),
                 )
     _numbers(findings, path)
+
+
+def _defaults(findings: Findings, path: Path, axis: str, workflow: Workflow) -> None:
+    """Which assets there are must be known before any run gives its parameters."""
+    try:
+        used = Expressions().references(axis).params
+    except InputError:
+        return  # Reported where expressions are checked.
+    for name in sorted(used & workflow.params.keys()):
+        if workflow.params[name].required:
+            findings.add(
+                path,
+                f"the axis depends on parameter '{name}', which has no default",
+                allowed="a parameter with a default: the steps must be known before a run gives its parameters",
+            )
 
 
 def _numbers(findings: Findings, path: Path) -> None:

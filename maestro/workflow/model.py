@@ -74,7 +74,9 @@ class Retries(Model):
     max: int = Field(0, ge=0, le=20, description="How many times it is tried again.")
     delay: Duration = Field(1.0, description="Wait before the second attempt.")
     backoff: Literal["constant", "linear", "exponential"] = Field("exponential", description="How the wait grows.")
-    jitter: bool = Field(True, description="Adds up to as much random wait again, so that many retries do not meet.")
+    jitter: bool = Field(
+        True, description="Makes waits randomly shorter or longer by at most `delay`, so that retries do not meet."
+    )
 
 
 class Matrix(Model):

@@ -189,6 +189,22 @@ def test_finally_steps_run_after_success_and_after_failure_and_know_what_happene
     assert bad.logs["finally__last"] == "last\n"
 
 
+def test_a_finally_step_may_ask_about_a_step_that_never_ran(delivery: Delivery) -> None:
+    delivery.workflow("""
+        name: flow
+        project: shop
+        stages:
+          - name: test
+            steps:
+              - {id: bad, run: shell, with: {command: 'exit 1'}}
+              - {id: never, run: shell, with: {command: 'echo version=1 >> $MAESTRO_OUTPUT'}}
+        finally:
+          - {id: tell, run: shell, with: {command: "echo {{ steps.never.passed }} {{ steps.never.outputs.version | default('none') }}"}}
+        """)
+    run = delivery.run()
+    assert run.logs["finally__tell"] == "false none\n", run.failures()
+
+
 def test_a_failing_finally_step_fails_the_run_and_the_next_one_still_runs(delivery: Delivery) -> None:
     delivery.workflow("""
         name: flow

@@ -99,7 +99,7 @@ def test_a_chain_of_a_thousand_steps_is_no_cycle() -> None:
         ("outputs: [/etc/passwd]", "8:19: '/etc/passwd' lies outside the workspace"),
         ("outputs: {a: ../b}", "8:22: '../b' lies outside the workspace"),
         ("inputs: [src/../../b]", "8:18: 'src/../../b' lies outside the workspace"),
-        ("owners: ['{{ git.author }}']", "8:18: 'owners' takes no expression"),
+        ("owners: ['{{ git.author }}']", "8:18: an item of 'owners' must be an email address or team:NAME"),
         ("matrix: {}", "8:9: the matrix is empty: no cell is left"),
         ("matrix: {a: []}", "8:9: the matrix is empty: no cell is left"),
         ("matrix: {a: [1], exclude: [{a: 1}]}", "8:9: the matrix is empty: no cell is left"),
