@@ -40,9 +40,9 @@ def test_a_bubblewrap_that_cannot_be_started_is_reported(tmp_path: Path) -> None
 
 def test_a_list_of_hosts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError) as raised:
-        Sandbox.prepare(which=shutil.which, workspace=tmp_path, scratch=tmp_path, network=["pypi.org", "ghcr.io"])
+        Sandbox.prepare(which=shutil.which, workspace=tmp_path, scratch=tmp_path, network=["packages.example.org", "images.example.org"])
     assert raised.value.what == (
-        "`network: [pypi.org, ghcr.io]` is not available yet: a sandbox cannot hold a step to some hosts"
+        "`network: [packages.example.org, images.example.org]` is not available yet: a sandbox cannot hold a step to some hosts"
     )
     assert raised.value.next_step == "use `network: true` (everything) or `network: false` (nothing)"
 
