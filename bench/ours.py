@@ -47,7 +47,7 @@ def main() -> int:
     plan = make_plan(session)
     session.close()
     source = Source(project, name, load_profile(), loaded, graph, registry)
-    request = LocalRequest(revision.id, plan.selection, params, Checkout(revision, project.root))
+    request = LocalRequest(revision.id, plan.selection, params, Checkout(revision, project.root), cached=plan.cached)
     with start_run(source, request) as run:
         began = time.perf_counter()
         for _ in run.events:

@@ -52,6 +52,7 @@ class Source:
     Args:
         graph: expanded with the parameters' defaults, or with those of the run it is compiled for.
         in_place: run id -> the person's own checkout, for runs that work in it.
+        cached: run id -> names of the steps its plan found in the cache.
     """
 
     project: Project
@@ -61,6 +62,7 @@ class Source:
     graph: Graph
     registry: Registry
     in_place: dict[str, Checkout] = field(default_factory=dict)
+    cached: dict[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
     def load(
@@ -136,6 +138,7 @@ class Source:
             planned=PLANNED_TAG in run.tags,
             redo=_names(run, REDO_TAG),
             assume_done=_names(run, ASSUME_DONE_TAG),
+            cached=self.cached.get(run.run_id, frozenset()),
         )
 
 

@@ -68,8 +68,8 @@ def carry_out(ready: Prepared, title: str, settings: Settings, progress: Progres
     """
     # What is imported from here on is a hundred thousand objects that all stay.
     gc.disable()
-    from maestro_defs.compiler import op_names
     from maestro_defs.local import LocalRequest, start_run
+    from maestro_defs.names import op_names
     from maestro_defs.step_logs import StepLogs
     from resources.delivery import Checkout, Source
 
@@ -94,6 +94,7 @@ def carry_out(ready: Prepared, title: str, settings: Settings, progress: Progres
         resumes=settings.resumes,
         redo=settings.redo,
         assume_done=settings.assume_done,
+        cached=ready.plan.cached,
     )
     with start_run(source, request) as run:
         logs = StepLogs(run.instance, run.run_id)

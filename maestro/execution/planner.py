@@ -64,6 +64,11 @@ class Plan:
         return tuple(step.node.name for step in self.steps if step.action != "skip")
 
     @property
+    def cached(self) -> tuple[str, ...]:
+        """Names of the nodes whose results are restored."""
+        return tuple(step.node.name for step in self.steps if step.action == "cached")
+
+    @property
     def missing(self) -> list[str]:
         """What must be got before the run can succeed, one sentence each; empty when nothing is missing."""
         tools = {

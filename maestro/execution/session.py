@@ -52,6 +52,7 @@ class RunRequest:
         planned: the planner chose the steps, so plan-time conditions are not asked again.
         redo: steps with effects to do again although nobody knows whether the effect happened.
         assume_done: steps with effects a person vouches for.
+        cached: steps whose results the planner found in the cache.
     """
 
     params: Mapping[str, Any]
@@ -59,6 +60,7 @@ class RunRequest:
     planned: bool = False
     redo: frozenset[str] = frozenset()
     assume_done: frozenset[str] = frozenset()
+    cached: frozenset[str] = frozenset()
 
 
 def products_of(workflow: Workflow) -> tuple[str, ...]:

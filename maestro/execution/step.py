@@ -59,12 +59,31 @@ def run_step(session: RunSession, node: Node, log: StepLog, *, attempt: int = 1)
     return Outcome(_run(session, resolved, upstream, log, attempt, started))
 
 
-def _from_cache(session: RunSession, resolved: Resolved, log: StepLog, started: float) -> StepRecord | None:
+def restore_step(session: RunSession, node: Node, log: StepLog, *, most_bytes: int) -> StepRecord | None:
+    """Brings back what the planner found in the cache for ``node``, as ``run_step`` would.
+
+    Args:
+        most_bytes: of outputs; what has more is left alone.
+
+    Returns:
+        None when it has not been brought back; ``run_step`` then does whatever is to be done.
+    """
+    if not session.request.planned or session.resolver.when_needs_steps(node):
+        return None
+    started = time.time()
+    resolved = session.resolver.resolve(node, session.scope(node), session.upstream(node), session.plan_context)
+    session.note_key(resolved)
+    return _from_cache(session, resolved, log, started, most_bytes)
+
+
+def _from_cache(
+    session: RunSession, resolved: Resolved, log: StepLog, started: float, most_bytes: int | None = None
+) -> StepRecord | None:
     key = resolved.cache_key
     if key is None:
         return None
     found = session.records.cached(key)
-    if found is None:
+    if found is None or (most_bytes is not None and sum(one.size for one in found.outputs) > most_bytes):
         return None
     try:
         restore(session.workspace, found.outputs, session.store)

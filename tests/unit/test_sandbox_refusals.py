@@ -40,7 +40,12 @@ def test_a_bubblewrap_that_cannot_be_started_is_reported(tmp_path: Path) -> None
 
 def test_a_list_of_hosts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError) as raised:
-        Sandbox.prepare(which=shutil.which, workspace=tmp_path, scratch=tmp_path, network=["packages.example.org", "images.example.org"])
+        Sandbox.prepare(
+            which=shutil.which,
+            workspace=tmp_path,
+            scratch=tmp_path,
+            network=["packages.example.org", "images.example.org"],
+        )
     assert raised.value.what == (
         "`network: [packages.example.org, images.example.org]` is not available yet: a sandbox cannot hold a step to some hosts"
     )
