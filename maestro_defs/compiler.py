@@ -1,14 +1,12 @@
 """Compiles a workflow: one asset for each step (and matrix cell), one job, and the resources a run of it needs."""
 
 import hashlib
-import itertools
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
-from maestro.artifacts import StepRecord
 from maestro.errors import InputError
 from maestro.execution.errors import StepCancelledError, StepError
 from maestro.execution.log import StepLog
@@ -17,12 +15,13 @@ from maestro.execution.step import Outcome, run_step
 from maestro.runs.tags import PROJECT_TAG, WORKFLOW_TAG
 from maestro.steps import StepKind
 from maestro.workflow.expressions import has_expression
-from maestro.workflow.graph import Graph, Node
+from maestro.workflow.graph import Node
 from maestro.workflow.model import Retries
 from maestro_defs.executor import FINAL_TAG, default_concurrency, maestro_executor
 from maestro_defs.late_end import late_end_job
+from maestro_defs.names import op_names
 from maestro_defs.partitions import revisions
-from maestro_defs.presentation import metadata_of
+from maestro_defs.results import check_result, materialize_result
 from maestro_defs.step_logs import current_log
 from resources.delivery import PARAMS, SESSION, Source, session_resource
 from resources.parameters import params_resource
@@ -35,18 +34,6 @@ SKIPPED = "skipped"
 def asset_key(project_name: str, node_name: str) -> dg.AssetKey:
     """``[project, stage, step]``, and the cell of a matrix."""
     return dg.AssetKey([project_name, *node_name.split("/")])
-
-
-def op_names(graph: Graph) -> dict[str, str]:
-    """Node name -> the step key Dagster uses: letters, digits and underscores, unique in the graph."""
-    found: dict[str, str] = {}
-    taken: set[str] = set()
-    for node in graph:
-        base = "__".join(re.sub(r"[^A-Za-z0-9_]", "_", part) for part in node.name.split("/"))
-        candidates = itertools.chain([base], (f"{base}_{number}" for number in itertools.count(2)))
-        found[node.name] = next(candidate for candidate in candidates if candidate not in taken)
-        taken.add(found[node.name])
-    return found
 
 
 def job_name(workflow_name: str) -> str:
@@ -140,9 +127,9 @@ def _asset(
             context.log_event(dg.AssetObservation(key, metadata={SKIPPED: outcome.skipped or ""}))
             return
         if key in context.selected_asset_keys:
-            yield _result(record, node, kind)
+            yield materialize_result(record, node, kind)
         else:  # Only the check was asked for.
-            yield _check(record, node, kind, key)
+            yield check_result(record, node, kind, key)
 
     return carry_out
 
@@ -164,26 +151,6 @@ def _carry_out(session: RunSession, node: Node, retry: int) -> Outcome:
     if record is not None and not record.passed and not last:
         raise dg.Failure(f"attempt {retry + 1} failed: {record.summary}", allow_retries=True)
     return outcome
-
-
-def _result(record: StepRecord, node: Node, kind: StepKind[Any]) -> dg.MaterializeResult[None]:
-    digest = hashlib.sha256("".join(f"{one.name} {one.sha256}\n" for one in record.outputs).encode())
-    digest.update(b"" if record.outputs else record.revision.encode())
-    return dg.MaterializeResult(
-        metadata=metadata_of(record),
-        data_version=dg.DataVersion(digest.hexdigest()[:32]),
-        check_results=[_check(record, node, kind)],
-    )
-
-
-def _check(record: StepRecord, node: Node, kind: StepKind[Any], key: dg.AssetKey | None = None) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        passed=record.passed,
-        asset_key=key,
-        check_name=kind.check,
-        severity=dg.AssetCheckSeverity.WARN if node.step.continue_on_error else dg.AssetCheckSeverity.ERROR,
-        metadata={"summary": record.summary or ("passed" if record.passed else "failed")},
-    )
 
 
 def _description(source: Source, node: Node, kind: StepKind[Any]) -> str:

@@ -7,7 +7,8 @@ moments of the log, never part of an event, and what steps left behind is in the
 
 Private seams used, pinned by tests/integration/test_dagster_seams.py: ``SqlEventLogStorage.run_connection``,
 ``.index_connection``, ``.has_table``, ``.has_dynamic_partition``, ``._has_asset_key_index_cols_on_connection``;
-``SqliteEventLogStorage._connect``, ``._initialized_dbs``; ``PostgresEventLogStorage._connect``, ``._engine``.
+``SqliteEventLogStorage._connect``, ``.store_event``, ``._initialized_dbs``; ``PostgresEventLogStorage._connect``,
+``._engine``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
 
 from dagster import DagsterInstance
@@ -25,9 +26,11 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
-from maestro_defs.event_rows import NewestMaterializations, accept_rows, prepare_insert_event
+from maestro_defs.event_rows import NewestMaterializations
+from maestro_defs.sqlite_rows import SqliteRows
 
 _BUSY_SECONDS = 30
+_TOGETHER = "maestro_written_together"
 
 
 class _Shared:
@@ -68,18 +71,49 @@ class _Shared:
                 self._connection = None
 
 
+class _Together(threading.local):
+    """The databases in which this thread has a transaction that goes on."""
+
+    stack: ExitStack | None = None
+    used: set[str] | None = None
+
+    def join(self, shard: str, shared: _Shared) -> None:
+        if self.stack is not None and self.used is not None and shard not in self.used:
+            self.stack.enter_context(shared.use())
+            self.used.add(shard)
+
+
 class _SqliteConnections:
     def __init__(self, storage: SqliteEventLogStorage) -> None:
         self._storage = storage
         self._first_connect = storage._connect
         self._lock = threading.Lock()
         self._shards: dict[str, _Shared] = {}
+        self._together = _Together()
 
     def __call__(self, shard: str) -> AbstractContextManager[Connection]:
         with self._lock:
             if shard not in self._shards:
                 self._shards[shard] = _Shared(lambda: self._open(shard), lambda: self._say_changed(shard))
-            return self._shards[shard].use()
+            shared = self._shards[shard]
+        self._together.join(shard, shared)
+        return shared.use()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Commits what this thread writes within the block at its end.
+
+        For one thread of a process at a time: two that took the same databases in another order would wait for ever.
+        """
+        if self._together.used is not None:
+            yield
+            return
+        with ExitStack() as stack:
+            self._together.stack, self._together.used = stack, set()
+            try:
+                yield
+            finally:
+                self._together.stack = self._together.used = None
 
     def _open(self, shard: str) -> Connection:
         with self._first_connect(shard):
@@ -92,7 +126,7 @@ class _SqliteConnections:
         connection = engine.connect()
         connection.exec_driver_sql("PRAGMA synchronous=NORMAL")
         connection.commit()
-        return accept_rows(connection)
+        return connection
 
     def _say_changed(self, shard: str) -> None:
         """The web server watches this file for live views; an open connection writes only to the log beside it."""
@@ -134,20 +168,23 @@ def kept_connections(instance: DagsterInstance) -> Iterator[bool]:
         if not isinstance(storage, SqlEventLogStorage) or "index_connection" in storage.__dict__:
             yield False
             return
+        newest = NewestMaterializations(storage)
         if isinstance(storage, SqliteEventLogStorage):
             shards = _SqliteConnections(storage)
             stack.callback(shards.close)
             replaced: dict[str, Any] = {
+                _TOGETHER: shards.together,
+                "store_event": SqliteRows(storage, shards, newest.note).store_event,
                 "_connect": shards,
                 "run_connection": lambda run_id=None: shards(run_id),
                 "index_connection": lambda: shards(INDEX_SHARD_NAME),
                 "_has_asset_key_index_cols_on_connection": lambda _connection: True,
-                "prepare_insert_event": prepare_insert_event(storage),
             }
         elif type(storage).__name__ == "PostgresEventLogStorage":
             single = _PostgresConnection(storage)
             stack.callback(single.close)
             replaced = {
+                _TOGETHER: single.__call__,
                 "_connect": single,
                 "run_connection": lambda _run_id=None: single(),
                 "index_connection": single,
@@ -155,7 +192,6 @@ def kept_connections(instance: DagsterInstance) -> Iterator[bool]:
         else:
             yield False
             return
-        newest = NewestMaterializations(storage)
         replaced["_store_asset_event"] = newest.store_asset_event
         for name in ("fetch_materializations", "get_asset_records", "get_latest_tags_by_partition"):
             replaced[name] = getattr(newest, name)
@@ -165,6 +201,15 @@ def kept_connections(instance: DagsterInstance) -> Iterator[bool]:
         storage.__dict__.update(replaced)
         stack.callback(_put_back, storage, replaced, before)
         yield True
+
+
+def written_together(instance: DagsterInstance) -> AbstractContextManager[object]:
+    """Within ``kept_connections``: what this thread writes in the block is committed at its end, in one go.
+
+    For a few events that are made one after the other; other writers of the event log wait meanwhile.
+    """
+    together = instance.event_log_storage.__dict__.get(_TOGETHER)
+    return together() if together is not None else nullcontext()
 
 
 def _remembering_yes(ask: Callable[..., bool]) -> Callable[..., bool]:

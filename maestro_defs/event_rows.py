@@ -1,19 +1,16 @@
-"""Event rows into SQLite without building a statement for each, and the newest materializations kept at hand.
+"""The newest materializations kept at hand.
 
-Per event Dagster builds the same INSERT with SQLAlchemy twice over; for every asset check it reads back the
-materialization it has just written, and for every input the one the step before has. Together that was half of a
-step's overhead. What this process wrote itself it need not read again; what it did not write is read as ever.
+For every asset check Dagster reads back the materialization it has just written, and for every input the one the step
+before has. What this process wrote itself it need not read again; what it did not write is read as ever.
 
-Private seams used, pinned by tests/integration/test_dagster_seams.py: ``SqlEventLogStorage.prepare_insert_event``,
-``._event_to_row``, ``._store_asset_event``, ``.fetch_materializations``, ``.get_asset_records``,
-``.get_latest_tags_by_partition``.
+Private seams used, pinned by tests/integration/test_dagster_seams.py: ``SqlEventLogStorage._store_asset_event``,
+``.fetch_materializations``, ``.get_asset_records``, ``.get_latest_tags_by_partition``.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dagster import AssetKey, AssetRecordsFilter, DagsterEventType, EventLogEntry, EventLogRecord
@@ -21,57 +18,6 @@ from dagster._core.event_api import EventRecordsResult
 from dagster._core.storage.event_log.base import AssetEntry, AssetRecord
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from sqlalchemy.engine import Connection
-
-_COLUMNS = ("run_id", "event", "dagster_event_type", "timestamp", "step_key", "asset_key", "partition")
-_INSERT = (
-    'INSERT INTO event_logs (run_id, event, dagster_event_type, timestamp, step_key, asset_key, "partition") '
-    "VALUES (?, ?, ?, ?, ?, ?, ?)"
-)
-
-
-class EventRow:
-    """What ``prepare_insert_event`` gives, for a connection that accepts rows."""
-
-    __slots__ = ("values",)
-
-    def __init__(self, row: Mapping[str, Any]) -> None:
-        self.values = tuple(_as_stored(row[name]) for name in _COLUMNS)
-
-
-def _as_stored(value: Any) -> Any:
-    # As SQLAlchemy's SQLite dialect writes a DateTime.
-    return value.strftime("%Y-%m-%d %H:%M:%S.%f") if isinstance(value, datetime) else value
-
-
-class _Inserted:
-    __slots__ = ("inserted_primary_key",)
-
-    def __init__(self, row_id: int) -> None:
-        self.inserted_primary_key = (row_id,)
-
-    def __enter__(self) -> _Inserted:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        """Nothing is open."""
-
-
-def accept_rows(connection: Connection) -> Connection:
-    """The same connection, which from now on also executes an ``EventRow``."""
-    execute = connection.execute
-
-    def execute_row(statement: Any, *arguments: Any, **options: Any) -> Any:
-        if type(statement) is not EventRow:
-            return execute(statement, *arguments, **options)
-        return _Inserted(connection.exec_driver_sql(_INSERT, statement.values).lastrowid)
-
-    connection.__dict__["execute"] = execute_row
-    return connection
-
-
-def prepare_insert_event(storage: SqlEventLogStorage) -> Callable[[EventLogEntry], EventRow]:
-    """In place of the storage's own, for SQLite."""
-    return lambda event: EventRow(storage._event_to_row(event))
 
 
 class NewestMaterializations:
@@ -89,6 +35,10 @@ class NewestMaterializations:
     def store_asset_event(self, connection: Connection, event: EventLogEntry, event_id: int) -> None:
         """In place of ``_store_asset_event``."""
         self._store(connection, event, event_id)
+        self.note(event, event_id)
+
+    def note(self, event: EventLogEntry, event_id: int) -> None:
+        """Keeps ``event`` at hand, if it is a materialization; it has just been stored."""
         if event.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION and event.dagster_event is not None:
             key = (event.dagster_event.asset_key, event.dagster_event.partition)
             with self._lock:

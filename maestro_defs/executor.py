@@ -34,6 +34,7 @@ from dagster._core.executor.base import Executor
 from dagster._core.executor.init import InitExecutorContext
 from dagster._core.storage.dagster_run import DagsterRunStatus
 
+from maestro_defs.cached_steps import CachedSteps, Restored
 from maestro_defs.connections import kept_connections
 from maestro_defs.run_end import RunEnd, session_of
 from maestro_defs.step_logs import StepLogs, current_log
@@ -62,12 +63,13 @@ class _Run:
     active: ActiveExecution
     threads: ThreadPoolExecutor
     logs: StepLogs
-    news: queue.SimpleQueue[DagsterEvent | _Finished] = field(default_factory=queue.SimpleQueue)
+    cached: CachedSteps
+    news: queue.SimpleQueue[DagsterEvent | Restored | _Finished] = field(default_factory=queue.SimpleQueue)
     running: set[str] = field(default_factory=set)
     held: list[ExecutionStep] = field(default_factory=list)
     failed: bool = False
     interrupted: bool = False
-    looked: float = 0.0
+    looked: float = field(default_factory=time.monotonic)
 
     def start(self, step: ExecutionStep) -> None:
         self.running.add(step.key)
@@ -77,6 +79,10 @@ class _Run:
         events: list[DagsterEvent] = []
         context: Any = None
         error: BaseException | None = None
+        restored = self.cached.restore(step, known)
+        if restored is not None:
+            self.news.put(restored)
+            return
         token = current_log.set(self.logs.path(step.key))
         try:
             context = self.job.for_step(step, known)
@@ -143,8 +149,9 @@ class ConcurrentExecutor(Executor):
             ) as active,
             ThreadPoolExecutor(self._max_concurrent, thread_name_prefix="step") as threads,
         ):
-            state = _Run(job_context, active, threads, StepLogs(instance, run.run_id))
-            end = RunEnd(job_context, session_of(job_context), state.logs)
+            session, logs = session_of(job_context), StepLogs(instance, run.run_id)
+            state = _Run(job_context, active, threads, logs, CachedSteps(job_context, session, logs))
+            end = RunEnd(job_context, session, logs)
             end.introduce()
             try:
                 yield from self._main_steps(state, end)
@@ -195,12 +202,11 @@ class ConcurrentExecutor(Executor):
         return min(_POLL_SECONDS, max(_BRIEF_SECONDS, wait)) if wait else _POLL_SECONDS
 
     def _take_news(self, state: _Run, patience: float) -> Iterator[DagsterEvent]:
-        try:
-            item = state.news.get(timeout=patience) if patience else state.news.get_nowait()
-        except queue.Empty:
-            return
-        while True:
-            if isinstance(item, _Finished):
+        restored: list[Restored] = []
+        for item in _all_news(state.news, patience):
+            if isinstance(item, Restored):
+                restored.append(item)
+            elif isinstance(item, _Finished):
                 yield from self._finish(state, item)
             else:
                 yield item
@@ -208,10 +214,19 @@ class ConcurrentExecutor(Executor):
                 if item.step_key is not None and not item.is_step_up_for_retry:
                     state.active.handle_event(item)
                 state.failed = state.failed or item.is_step_failure
-            try:
-                item = state.news.get_nowait()
-            except queue.Empty:
-                return
+        yield from self._tell_restored(state, restored)
+
+    @staticmethod
+    def _tell_restored(state: _Run, restored: list[Restored]) -> Iterator[DagsterEvent]:
+        for event in state.cached.events(restored):
+            yield event
+            if event.step_key is not None:
+                state.active.handle_event(event)
+        for item in restored:
+            state.running.discard(item.step.key)
+            state.active.verify_complete(state.job, item.step.key)
+        if restored and not state.interrupted:
+            yield from state.active.plan_events_iterator(state.job)
 
     @staticmethod
     def _finish(state: _Run, item: _Finished) -> Iterator[DagsterEvent]:
@@ -271,6 +286,18 @@ class ConcurrentExecutor(Executor):
             if again or not active.sleep_interval():  # type: ignore[no-untyped-call]
                 return again
             active.sleep_til_ready()
+
+
+def _all_news(
+    news: queue.SimpleQueue[DagsterEvent | Restored | _Finished], patience: float
+) -> Iterator[DagsterEvent | Restored | _Finished]:
+    """What there is, after at most ``patience`` seconds in which there was nothing."""
+    try:
+        yield news.get(timeout=patience) if patience else news.get_nowait()
+        while True:
+            yield news.get_nowait()
+    except queue.Empty:
+        return
 
 
 def _finals(plan: ExecutionPlan) -> int:

@@ -32,7 +32,7 @@ from maestro.runs.tags import (
     WORKSPACE_TAG,
 )
 from maestro_defs.compiler import asset_key, compile_workflow, in_job, job_name
-from maestro_defs.connections import kept_connections
+from maestro_defs.connections import kept_connections, written_together
 from maestro_defs.instance import open_instance
 from maestro_defs.late_end import claim_end, end_late
 from maestro_defs.partitions import register_revision
@@ -62,6 +62,7 @@ class LocalRequest:
     Args:
         selection: names of the nodes to launch, as planned.
         here: the person's checkout when the run works in it; None: a checkout of its own is made.
+        cached: names of those nodes whose results the planner found in the cache.
     """
 
     revision: str
@@ -73,6 +74,7 @@ class LocalRequest:
     redo: Sequence[str] = ()
     assume_done: Sequence[str] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    cached: Sequence[str] = ()
 
 
 @dataclass
@@ -110,17 +112,19 @@ def start_run(source: Source, request: LocalRequest) -> Iterator[LocalRun]:
         resumes = request.resumes
         if resumes:
             claim_end(source, resumes.earlier[0], "resume")
-        run = instance.create_run_for_job(
-            job_def=job,
-            run_config=_run_config(source, request),
-            tags=_tags(source, request),
-            asset_selection=job.asset_selection,
-            root_run_id=resumes.root_run_id if resumes else None,
-            parent_run_id=resumes.earlier[0] if resumes else None,
-            remote_job_origin=_origin(job.name),
-        )
+        with written_together(instance):  # Two events for every step are planned.
+            run = instance.create_run_for_job(
+                job_def=job,
+                run_config=_run_config(source, request),
+                tags=_tags(source, request),
+                asset_selection=job.asset_selection,
+                root_run_id=resumes.root_run_id if resumes else None,
+                parent_run_id=resumes.earlier[0] if resumes else None,
+                remote_job_origin=_origin(job.name),
+            )
         if request.here is not None:
             source.in_place[run.run_id] = request.here
+        source.cached[run.run_id] = frozenset(request.cached)
         yield LocalRun(run.run_id, execute_run_iterator(_executable(source, job), run, instance), instance)
         if source.profile.settings.executor != "maestro":
             ended = instance.get_run_by_id(run.run_id)

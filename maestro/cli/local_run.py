@@ -66,14 +66,13 @@ def carry_out(ready: Prepared, title: str, settings: Settings, progress: Progres
     Raises:
         MaestroError: Dagster's storage cannot be used.
     """
-    # What is imported from here on is a hundred thousand objects that all stay.
+    # What is imported and compiled from here on is a hundred thousand objects that all stay.
     gc.disable()
     from maestro_defs.local import LocalRequest, start_run
     from maestro_defs.names import op_names
     from maestro_defs.step_logs import StepLogs
     from resources.delivery import Checkout, Source
 
-    gc.freeze()
     # Dagster logs what its events say as well; people get the events.
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     opened, session = ready.opened, ready.session
@@ -101,6 +100,7 @@ def carry_out(ready: Prepared, title: str, settings: Settings, progress: Progres
         keys = op_names(ready.graph)
         names = {name: keys[name] for name in ready.plan.selection}
         tracker = Tracker(run.run_id, names, {name: logs.path(key) for name, key in names.items()})
+        gc.freeze()
         gc.enable()
         progress.start(Started(title, run.run_id, ready.revision.id, tracker.steps))
         for step in skipped:

@@ -179,8 +179,8 @@ def test_init_plan_and_run_deliver_the_repository_as_it_is(delivered: Delivered)
     assert first["revision"].startswith("worktree-"), "maestro.yaml was not committed yet"
     assert states(first) == dict.fromkeys(delivered.foreign.steps, "passed")
     records = delivered.product.records(first["run_id"])
-    names = [artifact.name for record in records.values() for artifact in record.outputs]
-    missing = [ending for ending in delivered.foreign.artifacts if not any(name.endswith(ending) for name in names)]
+    names = [f"{artifact.path} {artifact.name}" for record in records.values() for artifact in record.outputs]
+    missing = [ending for ending in delivered.foreign.artifacts if not any(ending in name for name in names)]
     assert not missing, names
 
 

@@ -143,6 +143,7 @@ class Delivery:
         assume_done: Sequence[str] = (),
         in_place: bool = True,
         tags: Mapping[str, str] | None = None,
+        cached: Sequence[str] | None = None,
         **given: Any,
     ) -> Finished:
         with self.session(given) as session:
@@ -160,6 +161,7 @@ class Delivery:
             redo=redo,
             assume_done=assume_done,
             tags=tags or {},
+            cached=plan.cached if cached is None else cached,
         )
         status: DagsterRunStatus
         with start_run(source, request) as run:

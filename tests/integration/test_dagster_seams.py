@@ -19,10 +19,11 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 from dagster._core.events import DagsterEvent
 from dagster._core.execution.api import ExecuteRunWithPlanIterable, create_execution_plan, execute_run_iterator
-from dagster._core.execution.context.system import PlanExecutionContext
+from dagster._core.execution.context.system import PlanExecutionContext, StepExecutionContext
 from dagster._core.execution.context_creation_job import PlanExecutionContextManager
 from dagster._core.execution.plan.active import ActiveExecution
 from dagster._core.execution.plan.execute_plan import _trigger_hook, dagster_event_sequence_for_step
+from dagster._core.execution.plan.execute_step import _get_output_asset_events
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 from dagster._core.execution.plan.outputs import StepOutputHandle
 from dagster._core.execution.plan.plan import ExecutionPlan
@@ -42,6 +43,7 @@ from tests.integration.delivery import Delivery
 
 EXECUTOR, RUN_END = "maestro_defs/executor.py", "maestro_defs/run_end.py"
 CONNECTIONS, ROWS = "maestro_defs/connections.py", "maestro_defs/event_rows.py"
+SQLITE_ROWS, CACHED = "maestro_defs/sqlite_rows.py", "maestro_defs/cached_steps.py"
 INSTANCE, LOGS, LOCAL = "maestro_defs/instance.py", "maestro_defs/step_logs.py", "maestro_defs/local.py"
 
 PARAMETERS: Sequence[tuple[str, Callable[..., Any], str]] = (
@@ -82,8 +84,10 @@ PARAMETERS: Sequence[tuple[str, Callable[..., Any], str]] = (
     (CONNECTIONS, SqliteEventLogStorage.index_connection, "self"),
     (CONNECTIONS, SqliteEventLogStorage.conn_string_for_shard, "self shard_name"),
     (CONNECTIONS, PostgresEventLogStorage._connect, "self"),
-    (ROWS, SqlEventLogStorage.prepare_insert_event, "self event"),
-    (ROWS, SqlEventLogStorage._event_to_row, "self event"),
+    (SQLITE_ROWS, SqliteEventLogStorage.store_event, "self event"),
+    (SQLITE_ROWS, SqlEventLogStorage._event_to_row, "self event"),
+    (SQLITE_ROWS, SqlEventLogStorage._tags_for_asset_event, "self event"),
+    (SQLITE_ROWS, SqlEventLogStorage._update_asset_check_evaluation, "self event event_id"),
     (ROWS, SqlEventLogStorage._store_asset_event, "self conn event event_id"),
     (ROWS, SqlEventLogStorage.fetch_materializations, "self records_filter limit cursor ascending"),
     (ROWS, SqlEventLogStorage.get_asset_records, "self asset_keys"),
@@ -97,6 +101,19 @@ PARAMETERS: Sequence[tuple[str, Callable[..., Any], str]] = (
     (LOGS, LocalComputeLogManager.complete_artifact_path, "self log_key"),
     (LOGS, LocalComputeLogManager.build_log_key_for_run, "self run_id step_key"),
     (LOGS, DagsterEvent.capture_logs, "job_context step_keys log_key log_context"),
+    (CACHED, PlanExecutionContext.for_step, "self step known_state"),
+    (CACHED, StepExecutionContext.fetch_external_input_asset_version_info, "self"),
+    (
+        CACHED,
+        _get_output_asset_events,
+        "asset_key asset_partitions output output_def io_manager_metadata step_context execution_type",
+    ),
+    (CACHED, dg.AssetCheckResult.to_asset_check_evaluation, "self step_context"),
+    (CACHED, DagsterEvent.step_start_event, "step_context"),
+    (CACHED, DagsterEvent.step_output_event, "step_context step_output_data"),
+    (CACHED, DagsterEvent.asset_materialization, "step_context materialization batch_metadata"),
+    (CACHED, DagsterEvent.asset_check_evaluation, "step_context asset_check_evaluation"),
+    (CACHED, DagsterEvent.step_success_event, "step_context success"),
     (LOCAL, execute_run_iterator, "job dagster_run instance resume_from_failure"),
     (LOCAL, InMemoryJob, "job_def"),
 )

@@ -142,9 +142,9 @@ def test_a_failed_run_is_resumed_with_what_it_left_to_do(served: Served, tmp_pat
     assert first.compensations == ("step build/send undone",)
     assert states_of(first)["gate/flag"] == "failed"
     left = unfinished(first)
-    assert set(left) == {"build/send", "gate/flag"}
+    assert set(left) == {"build/send", "gate/flag", "finally/bye"}
     flag.touch()
-    second = served.ended(served.launch(*left, "finally/bye", resumes=first.run_id[:9], flag=str(flag)))
+    second = served.ended(served.launch(*left, resumes=first.run_id[:9], flag=str(flag)))
     assert (second.state, second.resumes) == ("succeeded", first.run_id)
     run = served.local.instance.get_run_by_id(second.run_id)
     assert run is not None
@@ -230,7 +230,7 @@ def test_one_step_materialized_by_hand_is_a_run_of_the_project(served: Served) -
         },
     )["launchRun"]
     view = served.ended(answer["run"]["runId"])
-    assert (view.state, view.project, view.workflow) == ("succeeded", "shop", "ad hoc")
+    assert (view.state, view.project, view.workflow) == ("succeeded", "shop", "many-outcomes")
     assert set(states_of(view)) == {"test/each/b"}
     assert served.remote.list(1)[0].run_id == view.run_id
 
