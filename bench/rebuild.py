@@ -22,10 +22,10 @@ _WORK = "seq 1 {size} | gzip -9 | sha256sum > out.txt"
 
 def measure(*, quick: bool) -> list[Figure]:
     """Cold, nothing changed, and one file changed; 50 tasks that compress, in 10 chains."""
-    size = 60_000 if quick else 600_000
+    size = 60_000 if quick else 1_200_000
     with tempfile.TemporaryDirectory() as folder:
-        ours = _ours(Path(folder) / "ours", size, times=1 if quick else 5)
-        turbo = _turbo(Path(folder) / "turbo", size, times=1 if quick else 5)
+        ours = _ours(Path(folder) / "ours", size, times=1 if quick else 3)
+        turbo = _turbo(Path(folder) / "turbo", size, times=1 if quick else 3)
     cold, noop, one = ours
     return [
         Figure("cold_s", round(cold, 3), "s", "maestro run, empty cache"),

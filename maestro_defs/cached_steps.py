@@ -34,7 +34,6 @@ from maestro.execution.log import StepLog
 from maestro.execution.session import RunSession
 from maestro.execution.step import restore_step
 from maestro.workflow.graph import Node
-from maestro_defs.connections import written_together
 from maestro_defs.names import op_names
 from maestro_defs.results import materialize_result
 from maestro_defs.step_logs import StepLogs
@@ -99,9 +98,12 @@ class CachedSteps:
         )
 
     def events(self, restored: Sequence[Restored]) -> list[DagsterEvent]:
-        """Makes and stores the events of steps that were restored."""
-        with written_together(self._job.instance):
-            return [event for one in restored for event in self._events(one)]
+        """Makes and stores the events of steps that were restored.
+
+        Each is committed by itself: a transaction held while events are logged would wait for the logging lock of a
+        thread that, logging too, waits for the transaction.
+        """
+        return [event for one in restored for event in self._events(one)]
 
     def _events(self, restored: Restored) -> Iterator[DagsterEvent]:
         assert self._session is not None

@@ -206,7 +206,8 @@ def kept_connections(instance: DagsterInstance) -> Iterator[bool]:
 def written_together(instance: DagsterInstance) -> AbstractContextManager[object]:
     """Within ``kept_connections``: what this thread writes in the block is committed at its end, in one go.
 
-    For a few events that are made one after the other; other writers of the event log wait meanwhile.
+    Only while no other thread of the process logs events: it would hold the logging lock this thread needs, and wait
+    for the connection this thread holds.
     """
     together = instance.event_log_storage.__dict__.get(_TOGETHER)
     return together() if together is not None else nullcontext()

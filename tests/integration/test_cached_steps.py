@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +124,25 @@ def test_a_step_whose_cached_file_is_corrupt_is_carried_out_again(delivery: Deli
     assert "is made again" in run.logs["build__make"]
     assert [event.event_type_value for event in told_of(run, "build__make")] == TOLD
     assert Path(delivery.root / "dist" / "out").read_text() == "made\n"
+
+
+def test_restored_steps_and_running_ones_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    """Both log events at the same time, from different threads; a lock held in the wrong order would stop the run."""
+    root = tmp_path / "shop"
+    root.mkdir()
+    shop = Delivery(root)
+    shop.git("init", "-q", "-b", "main")
+    lines = ["name: flow", "project: shop", "stages:", "  - name: work", "    parallel:"]
+    for number in range(60):
+        depends = f", depends_on: [s{number - 20}]" if number >= 20 else ""
+        lines.append(
+            f"      - {{id: s{number}, run: shell, with: {{command: 'cat f{number % 20}'}}, inputs: [f{number % 20}]{depends}}}"
+        )
+    shop.write({f"f{number}": "0\n" for number in range(20)}, commit=False)
+    shop.workflow("\n".join(lines) + "\n")
+    command = [sys.executable, "-m", "maestro.cli", "--project", str(root), "run"]
+    for turn in range(4):
+        shop.write({f"f{number}": f"{turn}\n" for number in range(0, 20, 2)}, commit=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert turn == 0 or "30 cached" in done.stdout
