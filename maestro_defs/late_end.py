@@ -11,7 +11,7 @@ from dagster._core.events import EngineEventData
 
 from maestro.artifacts import EffectJournal
 from maestro.errors import InputError, MaestroError
-from maestro.execution.compensate import compensations, undo
+from maestro.execution.compensate import compensations, told, undo
 from maestro.execution.log import StepLog
 from maestro.execution.session import RunSession
 from maestro.execution.step import run_step
@@ -56,14 +56,14 @@ def end_late(source: Source, instance: dg.DagsterInstance, run: dg.DagsterRun) -
     if run.tags.get(ENDED_TAG):
         return []
     claim_end(source, run.run_id, "end")
-    told: list[str] = []
+    lines: list[str] = []
     with source.session(run, _params(run)) as session:
         for message, metadata in _work(session, run, StepLogs(instance, run.run_id)):
-            told.append(message)
+            lines.append(message)
             instance.report_engine_event(message, run, EngineEventData(metadata=metadata))
     instance.add_run_tags(run.run_id, {ENDED_TAG: "late"})
     EffectJournal(source.open_store()).clear(_claim(run.run_id))
-    return told
+    return lines
 
 
 def _params(run: dg.DagsterRun) -> Mapping[str, Any]:
@@ -77,8 +77,7 @@ def _work(session: RunSession, run: dg.DagsterRun, logs: StepLogs) -> Iterator[t
     if run.status in _UNDONE:
         for one in compensations(session):
             result = undo(session, one, logs.path(f"{one.node.name.replace('/', '__')}__compensate"))
-            outcome = "undone" if result.passed else f"could not be undone: {result.summary}"
-            yield f"Compensation: step {one.node.name} {outcome}", {"step": one.node.name, "undone": result.passed}
+            yield told(one, result), {"step": one.node.name, "undone": result.passed}
     done = {record.step for record in session.records.of_run(run.run_id)}
     for node in session.graph:
         if node.final and node.name not in done:

@@ -11,7 +11,7 @@ from dagster._core.events import DagsterEvent, EngineEventData
 from dagster._core.execution.context.system import PlanExecutionContext
 from dagster._core.storage.dagster_run import DagsterRunStatus
 
-from maestro.execution.compensate import Compensation, compensations, undo
+from maestro.execution.compensate import Compensation, compensations, told, undo
 from maestro.execution.session import RunSession
 from maestro.runs.process import is_of_this_process, process_mark
 from maestro.runs.tags import ENDED_TAG, LOCAL_TAG, PROCESS_TAG, PROJECT_TAG, WORKFLOW_TAG
@@ -92,15 +92,12 @@ class RunEnd:
         key = f"{compensation.node.name.replace('/', '__')}__compensate"
         result = undo(self._session, compensation, self._logs.path(key))
         self._logs.complete(key)
-        outcome = "undone" if result.passed else f"could not be undone: {result.summary}"
         metadata: dict[str, Any] = {
             "step": dg.MetadataValue.text(compensation.node.name),
             "undone": dg.MetadataValue.bool(result.passed),
             "log": dg.MetadataValue.text("/".join(self._logs.key(key))),
         }
-        return DagsterEvent.engine_event(
-            self._job, f"Compensation: step {compensation.node.name} {outcome}", EngineEventData(metadata=metadata)
-        )
+        return DagsterEvent.engine_event(self._job, told(compensation, result), EngineEventData(metadata=metadata))
 
     def done(self) -> None:
         """Notes on the run that everything a run does at its end has been done."""

@@ -26,6 +26,12 @@ class Compensation:
     record: StepRecord
 
 
+def told(compensation: Compensation, result: StepResult) -> str:
+    """One line for people about how undoing a step ended; views of runs look for its beginning."""
+    outcome = "undone" if result.passed else f"could not be undone: {result.summary}"
+    return f"Compensation: step {compensation.node.name} {outcome}"
+
+
 def compensations(session: RunSession) -> list[Compensation]:
     """Finished steps of this run, and of the runs it resumes, that say how they are undone; the last finished first.
 

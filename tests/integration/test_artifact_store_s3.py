@@ -28,9 +28,6 @@ from maestro.artifacts import (
     verify_all,
 )
 
-pytest.importorskip("moto", reason="moto is a development dependency")
-pytest.importorskip("flask", reason="moto's server needs flask")
-
 SERVER = """
 import sys, threading
 from moto.server import ThreadedMotoServer
