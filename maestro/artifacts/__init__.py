@@ -16,19 +16,23 @@ from maestro.artifacts.errors import (
 from maestro.artifacts.record_store import RecordStore
 from maestro.artifacts.records import StepRecord
 from maestro.artifacts.store import ArtifactStore
+from maestro.artifacts.subject import Claim, Material, Subject
 
 __all__ = [
     "Artifact",
     "ArtifactMissingError",
     "ArtifactStore",
     "ArtifactStoreError",
+    "Claim",
     "Collection",
     "CorruptArtifactError",
     "EffectJournal",
+    "Material",
     "RecordError",
     "RecordStore",
     "StepRecord",
     "StoredObject",
+    "Subject",
     "Verification",
     "collect",
     "plan_collection",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ def plan_collection(
 
     Records go when nothing of their run or revision, or the cache record itself, was written within ``older_than``.
     Objects go when they are as old and no record that stays names them. Nothing younger than an hour ever goes.
-    The journal of outside effects stays whole; without it a retried run would repeat them.
+    Signed evidence stays, with the reports it names, whatever its age. The journal of outside effects stays whole; without it a retried run would repeat them.
 
     Args:
         store: what to collect in.
@@ -95,7 +96,7 @@ def plan_collection(
     # An effect's record names what it published; that is kept as long as a run's would be.
     dropped_or_old = dropped | {info.key for info in listed[keys.EFFECTS] if info.last_modified < before}
     kept = [info.key for infos in listed.values() for info in infos if info.key not in dropped_or_old]
-    named = _named_by(store, kept)
+    named = _named_by(store, kept) | _named_by_evidence(store)
     objects = tuple(
         sorted(
             (found for found in store.list() if found.last_modified < before and found.sha256 not in named),
@@ -125,6 +126,7 @@ def collect(store: ArtifactStore, collection: Collection) -> Collection:
     old_effects_name_nothing = {info.key for info in store.objects.under(keys.EFFECTS) if info.last_modified < before}
     remaining = [info.key for folder in _FOLDERS_OF_RECORDS for info in store.objects.under(folder)]
     named = _named_by(store, [key for key in remaining if key not in old_effects_name_nothing])
+    named |= _named_by_evidence(store)
 
     def delete_object(found: StoredObject) -> bool:
         info = store.objects.info(keys.cas(found.sha256))
@@ -191,6 +193,27 @@ def _named_by(store: ArtifactStore, record_keys: list[str]) -> set[str]:
     """Digests of everything these records name."""
     found = store.objects.each(lambda key: _understood(store, key), record_keys)
     return {artifact.sha256 for record in found if record for artifact in record.artifacts()}
+
+
+def _named_by_evidence(store: ArtifactStore) -> set[str]:
+    """Digests of the signed statements, and of what they name."""
+    names = [info.key for info in store.objects.under(f"{keys.EVIDENCE}/revisions/")]
+    return {sha256 for found in store.objects.each(lambda key: _entry_names(store, key), names) for sha256 in found}
+
+
+def _entry_names(store: ArtifactStore, key: str) -> list[str]:
+    found = store.objects.read(key)
+    if found is None:
+        return []
+    try:
+        document = json.loads(found[0])
+        return [one["sha256"] for one in (document["bundle"], *document["names"])]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        # Fail closed: what this entry names would look like garbage.
+        raise RecordError(
+            f"nothing can be collected: {key} in the artifact store {store.url} is damaged",
+            next_step="remove that entry if its evidence is not needed, then collect again",
+        ) from error
 
 
 def _understood(store: ArtifactStore, key: str) -> StepRecord | None:

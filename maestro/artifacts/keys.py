@@ -7,6 +7,10 @@
     runs/<run>/<step>.json                     what a step of a run did
     revisions/<project>/<revision>/<step>.json what a step last did for a revision
     effects/<key>/{started,done}.json          the journal of outside effects
+    evidence/revisions/<project>/<revision>/<bundle>.json  which signed statements a revision has
+    evidence/subjects/<digest>/<bundle>.json   which revisions have statements about these bytes
+    evidence/quarantine/<digest>.json          what must not be used, and why
+    waivers/<id>.json                          signed exceptions from policy
     quarantine/…                               what turned out corrupt
     staging/…                                  files being written (local folders only)
 """
@@ -23,6 +27,8 @@ CACHE = "cache"
 RUNS = "runs"
 REVISIONS = "revisions"
 EFFECTS = "effects"
+EVIDENCE = "evidence"
+WAIVERS = "waivers"
 QUARANTINE = "quarantine"
 STAGING = "staging"
 
@@ -80,6 +86,28 @@ def revision_step(project: str, revision: str, step: str) -> str:
 def effect(key: str, moment: str) -> str:
     """The key of ``started`` or ``done`` of an effect."""
     return f"{EFFECTS}/{part(key)}/{moment}.json"
+
+
+def evidence_of_revision(project: str, revision: str, bundle: str | None = None) -> str:
+    """The key of the index entry of a signed statement, or the folder of all entries of the revision."""
+    folder = f"{EVIDENCE}/revisions/{part(project)}/{part(revision)}"
+    return folder if bundle is None else f"{folder}/{checked_sha256(bundle)}.json"
+
+
+def evidence_of_subject(digest: str, bundle: str | None = None) -> str:
+    """The key that says which revision has the statement ``bundle`` about ``digest``; or the folder of all of them."""
+    folder = f"{EVIDENCE}/subjects/{part(digest)}"
+    return folder if bundle is None else f"{folder}/{checked_sha256(bundle)}.json"
+
+
+def evidence_quarantine(digest: str) -> str:
+    """The key that says why what has this digest must not be used."""
+    return f"{EVIDENCE}/quarantine/{part(digest)}.json"
+
+
+def waiver(waiver_id: str) -> str:
+    """The key of a signed waiver."""
+    return f"{WAIVERS}/{part(waiver_id)}.json"
 
 
 def quarantine(key: str) -> str:

@@ -10,13 +10,15 @@ from typing import Any, Literal, TypeAlias
 
 from maestro.artifacts.artifact import Artifact
 from maestro.artifacts.errors import RecordError
+from maestro.artifacts.subject import Claim, Material, Subject
 from maestro.errors import InputError
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the record format; a reader refuses any other."""
 
 CacheState: TypeAlias = Literal["hit", "miss", "off"]
 _CACHE_STATES: tuple[CacheState, ...] = ("hit", "miss", "off")
+_LISTS: Mapping[str, Any] = {"subjects": Subject, "materials": Material, "claims": Claim, "evidence": Artifact}
 
 
 class UnknownSchemaError(RecordError):
@@ -47,6 +49,12 @@ class StepRecord:
         started: Unix seconds.
         seconds: wall time.
         cache: ``hit``, ``miss`` or ``off``.
+        subjects: what it delivers.
+        materials: what that was made from, besides the parts of the cache key.
+        params: the step's ``with``, evaluated; JSON types, masked.
+        key_parts: what went into the cache key: name -> digest or value, never a secret.
+        claims: what it says about subjects; signed anew for each revision.
+        evidence: the signed bundles of its claims, named by evidence type.
     """
 
     project: str
@@ -69,10 +77,17 @@ class StepRecord:
     log: Artifact | None = None
     exit_code: int | None = None
     cost_usd: float = 0.0
+    subjects: tuple[Subject, ...] = ()
+    materials: tuple[Material, ...] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
+    key_parts: Mapping[str, str] = field(default_factory=dict)
+    claims: tuple[Claim, ...] = ()
+    evidence: tuple[Artifact, ...] = ()
 
     def artifacts(self) -> Iterator[Artifact]:
-        """Everything in the store this record names: its outputs, then its log."""
+        """Everything in the store this record names: its outputs, its evidence, then its log."""
         yield from self.outputs
+        yield from self.evidence
         if self.log is not None:
             yield self.log
 
@@ -83,6 +98,10 @@ class StepRecord:
         document["log"] = self.log.to_json() if self.log else None
         document["values"] = dict(self.values)
         document["metadata"] = dict(self.metadata)
+        document["params"] = dict(self.params)
+        document["key_parts"] = dict(self.key_parts)
+        for name in ("subjects", "materials", "claims", "evidence"):
+            document[name] = [one.to_json() for one in getattr(self, name)]
         return document
 
     @classmethod
@@ -96,6 +115,8 @@ class StepRecord:
             fields = {name: document[name] for name in cls.__slots__}
             fields["outputs"] = tuple(Artifact.from_json(output) for output in document["outputs"])
             fields["log"] = Artifact.from_json(document["log"]) if document["log"] else None
+            for name, model in _LISTS.items():
+                fields[name] = tuple(model.from_json(one) for one in document[name])
             if document["cache"] not in _CACHE_STATES or not isinstance(document["passed"], bool):
                 raise TypeError("a member has a value it cannot have")
             return cls(**fields)

@@ -7,11 +7,14 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from maestro.artifacts import Artifact, ArtifactStore
+from maestro.artifacts import Artifact, ArtifactStore, Claim, Material, StepRecord, Subject
+
+if TYPE_CHECKING:
+    from maestro.evidence.desk import EvidenceDesk
 
 
 class BaseParams(BaseModel):
@@ -74,6 +77,11 @@ class StepResult:
             revisions, lists of flat objects become tables, strings that start with http(s):// become links.
         cost_usd: money spent, United States dollars.
         exit_code: of the process that decided, when there was one.
+        subjects: what the step delivers, for evidence and gates: packages, images.
+        materials: what they were made from that Maestro cannot know itself, such as base images.
+        artifacts: outputs that are no files of the workspace, such as reports: already put into the store
+            (``context.artifacts.put_bytes(data, name=…, media_type=…)``).
+        claims: what the step says about subjects. Maestro signs them once the outputs are kept; the step never sees a key.
     """
 
     passed: bool = True
@@ -83,6 +91,10 @@ class StepResult:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     cost_usd: float = 0.0
     exit_code: int | None = None
+    subjects: Sequence[Subject] = ()
+    materials: Sequence[Material] = ()
+    claims: Sequence[Claim] = ()
+    artifacts: Sequence[Artifact] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +162,10 @@ class StepContext:
     spend: Callable[[float], None]
     which: Callable[[str], str | None]
     """Finds an executable on the PATH the step's processes get."""
+    records: Mapping[str, StepRecord] = field(default_factory=dict)
+    """Step name -> its record, for every step this one waits for, directly or not, in the order of the workflow."""
+    evidence: EvidenceDesk | None = None
+    """Signed evidence, policy and audit log of the project; None where a kind is run without a project."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +185,8 @@ class StepKind(Generic[P]):
         outputs: globs it leaves behind when the step itself declares none.
         summary: one sentence, for the reference.
         check: the name of the asset check that carries pass or fail.
+        cached: given the parameters, whether a result may be used again; False for what depends on the time, such as a
+            gate, or on a place outside, such as a registry.
     """
 
     name: str
@@ -181,3 +199,4 @@ class StepKind(Generic[P]):
     dagster_kinds: tuple[str, ...] = ()
     effects: bool = False
     check: str = "succeeded"
+    cached: Callable[[P], bool] = lambda _params: True

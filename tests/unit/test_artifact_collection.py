@@ -206,7 +206,7 @@ def test_a_damaged_record_names_nothing_and_stops_nobody(store: ArtifactStore, r
 def test_a_record_of_a_later_format_stops_collection(store: ArtifactStore, records: RecordStore) -> None:
     store.put_bytes(b"x", name="x")
     make_old(store, days=31)
-    store.objects.replace("runs/run/step.json", json.dumps({"schema": 2}).encode())
+    store.objects.replace("runs/run/step.json", json.dumps({"schema": 3}).encode())
     with pytest.raises(RecordError, match=r"nothing can be collected: runs/run/step\.json") as raised:
         plan_collection(store, records, older_than=MONTH, keep_revisions=None)
     assert raised.value.next_step == "collect with the newest version of Maestro that uses this store"

@@ -1,0 +1,103 @@
+"""SLSA v1 provenance of what a step made (https://slsa.dev/spec/v1.0/provenance), from the step's record.
+
+The build type, documented in docs/evidence.md:
+
+- ``externalParameters``: ``workflow``, ``step``, ``kind`` and ``with``: what a person chose;
+- ``internalParameters``: ``kind_version``, ``cache``, ``cache_key`` and ``profile`` facts Maestro chose;
+- ``resolvedDependencies``: the source revision, what the kind reports (base images), the outputs of every step before
+  it, and one entry for each part of the step's cache key, since whatever could change the result is a part of the key;
+- ``runDetails.metadata.invocationId``: the run that really made it, another one when the result came from the cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from maestro.artifacts import Material, StepRecord, Subject
+
+BUILD_TYPE = "https://maestro.example/buildtypes/step/v1"
+
+
+def provenance(
+    record: StepRecord, *, builder: str, source: Subject, upstream: Mapping[str, StepRecord]
+) -> dict[str, Any]:
+    """The predicate for the subjects of ``record``.
+
+    Args:
+        record: of the step that made them.
+        builder: ``builder.id``.
+        source: the revision of the source.
+        upstream: name -> record of the steps it waited for.
+    """
+    return {
+        "buildDefinition": {
+            "buildType": BUILD_TYPE,
+            "externalParameters": {
+                "workflow": record.workflow,
+                "step": record.step,
+                "kind": record.kind,
+                "with": dict(record.params),
+            },
+            "internalParameters": {
+                "kind_version": record.kind_version,
+                "cache": record.cache,
+                "cache_key": record.cache_key,
+                "revision": record.revision,
+            },
+            "resolvedDependencies": [
+                _descriptor(Material(source.uri or source.name, source.digest, "source")),
+                *(_descriptor(one) for one in record.materials),
+                *(_descriptor(one) for one in _outputs(upstream)),
+                *(_descriptor(one) for one in _key_parts(record.key_parts)),
+            ],
+        },
+        "runDetails": {
+            "builder": {"id": builder},
+            "metadata": {
+                "invocationId": record.made_by_run,
+                "startedOn": _rfc3339(record.started),
+                "finishedOn": _rfc3339(record.started + record.seconds),
+            },
+            "byproducts": [
+                {"name": "log", "digest": {"sha256": record.log.sha256}, "mediaType": record.log.media_type}
+            ]
+            if record.log
+            else [],
+        },
+    }
+
+
+def _outputs(upstream: Mapping[str, StepRecord]) -> list[Material]:
+    return [
+        Material(f"maestro:step/{name}/{output.name}", {"sha256": output.sha256}, f"{name}: {output.name}")
+        for name, record in sorted(upstream.items())
+        for output in record.outputs
+    ]
+
+
+def _key_parts(parts: Mapping[str, str]) -> Sequence[Material]:
+    """Each part of the cache key; text that is no digest itself is named by its own."""
+    return [
+        Material(f"maestro:cache-key/{name.replace(' ', '/')}", {"sha256": _digest_of(value)}, f"cache key: {name}")
+        for name, value in sorted(parts.items())
+        if value and not name.startswith("upstream ")
+    ]
+
+
+def _digest_of(value: str) -> str:
+    is_digest = len(value) == 64 and all(one in "0123456789abcdef" for one in value)
+    return value if is_digest else hashlib.sha256(value.encode()).hexdigest()
+
+
+def _descriptor(material: Material) -> dict[str, Any]:
+    found: dict[str, Any] = {"uri": material.uri, "digest": dict(material.digest)}
+    if material.name:
+        found["name"] = material.name
+    return found
+
+
+def _rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

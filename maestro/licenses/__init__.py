@@ -1,0 +1,1 @@
+"""Licences of components, as SPDX expressions, against what a project allows."""

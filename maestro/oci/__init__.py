@@ -1,0 +1,1 @@
+"""OCI registries and image layouts: reading, pushing and attaching evidence, over HTTP."""

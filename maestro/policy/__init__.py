@@ -1,0 +1,1 @@
+"""Policy: Rego bundles, engines, and decisions that say why."""

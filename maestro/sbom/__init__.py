@@ -1,0 +1,1 @@
+"""Software bills of materials: made, normalised, validated, converted and compared."""

@@ -1,0 +1,1 @@
+"""Statements, envelopes and keys: in-toto Statement v1, DSSE, Sigstore bundles, and whom to trust."""

@@ -1,0 +1,1 @@
+"""The evidence vault: objects nobody can delete or change before their time."""
