@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from maestro.errors import InputError, Location
+from maestro.evidence.config import EvidenceConfig, PolicyConfig
 
 _HERE = Path(__file__).resolve().parent
 # In a checkout profiles stand under deploy/; in an installed wheel they are data of this package.
@@ -25,6 +26,8 @@ class Settings(BaseModel):
         executor: ``maestro``, or one of Dagster's own.
         max_concurrent: steps of a run at once; None: twice the processors, at least 4.
         artifacts: URL of the artifact store; None: a folder under the project's state folder.
+        evidence: how evidence is signed and kept.
+        policy: how policy is evaluated.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,6 +35,8 @@ class Settings(BaseModel):
     executor: Literal["maestro", "multiprocess", "in_process"] = "maestro"
     max_concurrent: int | None = Field(None, ge=1, le=1024)
     artifacts: str | None = None
+    evidence: EvidenceConfig = EvidenceConfig()
+    policy: PolicyConfig = PolicyConfig()
 
 
 @dataclass(frozen=True, slots=True)

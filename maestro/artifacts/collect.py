@@ -65,7 +65,8 @@ def plan_collection(
 
     Records go when nothing of their run or revision, or the cache record itself, was written within ``older_than``.
     Objects go when they are as old and no record that stays names them. Nothing younger than an hour ever goes.
-    Signed evidence stays, with the reports it names, whatever its age. The journal of outside effects stays whole; without it a retried run would repeat them.
+    Signed evidence stays, with the reports it names, whatever its age. The journal of outside effects stays whole;
+    without it a retried run would repeat them.
 
     Args:
         store: what to collect in.

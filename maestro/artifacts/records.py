@@ -48,6 +48,7 @@ class StepRecord:
         made_by_run: the run that really executed it; another one on a cache hit.
         started: Unix seconds.
         seconds: wall time.
+        made_started, made_seconds: the same of the run that really executed it.
         cache: ``hit``, ``miss`` or ``off``.
         subjects: what it delivers.
         materials: what that was made from, besides the parts of the cache key.
@@ -77,6 +78,8 @@ class StepRecord:
     log: Artifact | None = None
     exit_code: int | None = None
     cost_usd: float = 0.0
+    made_started: float = 0.0
+    made_seconds: float = 0.0
     subjects: tuple[Subject, ...] = ()
     materials: tuple[Material, ...] = ()
     params: Mapping[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What evidence is about: subjects, the materials they were made from, and the claims a step makes before they are signed."""
+"""What evidence is about: subjects, what they were made from, and the claims a step makes before they are signed."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Subject:
 
     Args:
         name: how people name it (``dist/app-1.0.whl``, ``localhost:5000/app``).
-        digest: algorithm -> hexadecimal digits; ``sha256`` for files and OCI manifests, ``gitCommit`` or ``gitTree`` for
-            a revision of the source.
+        digest: algorithm -> hexadecimal digits; ``sha256`` for files and OCI manifests, ``gitCommit`` or ``gitTree``
+            for a revision of the source.
         uri: where it can be had, digest included (``docker://localhost:5000/app@sha256:…``); None: in the store only.
         media_type: RFC 6838; ``application/vnd.oci.image.manifest.v1+json`` or the index type for images.
         output: name of the step's output that holds its bytes (for an image: the archive of its OCI layout).

@@ -26,7 +26,7 @@ class Entry:
         predicate_type: URI of its predicate.
         subjects: ``<algorithm>:<hex>``, one for each subject.
         bundle: the Sigstore bundle in the artifact store.
-        names: other artifacts the statement names by digest, such as the report; never collected while the entry stands.
+        names: other artifacts the statement names by digest, such as the report; kept as long as the entry stands.
         step: that made the claim.
         claim: sha256 over what is claimed, whenever and by whichever run.
         signed_at: RFC 3339.

@@ -3,7 +3,7 @@
 The build type, documented in docs/evidence.md:
 
 - ``externalParameters``: ``workflow``, ``step``, ``kind`` and ``with``: what a person chose;
-- ``internalParameters``: ``kind_version``, ``cache``, ``cache_key`` and ``profile`` facts Maestro chose;
+- ``internalParameters``: ``kind_version``, ``cache_key``, ``revision``: what Maestro chose;
 - ``resolvedDependencies``: the source revision, what the kind reports (base images), the outputs of every step before
   it, and one entry for each part of the step's cache key, since whatever could change the result is a part of the key;
 - ``runDetails.metadata.invocationId``: the run that really made it, another one when the result came from the cache.
@@ -43,7 +43,6 @@ def provenance(
             },
             "internalParameters": {
                 "kind_version": record.kind_version,
-                "cache": record.cache,
                 "cache_key": record.cache_key,
                 "revision": record.revision,
             },
@@ -58,12 +57,10 @@ def provenance(
             "builder": {"id": builder},
             "metadata": {
                 "invocationId": record.made_by_run,
-                "startedOn": _rfc3339(record.started),
-                "finishedOn": _rfc3339(record.started + record.seconds),
+                "startedOn": _rfc3339(record.made_started),
+                "finishedOn": _rfc3339(record.made_started + record.made_seconds),
             },
-            "byproducts": [
-                {"name": "log", "digest": {"sha256": record.log.sha256}, "mediaType": record.log.media_type}
-            ]
+            "byproducts": [{"name": "log", "digest": {"sha256": record.log.sha256}, "mediaType": record.log.media_type}]
             if record.log
             else [],
         },

@@ -8,6 +8,9 @@ from typing import Literal, TypeAlias
 from maestro.errors import InputError
 
 Scope: TypeAlias = Literal["artifact", "source"]
+EvidenceTypeName: TypeAlias = Literal[
+    "decision", "licenses", "provenance", "sbom", "secrets", "test-report", "vulnerabilities"
+]
 
 SLSA_PROVENANCE = "https://slsa.dev/provenance/v1"
 CYCLONEDX = "https://cyclonedx.org/bom"

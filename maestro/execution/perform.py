@@ -6,10 +6,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from maestro.artifacts import Artifact
+from maestro.artifacts import Artifact, StepRecord
 from maestro.errors import MaestroError
 from maestro.execution.errors import StepCancelledError, StepError, StepTimeoutError
 from maestro.execution.log import StepLog
@@ -31,6 +31,7 @@ class Work:
         timeout: seconds; None: no limit.
         writable: in a sandbox, globs of what is copied back into the workspace.
         brought: in a sandbox, files of the workspace it sees besides those of the revision.
+        records: of every step before it.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Work:
     network: bool | Sequence[str] = False
     writable: Sequence[str] = ()
     brought: Sequence[str] = ()
+    records: Mapping[str, StepRecord] = field(default_factory=dict)
 
 
 def perform(session: RunSession, work: Work, log: StepLog, stop: threading.Event) -> tuple[StepResult, float]:
@@ -81,6 +83,11 @@ def perform(session: RunSession, work: Work, log: StepLog, stop: threading.Event
             idempotency_key=work.idempotency_key,
             spend=spent.append,
             which=session.tools.which,
+            records=work.records,
+            evidence=session.desk,
+            source=session.source,
+            workflow=session.loaded.workflow.name,
+            required_evidence=session.loaded.workflow.required_evidence,
         )
         result = work.kind.run(context, work.params)
         runner.finish()

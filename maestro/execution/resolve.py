@@ -120,6 +120,7 @@ class Resolver:
         with _placed(self.loaded, node.path):
             requirements = kind.requires(plan, params)
         reason = _uncached(node, kind)
+        still_traced = reason is None and not kind.cached(params)
         if reason:
             return Resolved(node, kind, params, environment, requirements, None, None, uncached_because=reason)
         with _placed(self.loaded, (*node.path, "inputs")):
@@ -132,6 +133,9 @@ class Resolver:
             parts[f"upstream {name}"] = _digest(
                 [[[one.name, one.path, one.sha256, one.executable] for one in record.outputs], dict(record.values)]
             )
+        if still_traced:
+            because = f"{kind.name} is done anew each time"
+            return Resolved(node, kind, params, environment, requirements, globs, None, parts, because)
         key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         return Resolved(node, kind, params, environment, requirements, globs, key, parts)
 

@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from maestro.artifacts import ArtifactStore, EffectJournal, RecordStore, StepRecord
+from maestro.artifacts import ArtifactStore, EffectJournal, RecordStore, StepRecord, Subject
+from maestro.evidence.desk import EvidenceDesk
 from maestro.execution.cache_writer import CacheWriter
 from maestro.execution.errors import StepError
 from maestro.execution.last_keys import LastKeys
@@ -18,7 +19,7 @@ from maestro.execution.resolve import Resolved, Resolver
 from maestro.execution.scope import EnvScope, GitScope, base_scope, steps_scope
 from maestro.execution.tools import Tools
 from maestro.process import ProcessRunner, base_environment
-from maestro.project import FileEntry, Project, Revision, current_revision
+from maestro.project import FileEntry, Project, Revision, current_revision, source_subject
 from maestro.secrets import Masker, SecretReader, SecretSource, SecretValues
 from maestro.steps import PlanContext, Registry
 from maestro.workflow.expressions import Expressions
@@ -80,6 +81,7 @@ class RunSession:
         workspace: the checkout the steps work in.
         environ: environment of Maestro itself; steps inherit an allow-list of it.
         stop: set to stop the steps; abort: set to stop finally steps and compensations as well.
+        desk: signs and verifies evidence; None while planning.
     """
 
     project: Project
@@ -95,6 +97,7 @@ class RunSession:
     environ: Mapping[str, str]
     stop: threading.Event = field(default_factory=threading.Event)
     abort: threading.Event = field(default_factory=threading.Event)
+    desk: EvidenceDesk | None = None
 
     def __post_init__(self) -> None:
         self.records = RecordStore(self.store)
@@ -212,6 +215,21 @@ class RunSession:
                     next_step=f"run it first: maestro run {before.id}",
                 )
         return found
+
+    def records_before(self, node: Node) -> dict[str, StepRecord]:
+        """Step name -> its record, of every step ``node`` waits for, directly or not, in the order of the workflow."""
+        before = sorted(self.graph.ancestors([node.name]) - {node.name}, key=self._positions.__getitem__)
+        found = {name: self.record_of(name) for name in before}
+        return {name: record for name, record in found.items() if record is not None}
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {node.name: position for position, node in enumerate(self.graph)}
+
+    @cached_property
+    def source(self) -> Subject:
+        """The revision, as a subject of evidence."""
+        return source_subject(self.project, self.project_name, self.revision)
 
     def bring_upstream_files(self, node: Node) -> None:
         """Puts the outputs of everything ``node`` waits for into the workspace, when they are not there yet."""

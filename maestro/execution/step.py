@@ -10,17 +10,20 @@ from typing import Any
 from maestro.artifacts import (
     Artifact,
     ArtifactMissingError,
+    Claim,
     CorruptArtifactError,
     StepRecord,
 )
 from maestro.execution.compensate import Compensation, undo_was_interrupted, undo_with_log
 from maestro.execution.effects import EffectGuard, effect_key
 from maestro.execution.errors import StepError, StepTimeoutError
+from maestro.execution.evidence import check_upstream, with_evidence
 from maestro.execution.log import StepLog
 from maestro.execution.outputs import declared_files, keep, restore
 from maestro.execution.perform import Work, perform
 from maestro.execution.resolve import Resolved
 from maestro.execution.session import RunSession
+from maestro.secrets import Masker
 from maestro.steps import Output, StepResult
 from maestro.workflow.graph import Node
 
@@ -55,8 +58,10 @@ def run_step(session: RunSession, node: Node, log: StepLog, *, attempt: int = 1)
     hit = _from_cache(session, resolved, log, started)
     if hit is not None:
         return Outcome(hit)
+    before = session.records_before(node)
+    check_upstream(session, node, resolved.kind, before)
     session.bring_upstream_files(node)
-    return Outcome(_run(session, resolved, upstream, log, attempt, started))
+    return Outcome(_run(session, resolved, upstream, before, log, attempt, started))
 
 
 def restore_step(session: RunSession, node: Node, log: StepLog, *, most_bytes: int) -> StepRecord | None:
@@ -94,7 +99,7 @@ def _from_cache(
         return None
     log.line(f"from the cache: run {found.made_by_run} made it ({found.seconds:.1f} s)")
     log.write(replayed)
-    hit = _hit(session, resolved.node, found, started)
+    hit = with_evidence(session, _hit(session, resolved.node, found, started))
     session.remember(hit)
     return hit
 
@@ -103,6 +108,7 @@ def _run(
     session: RunSession,
     resolved: Resolved,
     upstream: Mapping[str, StepRecord],
+    before: Mapping[str, StepRecord],
     log: StepLog,
     attempt: int,
     started: float,
@@ -128,6 +134,7 @@ def _run(
         network=step.network,
         brought=session.brought_files(node) if step.sandbox else (),
         writable=_patterns(session, resolved),
+        records=before,
     )
     if guard:
         done = guard.before(work, log)
@@ -139,7 +146,7 @@ def _run(
         result, cost = StepResult(passed=False, summary=error.what), 0.0
         log.line(error.what)
     result, outputs = _outputs(session, resolved, result, log)
-    record = _record(session, resolved, result, outputs, log, started, cost)
+    record = with_evidence(session, _record(session, resolved, result, outputs, log, started, cost))
     if guard:
         guard.after(record)
     session.remember(record)
@@ -186,7 +193,9 @@ def _outputs(
             if result.passed:
                 log.line(error.what)
                 result = replace(result, passed=False, summary=error.what)
-    return result, keep(session.workspace, files, session.store)
+    kept = keep(session.workspace, files, session.store)
+    names = {one.name for one in kept}
+    return result, (*kept, *(one for one in result.artifacts if one.name not in names))
 
 
 def _record(
@@ -201,6 +210,7 @@ def _record(
     masker = session.masker
     values: dict[str, Any] = masker.value(dict(result.values))
     metadata: dict[str, Any] = masker.value(dict(result.metadata))
+    seconds = time.time() - started
     return StepRecord(
         project=session.project_name,
         workflow=session.loaded.workflow.name,
@@ -215,14 +225,25 @@ def _record(
         run_id=session.identity.run_id,
         made_by_run=session.identity.run_id,
         started=started,
-        seconds=time.time() - started,
+        seconds=seconds,
+        made_started=started,
+        made_seconds=seconds,
         cache="off" if resolved.cache_key is None else "miss",
         values=values,
         metadata=metadata,
         log=log.keep(session.store),
         exit_code=result.exit_code,
         cost_usd=cost,
+        subjects=tuple(result.subjects),
+        materials=tuple(result.materials),
+        params=masker.value(resolved.params.model_dump(mode="json")),
+        key_parts=dict(resolved.key_parts),
+        claims=tuple(_masked(one, masker) for one in result.claims),
     )
+
+
+def _masked(claim: Claim, masker: Masker) -> Claim:
+    return claim if claim.predicate is None else replace(claim, predicate=masker.value(dict(claim.predicate)))
 
 
 def _hit(session: RunSession, node: Node, found: StepRecord, started: float) -> StepRecord:

@@ -25,6 +25,8 @@ class BaseParams(BaseModel):
 
 P = TypeVar("P", bound=BaseParams)
 
+_NO_SOURCE = Subject("unknown", {"gitCommit": "0" * 40})
+
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
@@ -81,7 +83,7 @@ class StepResult:
         materials: what they were made from that Maestro cannot know itself, such as base images.
         artifacts: outputs that are no files of the workspace, such as reports: already put into the store
             (``context.artifacts.put_bytes(data, name=…, media_type=…)``).
-        claims: what the step says about subjects. Maestro signs them once the outputs are kept; the step never sees a key.
+        claims: what the step says about subjects. Maestro signs them once the outputs are kept; a step sees no key.
     """
 
     passed: bool = True
@@ -166,6 +168,12 @@ class StepContext:
     """Step name -> its record, for every step this one waits for, directly or not, in the order of the workflow."""
     evidence: EvidenceDesk | None = None
     """Signed evidence, policy and audit log of the project; None where a kind is run without a project."""
+    source: Subject = _NO_SOURCE
+    """The revision of the source, as a subject of evidence."""
+    workflow: str = ""
+    """Name of the workflow."""
+    required_evidence: Sequence[str] = ()
+    """Evidence types the project's contract requires."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from maestro.evidence.types import EvidenceTypeName
 from maestro.workflow.duration import Duration
 
 NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,62}$"
@@ -189,6 +190,14 @@ class Stage(Model):
         return list(self.steps or self.parallel or [])
 
 
+class EvidenceContract(Model):
+    """What every revision must have signed evidence of, before anything goes on behind a gate."""
+
+    require: list[EvidenceTypeName] = Field(
+        min_length=1, description="Evidence types: about everything delivered, or about the revision of the source."
+    )
+
+
 class Workflow(Model):
     """One ``maestro.yaml``: what is done for every revision of a project."""
 
@@ -207,12 +216,18 @@ class Workflow(Model):
     timeout: Duration | None = Field(None, description="Longest time a run may take.")
     budget: dict[str, Any] | None = Field(None, description="Carried, not yet enforced.")
     on: dict[str, Any] | list[str] | None = Field(None, description="What starts a run; carried, not yet acted on.")
+    evidence: EvidenceContract | None = Field(None, description="The project's contract: evidence that must be there.")
     stages: list[Stage] = Field(min_length=1, description="Stages, in order.")
     finally_: list[Step] = Field(
         default_factory=list,
         alias="finally",
         description="Steps that run at the run's end, whatever happened.",
     )
+
+    @property
+    def required_evidence(self) -> list[str]:
+        """Evidence types of the project's contract."""
+        return [] if self.evidence is None else list(self.evidence.require)
 
     @property
     def secret_sources(self) -> dict[str, Secret]:

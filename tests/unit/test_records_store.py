@@ -115,7 +115,7 @@ def test_a_record_whose_bytes_are_lost_is_a_miss_and_can_be_made_again(
     assert records.cached("key") == again
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b'{"schema":1,"record":{}}', None])
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b'{"schema":2,"record":{}}', None])
 def test_a_damaged_cache_record_is_a_miss_goes_to_quarantine_and_can_be_made_again(
     store: ArtifactStore, records: RecordStore, data: bytes | None
 ) -> None:

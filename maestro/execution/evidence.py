@@ -1,0 +1,62 @@
+"""What a step has to do with evidence: nothing unverified is used, and what it claims is signed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from maestro.artifacts import StepRecord
+from maestro.evidence.contract import Contract
+from maestro.evidence.issue import IssueContext
+from maestro.execution.errors import StepError
+from maestro.execution.session import RunSession
+from maestro.steps import StepKind
+from maestro.workflow.graph import Node
+
+GATE = "gate"
+
+
+def with_evidence(session: RunSession, record: StepRecord) -> StepRecord:
+    """``record`` with its claims signed for this revision.
+
+    Raises:
+        StepError: there are claims, and nothing to sign them with.
+    """
+    if not record.claims:
+        return replace(record, evidence=()) if record.evidence else record
+    if session.desk is None:
+        raise StepError(
+            f"step '{record.step}' makes claims that cannot be signed here",
+            next_step="run it with `maestro run`",
+        )
+    context = IssueContext(
+        source=session.source,
+        upstream_of=lambda name: session.records_before(session.graph[name]),
+        record_of=session.record_of,
+        actor=session.desk.actor,
+    )
+    return replace(record, evidence=session.desk.issue(record, context))
+
+
+def check_upstream(session: RunSession, node: Node, kind: StepKind[Any], records: Mapping[str, StepRecord]) -> None:
+    """Lets ``node`` use what the steps before it left behind, or says why not.
+
+    Every statement about what it would use must verify. Behind a gate, and for a step with effects outside, the
+    project's contract must hold as well. A gate itself is let through: that evidence is bad or missing is what it is
+    asked to say.
+
+    Raises:
+        QuarantinedError: a statement is missing or does not verify, or a person has set something aside.
+    """
+    desk = session.desk
+    if desk is None or kind.name == GATE:
+        return
+    used = {name: one for name, one in records.items() if one.subjects or one.claims or one.evidence}
+    if not used:
+        return
+    desk.check_use(used, session.source, final=node.final)
+    required = session.loaded.workflow.required_evidence
+    gates = {name: one for name, one in used.items() if one.kind == GATE}
+    if required and (gates or node.step.has_effects or kind.effects):
+        desk.check_contract(Contract(tuple(required)), used, gates, session.source)
