@@ -7,7 +7,8 @@ from typing import Any
 
 import dagster as dg
 
-from maestro.errors import InputError
+from maestro.errors import MaestroError
+from maestro.evidence.errors import QuarantinedError
 from maestro.execution.errors import StepCancelledError, StepError
 from maestro.execution.log import StepLog
 from maestro.execution.session import RunSession
@@ -29,6 +30,7 @@ from sensors.end_of_run import end_of_run_sensor
 from sensors.revisions import revisions_sensor
 
 SKIPPED = "skipped"
+QUARANTINED = "quarantined"
 
 
 def asset_key(project_name: str, node_name: str) -> dg.AssetKey:
@@ -120,7 +122,18 @@ def _asset(
     )
     def carry_out(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         session: RunSession = getattr(context.resources, SESSION)
-        outcome = _carry_out(session, node, context.retry_number)
+        try:
+            outcome = _carry_out(session, node, context.retry_number)
+        except QuarantinedError as error:
+            # On the asset whose evidence is in doubt, for whoever looks at it there.
+            context.log_event(
+                dg.AssetObservation(
+                    asset_key(source.project_name, error.step),
+                    partition=session.revision.id,
+                    metadata={QUARANTINED: error.reason, "digest": error.digest, "refused to": node.name},
+                )
+            )
+            raise dg.Failure(session.masker.text(str(error)), allow_retries=False) from None
         record = outcome.record
         if record is None:
             # For Dagster a step that leaves nothing behind has succeeded; this says why there is nothing.
@@ -140,9 +153,11 @@ def _carry_out(session: RunSession, node: Node, retry: int) -> Outcome:
     last = retry >= node.step.retries.max or session.stop.is_set()
     try:
         outcome = run_step(session, node, log, attempt=retry + 1)
-    except (StepError, InputError) as error:
+    except MaestroError as error:
         message = session.masker.text(str(error))
         log.line(message)
+        if isinstance(error, QuarantinedError):
+            raise
         retryable = isinstance(error, StepError) and not isinstance(error, StepCancelledError)
         raise dg.Failure(message, allow_retries=retryable and not last) from None
     finally:

@@ -5,8 +5,8 @@ each run's own database; each time costs hundreds of milliseconds, most of it sp
 applied. A stamp beside the databases says which Dagster made them; while it matches, the question is not asked, and a
 run's database starts as a copy of an empty one.
 
-Private seams used, pinned by tests/integration/test_dagster_seams.py: ``check_alembic_revision`` as imported by the
-three SQLite storages; ``SqliteEventLogStorage._initialized_dbs``.
+Private seams used, pinned by tests/integration/test_dagster_seams.py: ``check_alembic_revision`` and
+``get_alembic_config`` as imported by the three SQLite storages; ``SqliteEventLogStorage._initialized_dbs``.
 """
 
 from __future__ import annotations
@@ -91,8 +91,10 @@ class _Stamp:
                 current = ("stamped", "stamped")
                 for name in _STORAGES:
                     module: Any = importlib.import_module(name)
-                    stack.callback(setattr, module, "check_alembic_revision", module.check_alembic_revision)
+                    for part in ("check_alembic_revision", "get_alembic_config"):
+                        stack.callback(setattr, module, part, getattr(module, part))
                     module.check_alembic_revision = lambda _config, _connection: current
+                    module.get_alembic_config = lambda *_: None  # Only for the question; making it imports alembic.
             yield
 
     def write(self, instance: DagsterInstance) -> None:

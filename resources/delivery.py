@@ -13,8 +13,8 @@ import dagster as dg
 
 from maestro.artifacts import ArtifactStore
 from maestro.errors import InputError
-from maestro.evidence.desk import EvidenceDesk
 from maestro.execution.expand import expanded
+from maestro.execution.open_desk import open_desk
 from maestro.execution.session import RunIdentity, RunRequest, RunSession
 from maestro.profile import Profile
 from maestro.project import Project, Revision, checkout, revision_of
@@ -93,18 +93,6 @@ class Source:
         url = self.profile.settings.artifacts
         return ArtifactStore.open(url or str(self.project.ensure_home() / "artifacts"))
 
-    def desk(self, store: ArtifactStore | None = None) -> EvidenceDesk:
-        """The evidence desk of the project; nothing is opened before it is needed."""
-        settings = self.profile.settings
-        return EvidenceDesk(
-            home=self.project.ensure_home(),
-            project=self.project_name,
-            store=store or self.open_store(),
-            config=settings.evidence,
-            policy=settings.policy,
-            environ=os.environ,
-        )
-
     @contextmanager
     def session(self, run: dg.DagsterRun, params: Mapping[str, Any]) -> Iterator[RunSession]:
         """The session of ``run``: in the person's checkout when it was started there, else in one of its own."""
@@ -114,6 +102,8 @@ class Source:
                 revision = revision_of(self.project, revision_of_run(run))
                 here = Checkout(revision, self._workspace(run) or stack.enter_context(checkout(self.project, revision)))
             store = self.open_store()
+            desk = open_desk(self.project, self.project_name, self.profile, store, os.environ)
+            stack.callback(desk.close)
             session = RunSession(
                 project=self.project,
                 project_name=self.project_name,
@@ -126,7 +116,7 @@ class Source:
                 request=self._request(run, params),
                 store=store,
                 environ=os.environ,
-                desk=self.desk(store),
+                desk=desk,
             )
             stack.callback(session.close)
             yield session

@@ -68,10 +68,13 @@ def carry_out(ready: Prepared, title: str, settings: Settings, progress: Progres
     """
     # What is imported and compiled from here on is a hundred thousand objects that all stay.
     gc.disable()
-    from maestro_defs.local import LocalRequest, start_run
-    from maestro_defs.names import op_names
-    from maestro_defs.step_logs import StepLogs
-    from resources.delivery import Checkout, Source
+    from maestro_defs.lean_imports import lean_imports
+
+    with lean_imports():
+        from maestro_defs.local import LocalRequest, start_run
+        from maestro_defs.names import op_names
+        from maestro_defs.step_logs import StepLogs
+        from resources.delivery import Checkout, Source
 
     # Dagster logs what its events say as well; people get the events.
     logging.getLogger("dagster").setLevel(logging.CRITICAL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from maestro.audit import AuditLog
     from maestro.policy import Decision, PolicyEngine
     from maestro.signing import Signer, TrustRoot
+    from maestro.signing.project_keys import ProjectKeys
     from maestro.vault import Vault
 
 
@@ -58,6 +60,7 @@ class EvidenceDesk:
         self.index = EvidenceIndex(self.store)
         self.quarantine = Quarantine(self.store)
         self._opening = threading.RLock()
+        self._noted = False
         self._issuer = Issuer(
             self.store,
             self.index,
@@ -76,22 +79,28 @@ class EvidenceDesk:
     @cached_property
     def signer(self) -> Signer:
         """The key statements are signed with; in the default profile made on first use, and trusted here."""
-        from maestro.signing.project_keys import project_signer
-
         with self._opening:
-            return project_signer(self.keys, self.config.key, self.trust_file, environ=self.environ)
+            return self.project_keys.signer(self.config.key, environ=self.environ)
+
+    @property
+    def project_keys(self) -> ProjectKeys:
+        """The project's keys; every change of them is a row of the audit log."""
+        from maestro.signing.project_keys import KeyChange, ProjectKeys
+
+        def audit(change: KeyChange) -> None:
+            self.note(change.kind, change.keyid, change.data)
+
+        return ProjectKeys(self.keys, self.trust_file, audit, self.now)
 
     @property
     def trust_file(self) -> Path:
         """The file that says whose signatures count."""
         return Path(self.config.trust) if self.config.trust else self.keys / "trust.yaml"
 
-    @cached_property
+    @property
     def trust(self) -> TrustRoot:
-        """Whose signatures count. Nobody's while there is no trust file."""
-        from maestro.signing import TrustRoot
-
-        return TrustRoot.load(self.trust_file) if self.trust_file.exists() else TrustRoot()
+        """Whose signatures count now. Nobody's while there is no trust file."""
+        return self.project_keys.trust()
 
     @cached_property
     def audit(self) -> AuditLog:
@@ -101,8 +110,16 @@ class EvidenceDesk:
         with self._opening:
             url = self.config.audit or f"sqlite:///{self.home / 'audit.db'}"
             return AuditLog.open(
-                url, origin=self.config.origin or f"maestro/{self.project}", key_file=self.keys / "audit.pem"
+                url,
+                origin=self.config.origin or f"maestro/{self.project}",
+                key_file=self.keys / "audit.pem",
+                sink=self._keep_checkpoint,
             )
+
+    def _keep_checkpoint(self, note: str, size: int) -> None:
+        digest = hashlib.sha256(note.encode()).hexdigest()[:16]
+        key = f"audit/{self.project}/checkpoint-{size:012d}-{digest}.txt"
+        self.vault.put(key, note.encode(), evidence_type="checkpoint")
 
     @cached_property
     def vault(self) -> Vault:
@@ -115,7 +132,7 @@ class EvidenceDesk:
     @cached_property
     def verifier(self) -> EvidenceVerifier:
         """Verifies statements; remembers what it has verified."""
-        return EvidenceVerifier(self.store, self.index, self.trust, self.project)
+        return EvidenceVerifier(self.store, self.index, lambda: self.trust, self.project)
 
     @cached_property
     def engine(self) -> PolicyEngine:
@@ -134,12 +151,30 @@ class EvidenceDesk:
         from maestro.audit import AuditEvent
 
         row = self.audit.append(AuditEvent(kind=kind, actor=self.actor, object=object_, data=dict(data), at=self.now()))
+        self._noted = True
         return row.index
 
     def issue(self, record: StepRecord, context: IssueContext) -> tuple[Artifact, ...]:
         """Signs the claims of ``record``; see :class:`Issuer`."""
         self.signer  # noqa: B018 - the key is trusted before anything it signs can be read
-        return self._issuer.issue(record, context)
+        issued = self._issuer.issue(record, context)
+        self._noted = True
+        return issued
+
+    def close(self) -> None:
+        """Signs a checkpoint of what was logged, gives it to the vault, and closes the log.
+
+        Raises:
+            MaestroError: log or vault refuse; the checkpoint is given to the vault next time.
+        """
+        log: AuditLog | None = self.__dict__.pop("audit", None)
+        if log is None:
+            return
+        try:
+            if self._noted:
+                log.checkpoint()
+        finally:
+            log.close()
 
     def decide(self, name: str, input_: Mapping[str, Any]) -> Decision:
         """What policy ``name`` says of ``input_``, audited. Never raises for trouble with policy: that is a denial."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -66,9 +66,15 @@ class EvidenceStatus:
 
 
 class EvidenceVerifier:
-    """Verifies the statements of one project's revisions. Results are remembered; make a new one for each run."""
+    """Verifies the statements of one project's revisions. Results are remembered; make a new one for each run.
 
-    def __init__(self, store: ArtifactStore, index: EvidenceIndex, trust: TrustRoot, project: str) -> None:
+    Args:
+        trust: whose signatures count; asked when there is something to verify.
+    """
+
+    def __init__(
+        self, store: ArtifactStore, index: EvidenceIndex, trust: Callable[[], TrustRoot], project: str
+    ) -> None:
         self._store = store
         self._index = index
         self._trust = trust
@@ -117,7 +123,7 @@ class EvidenceVerifier:
         except ArtifactStoreError as error:
             return rejected("unreadable", f"its statement cannot be read: {error.what}")
         try:
-            verified = verify_bundle(data, self._trust)
+            verified = verify_bundle(data, self._trust())
             check_about(verified, type_=type_, subject=subject, project=self._project, revision=revision)
         except VerificationError as error:
             return rejected(error.code, error.what)

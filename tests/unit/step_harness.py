@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from maestro.artifacts import ArtifactStore
+from maestro.artifacts import Artifact, ArtifactStore, StepRecord
 from maestro.steps import PlanContext, StepContext, StepKind, StepResult
 from maestro.steps.kind import Completed
 
@@ -27,6 +27,9 @@ class Harness:
         private: holds the scratch folders and the artifact store.
         env: added to the environment of processes.
         argv: every command that was run.
+        secrets: the step's secrets; they are in the environment of its processes, too.
+        upstream: outputs of steps this one depends on.
+        records: what the steps before it did.
     """
 
     workspace: Path
@@ -34,6 +37,13 @@ class Harness:
     env: dict[str, str] = field(default_factory=dict)
     log: str = ""
     argv: list[list[str]] = field(default_factory=list)
+    secrets: dict[str, str] = field(default_factory=dict)
+    upstream: dict[str, dict[str, Artifact]] = field(default_factory=dict)
+    records: dict[str, StepRecord] = field(default_factory=dict)
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        return ArtifactStore.open(str(self.private / "store"))
 
     def write(self, files: Mapping[str, str]) -> Harness:
         for name, text in files.items():
@@ -51,7 +61,7 @@ class Harness:
         logger.addHandler(handler)
         # What the outer test run sets must not reach the inner one.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "MAESTRO_"))}
-        env = {**inherited, **self.env}
+        env = {**inherited, **self.env, **self.secrets}
 
         def run_process(
             argv: Sequence[str],
@@ -78,15 +88,16 @@ class Harness:
             scratch=scratch,
             log=logger,
             env=env,
-            secrets={},
-            artifacts=ArtifactStore.open(str(self.private / "store")),
+            secrets=dict(self.secrets),
+            artifacts=self.artifacts,
             cancelled=threading.Event(),
             revision="0" * 40,
-            upstream={},
+            upstream=self.upstream,
             run_process=run_process,
             idempotency_key="key",
             spend=lambda _usd: None,
             which=lambda name: shutil.which(name, path=env.get("PATH")),
+            records=self.records,
         )
         try:
             return kind.run(context, kind.params.model_validate(params))

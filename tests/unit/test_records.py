@@ -101,8 +101,8 @@ def test_a_record_with_one_flipped_bit_is_never_another_record(data: st.DataObje
 
 
 def test_a_record_of_another_format_is_told_apart_from_a_damaged_one() -> None:
-    with pytest.raises(UnknownSchemaError, match="has format 2, and this version of Maestro knows format 1"):
-        decode(json.dumps({"schema": 2, "anything": []}).encode())
+    with pytest.raises(UnknownSchemaError, match="has format 3, and this version of Maestro knows format 2"):
+        decode(json.dumps({"schema": 3, "anything": []}).encode())
 
 
 @pytest.mark.parametrize("document", ["null", "[]", "1", "{}", '{"schema":2}', "[" * 100_000])

@@ -134,7 +134,7 @@ def test_a_record_of_a_later_format_is_a_miss_and_stays_for_who_knows_it(
     store: ArtifactStore, records: RecordStore
 ) -> None:
     records.save_cache("key", a_record())
-    later = json.dumps({"schema": 2, "steps": []})
+    later = json.dumps({"schema": 3, "steps": []})
     cache_file(store).write_text(later)
     assert records.cached("key") is None
     assert cache_file(store).read_text() == later
