@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from maestro.artifacts import Artifact, ArtifactStore, ArtifactStoreError, RecordError
+from maestro.artifacts import Artifact, ArtifactStore, RecordError
 from maestro.errors import MaestroError
 from maestro.evidence.index import Entry, EvidenceIndex
 from maestro.evidence.types import evidence_type
@@ -120,7 +120,7 @@ class EvidenceVerifier:
 
         try:
             data = self._store.get_bytes(bundle.sha256)
-        except ArtifactStoreError as error:
+        except MaestroError as error:
             return rejected("unreadable", f"its statement cannot be read: {error.what}")
         try:
             verified = verify_bundle(data, self._trust())

@@ -37,7 +37,7 @@ class SubjectDiff:
         name: of the subject.
         only: the only side it is on; None when it is on both.
         components: what it is made of.
-        vulnerabilities: None when a side has no report.
+        vulnerabilities: None when neither side has a report.
     """
 
     name: str
@@ -157,9 +157,17 @@ def tables(subject: SubjectDiff) -> list[DiffTable]:
 def _subject(name: str, before: Described | None, after: Described | None) -> SubjectDiff:
     components = compare(before.sbom if before else _EMPTY, after.sbom if after else _EMPTY)
     only: Literal["before", "after"] | None = None if before and after else ("before" if before else "after")
-    reports = [one.vulnerabilities for one in (before, after) if one is not None and one.vulnerabilities is not None]
-    vulnerabilities = compare_vulnerabilities(*reports) if len(reports) == 2 else None
-    return SubjectDiff(name, only, components, vulnerabilities)
+    return SubjectDiff(name, only, components, _vulnerabilities(before, after))
+
+
+def _vulnerabilities(before: Described | None, after: Described | None) -> VulnerabilityDiff | None:
+    old = before.vulnerabilities if before else None
+    new = after.vulnerabilities if after else None
+    if old is None and new is None:
+        return None
+    if old is None or new is None:
+        return VulnerabilityDiff(unknown=f"{'before' if old is None else 'after'}: there is no report")
+    return compare_vulnerabilities(old, new)
 
 
 def _components(what: str, components: Sequence[Component]) -> DiffTable:

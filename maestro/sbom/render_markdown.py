@@ -68,7 +68,7 @@ def _code(text: str) -> str:
     if len(plain) > _LONGEST_CELL:
         plain = f"{plain[:_LONGEST_CELL]}…"
     # A bar would end the cell of a table, and a backslash before it would undo its escape; no name has either.
-    plain = plain.replace("|", "¦").replace("\\", "⧵")
+    plain = plain.replace("|", "¦").replace("\\", "/")
     fence = "`" * (max((len(run) for run in _FENCE.findall(plain)), default=0) + 1)
     padding = " " if plain.startswith("`") or plain.endswith("`") else ""
     return f"{fence}{padding}{plain}{padding}{fence}"

@@ -115,7 +115,7 @@ def _about(step: StepRecord, artifact: Artifact) -> list[Target]:
 
 
 def subjects_of_sbom(record: StepRecord, artifact: Artifact) -> list[Subject]:
-    """What the SBOM ``artifact`` describes: the subjects of the claims that ``record`` makes with it, else its subjects."""
+    """What the SBOM ``artifact`` describes: subjects of the claims ``record`` makes with it, else its own."""
     claimed = [one for claim in record.claims if claim.output == artifact.name for one in claim.subjects]
     every = claimed or [one for claim in record.claims if claim.type == "sbom" for one in claim.subjects]
     unique = {tuple(sorted(one.digest.items())): one for one in every or record.subjects}

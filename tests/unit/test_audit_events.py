@@ -120,7 +120,7 @@ def test_data_nested_too_deeply_are_refused() -> None:
     "text", ['{"b":1,"a":2}', '{"a": 1}', "[]", "1", "", "{", '{"a":1.0}', '{"a":NaN}', '{"a":1,"a":1}', "[" * 100_000]
 )
 def test_data_in_another_spelling_than_the_canonical_one_are_no_row(text: str) -> None:
-    with pytest.raises(ValueError, match=""):
+    with pytest.raises(ValueError):
         parse_canonical(text)
 
 

@@ -117,7 +117,7 @@ def largest_power_below(n: int) -> int:
 def test_the_roots_are_those_of_the_published_vectors() -> None:
     for size, expected in enumerate(ROOTS, start=1):
         assert fold(Grown(INPUTS[:size]).frontier).hex() == expected
-    assert EMPTY_ROOT == sha256(b"").digest()
+    assert sha256(b"").digest() == EMPTY_ROOT
 
 
 def test_the_proofs_are_those_of_the_published_vectors() -> None:

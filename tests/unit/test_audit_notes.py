@@ -103,7 +103,7 @@ def test_one_wrong_signature_of_a_trusted_key_spoils_a_note_that_another_signed_
     text = "a\n"
     wrong = other.sign("b\n").rpartition("\n\n")[2]
     signer = SignerKey(ORIGIN, bytes(32))
-    with pytest.raises(NoteError, match="the signature of 'witness.example/w' is wrong"):
+    with pytest.raises(NoteError, match=r"the signature of 'witness.example/w' is wrong"):
         open_note(signer.sign(text) + wrong, [signer.verifier, other.verifier])
 
 
@@ -125,7 +125,7 @@ def test_a_signed_text_that_is_no_checkpoint_is_refused(text: str) -> None:
 
 def test_a_checkpoint_of_another_log_is_refused() -> None:
     note = SignerKey(ORIGIN, bytes(32)).sign(f"other\n7\n{base64.b64encode(bytes(32)).decode()}\n")
-    with pytest.raises(NoteError, match="a checkpoint of the log 'other', not of 'maestro.example/audit/shop'"):
+    with pytest.raises(NoteError, match=r"a checkpoint of the log 'other', not of 'maestro.example/audit/shop'"):
         open_checkpoint(note, [KEY])
 
 
@@ -180,7 +180,7 @@ def test_a_key_others_may_read_is_refused(tmp_path: Path) -> None:
 def test_a_key_of_another_log_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "audit.pem"
     load_or_create(file, ORIGIN)
-    with pytest.raises(AuditInputError, match="the key of the log 'maestro.example/audit/shop', not of 'other'"):
+    with pytest.raises(AuditInputError, match=r"the key of the log 'maestro.example/audit/shop', not of 'other'"):
         load(file, "other")
 
 
