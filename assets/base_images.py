@@ -89,7 +89,7 @@ class BaseImages:
         exact = f"docker://{reference.at(chosen.digest)}"
         pulled = self._pull(exact, name, self._access.flags(reference.registry))
         plain = f"{reference.name}:{reference.version}" if reference.digest is None else reference.name
-        return Fetched(pulled, BaseImage(plain, digest), _material(reference, digest))
+        return Fetched(pulled, BaseImage(plain, digest), registry_material(reference, digest))
 
     def _from_layout(self, name: str, platform: str) -> Fetched:
         transport, _, path = name.partition(":")
@@ -102,10 +102,7 @@ class BaseImages:
         elif not serves(layout.platform(chosen), platform):
             raise _no_platform(name, platform, [layout.platform(chosen)])
         alone = _alone(layout, chosen, self._context.scratch)
-        hexadecimal = root.hex
-        material = Material(
-            f"pkg:oci/{quote(Path(path).name)}@sha256%3A{hexadecimal}", {"sha256": hexadecimal}, name=name
-        )
+        material = layout_material(path, root)
         return Fetched(self._pull(f"oci:{alone}", name, []), BaseImage(None, root.digest), material)
 
     def _fresh(self) -> Path:
@@ -162,8 +159,13 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _material(reference: Reference, digest: str) -> Material:
-    """As package URL, type ``oci``."""
+def layout_material(path: str, root: Descriptor) -> Material:
+    """The image of a layout in the workspace, as package URL of type ``oci``."""
+    return Material(f"pkg:oci/{quote(Path(path).name)}@sha256%3A{root.hex}", {"sha256": root.hex}, name=path)
+
+
+def registry_material(reference: Reference, digest: str) -> Material:
+    """The image of a registry, as package URL of type ``oci``."""
     name = reference.repository.rpartition("/")[2]
     tag = f"&tag={quote(reference.tag)}" if reference.tag else ""
     uri = f"pkg:oci/{name}@{quote(digest, safe='')}?repository_url={quote(reference.name, safe='/')}{tag}"

@@ -111,9 +111,9 @@ class Buildah:
 
 
 def image_storage(scratch: Path) -> Path:
-    """Where layers are kept: ``.maestro/images`` of the project the scratch folder belongs to."""
-    home = next((folder for folder in scratch.parents if folder.name == ".maestro"), scratch.parent)
-    return home / "images"
+    """Where layers are kept: ``images`` in the project's state folder, whose folder ``scratch`` holds those of steps."""
+    parent = scratch.parent
+    return (parent.parent if parent.name == "scratch" else parent) / "images"
 
 
 def _end_of(file: Path) -> str:

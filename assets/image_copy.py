@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import quote
 
 from pydantic import Field, field_validator
 
 from assets import places
+from assets.base_images import layout_material, registry_material
+from assets.image_archive import keep_archive
 from assets.registry_access import RegistryAccess
 from maestro.artifacts import Material, Subject
 from maestro.errors import InputError
 from maestro.oci.archive import unpack_layout
 from maestro.oci.attach import attach_bundle, bundles_of
 from maestro.oci.layout import Layout
-from maestro.oci.manifest import Descriptor
+from maestro.oci.manifest import LAYOUT_ARCHIVE
+from maestro.oci.pull import pull_layout
 from maestro.oci.reference import Reference, checked_tag, is_digest
-from maestro.steps import BaseParams, PlanContext, Requirement, StepContext, StepKind, StepResult
+from maestro.steps import BaseParams, Output, PlanContext, Requirement, StepContext, StepKind, StepResult
 
 SKOPEO = Requirement("skopeo", "install skopeo: apt-get install skopeo")
 
@@ -68,78 +69,93 @@ class ImageCopyParams(BaseParams):
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """What is copied: skopeo's name for it, and where it is when it is in a registry."""
+    """What is copied.
 
-    descriptor: Descriptor
-    name: str
-    flags: list[str]
+    Args:
+        layout: holds it; all its blobs have been checked.
+        reference: where it is, by digest, when it is in a registry.
+    """
+
+    layout: Layout
     reference: Reference | None
     material: Material
 
 
+class _CopyFailedError(Exception):
+    """skopeo failed; the text is the step's summary."""
+
+
 def _run(context: StepContext, params: ImageCopyParams) -> StepResult:
     access = RegistryAccess(context, params.auth)
-    source = _source(context, params.source, access)
-    digest = source.descriptor.digest
-    if params.digest is not None and digest != params.digest:
-        summary = f"'{params.source}' is {digest}, not {params.digest}: nothing was copied"
-        return StepResult(passed=False, summary=summary)
+    (context.scratch / "tmp").mkdir(exist_ok=True)
+    try:
+        return _copy(context, params, access)
+    except _CopyFailedError as error:
+        return StepResult(passed=False, summary=str(error))
+
+
+def _copy(context: StepContext, params: ImageCopyParams, access: RegistryAccess) -> StepResult:
+    source = _source(context, params, access)
+    root = source.layout.root
     target = Reference.parse(params.to, registry_needed=True)
     tags = list(dict.fromkeys([*([target.tag] if target.tag else []), *params.tags]))
-    exact = target.at(digest)
-    argv = ["skopeo", "copy", "--quiet", "--all", "--preserve-digests", "--retry-times=3", *source.flags]
-    argv += [*access.flags(target.registry, "dest-"), source.name, f"docker://{exact}"]
-    temporary = context.scratch / "tmp"
-    temporary.mkdir(exist_ok=True)
-    code = context.run_process(argv, cwd=context.scratch, env={"TMPDIR": str(temporary)}).exit_code
-    if code != 0:
-        return StepResult(passed=False, summary=f"skopeo could not copy it (exit code {code})", exit_code=code)
+    exact = target.at(root.digest)
+    # By a link of a fixed name: skopeo ends the path at a colon.
+    (context.scratch / "layout").symlink_to(source.layout.folder)
+    _skopeo(context, access.flags(target.registry, "dest-"), "oci:layout", f"docker://{exact}")
     with access.registry(target.registry) as registry:
         # Asked for by digest, so that what comes back is verified.
-        kept = registry.manifest(target.repository, digest)
+        kept = registry.manifest(target.repository, root.digest)
         for tag in tags:
             registry.put_manifest(target.repository, tag, kept.data, kept.descriptor.media_type)
-    attached = _copy_evidence(access, source.reference.at(digest), exact) if params.evidence and source.reference else 0
+    attached = _copy_evidence(access, source.reference, exact) if params.evidence and source.reference else 0
     subject = Subject(
         name=exact.name,
-        digest={"sha256": source.descriptor.hex},
+        digest={"sha256": root.hex},
         uri=f"docker://{exact}",
         media_type=kept.descriptor.media_type,
+        output="image",
     )
     return StepResult(
-        summary=f"copied {digest[:19]} to {target.name}" + (f" as {', '.join(tags)}" if tags else ""),
-        values={"digest": digest, "reference": str(exact)},
-        metadata={"digest": digest, "reference": str(exact), "tags": ", ".join(tags), "bundles": attached},
+        summary=f"copied {root.digest[:19]} to {target.name}" + (f" as {', '.join(tags)}" if tags else ""),
+        outputs=[Output("image", keep_archive(context, source.layout), LAYOUT_ARCHIVE)],
+        values={"digest": root.digest, "reference": str(exact)},
+        metadata={"digest": root.digest, "reference": str(exact), "tags": ", ".join(tags), "bundles": attached},
         subjects=[subject],
         materials=[source.material],
-        exit_code=code,
     )
 
 
-def _source(context: StepContext, name: str, access: RegistryAccess) -> _Source:
+def _source(context: StepContext, params: ImageCopyParams, access: RegistryAccess) -> _Source:
+    name = params.source
+    fetched = context.scratch / "source"
     if name.startswith(_FOLDERS):
         transport, _, path = name.partition(":")
         place = places.inside(context.workspace, path, "source")
-        layout = unpack_layout(place, context.scratch / "source") if transport == "oci-archive" else Layout.open(place)
+        layout = unpack_layout(place, fetched) if transport == "oci-archive" else Layout.open(place)
+        _expect(params, layout.root.digest)
         layout.verify()
-        root = layout.root
-        material = Material(f"pkg:oci/{quote(Path(path).name)}@sha256%3A{root.hex}", {"sha256": root.hex}, name=name)
-        # By a link of a fixed name: skopeo ends the path at a colon.
-        link = context.scratch / "layout"
-        link.symlink_to(layout.folder)
-        return _Source(root, "oci:layout", [], None, material)
+        return _Source(layout, None, layout_material(path, layout.root))
     reference = Reference.parse(name)
     with access.registry(reference.registry) as registry:
-        descriptor = registry.manifest(reference.repository, reference.version).descriptor
-    short = reference.repository.rpartition("/")[2]
-    uri = f"pkg:oci/{short}@sha256%3A{descriptor.hex}?repository_url={quote(reference.name, safe='/')}"
-    return _Source(
-        descriptor,
-        f"docker://{reference.at(descriptor.digest)}",
-        access.flags(reference.registry, "src-"),
-        reference,
-        Material(uri, {"sha256": descriptor.hex}, name=str(reference)),
-    )
+        digest = registry.manifest(reference.repository, reference.version).descriptor.digest
+        _expect(params, digest)
+        # Not by skopeo: it puts no image of Docker's older media types into a layout without changing its digest.
+        layout = pull_layout(registry, reference.repository, digest, fetched)
+    return _Source(layout, reference.at(digest), registry_material(reference, digest))
+
+
+def _expect(params: ImageCopyParams, digest: str) -> None:
+    if params.digest is not None and digest != params.digest:
+        raise _CopyFailedError(f"'{params.source}' is {digest}, not {params.digest}: nothing was copied")
+
+
+def _skopeo(context: StepContext, flags: list[str], source: str, target: str) -> None:
+    argv = ["skopeo", "copy", "--quiet", "--all", "--preserve-digests", "--retry-times=3", *flags, source, target]
+    environment = {"TMPDIR": str(context.scratch / "tmp")}
+    code = context.run_process(argv, cwd=context.scratch, env=environment).exit_code
+    if code != 0:
+        raise _CopyFailedError(f"skopeo could not copy {source} to {target} (exit code {code}), see the step's log")
 
 
 def _copy_evidence(access: RegistryAccess, source: Reference, target: Reference) -> int:

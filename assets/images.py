@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from pathlib import Path
 
 from pydantic import Field, field_validator
 
 from assets import places
 from assets.buildah import REQUIREMENTS
-from assets.image_build import BuildFailedError, BuiltImage, ImageRecipe, build_image, containerfile, platforms_of
+from assets.image_archive import keep_archive
+from assets.image_build import BuildFailedError, BuiltImage, ImageRecipe, build_image, containerfile
 from assets.image_copy import checked_destination
 from assets.registry_access import RegistryAccess
 from maestro.artifacts import Subject
 from maestro.errors import InputError
-from maestro.oci.archive import pack_layout
 from maestro.oci.manifest import LAYOUT_ARCHIVE
 from maestro.oci.push import push_layout
 from maestro.oci.reference import Reference, checked_tag
 from maestro.steps import BaseParams, Output, PlanContext, Requirement, StepContext, StepKind, StepResult
 
-FOLDER = "oci-images"
-"""Where the archives of images are put."""
-
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9]+)?\Z")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 class ImageBuildParams(BaseParams):
@@ -116,12 +110,9 @@ def run_image_build(context: StepContext, params: ImageBuildParams) -> StepResul
         built = build_image(context, params.recipe(), access)
     except BuildFailedError as error:
         return StepResult(passed=False, summary=str(error))
-    made = context.scratch / "image.tar"
-    pack_layout(built.layout, made)
-    place = context.workspace / FOLDER / f"{_file_name(context)}.tar"
-    _publish(made, place)
+    path = keep_archive(context, built.layout)
     pushed, tags = _pushed(context, params, access, built)
-    return _result(context, params, built, place, pushed, tags)
+    return _result(params, built, path, pushed, tags)
 
 
 def _pushed(
@@ -139,10 +130,9 @@ def _pushed(
 
 
 def _result(
-    context: StepContext,
     params: ImageBuildParams,
     built: BuiltImage,
-    place: Path,
+    path: str,
     pushed: Reference | None,
     tags: list[str],
 ) -> StepResult:
@@ -159,7 +149,7 @@ def _result(
     return StepResult(
         summary=f"{digest[:19]}, {', '.join(built.platforms)}, {size:,} bytes"
         + (f", pushed to {pushed.name}" if pushed else ""),
-        outputs=[Output("image", places.relative(context.workspace, place), LAYOUT_ARCHIVE)],
+        outputs=[Output("image", path, LAYOUT_ARCHIVE)],
         values={"digest": digest, "reference": str(pushed) if pushed else None},
         metadata={
             "digest": digest,
@@ -173,21 +163,6 @@ def _result(
         subjects=[subject],
         materials=built.materials,
     )
-
-
-def _file_name(context: StepContext) -> str:
-    step = context.env.get("MAESTRO_STEP") or "image"
-    plain = _NOT_IN_NAMES.sub("-", step).lstrip(".") or "image"
-    return plain if plain == step else f"{plain}-{hashlib.sha256(step.encode()).hexdigest()[:8]}"
-
-
-def _publish(made: Path, place: Path) -> None:
-    folder = place.parent
-    if not folder.exists():
-        folder.mkdir(exist_ok=True)
-        # A folder nobody asked for must not make the checkout another revision.
-        folder.joinpath(".gitignore").write_text("*\n")
-    places.publish(made, place)
 
 
 def _matching(pattern: re.Pattern[str], value: str, what: str) -> str:
@@ -208,7 +183,6 @@ def image_build_requires(context: PlanContext, params: ImageBuildParams) -> list
     """The tools ``image.build`` needs; looks whether there is a Containerfile as well."""
     places.folder(context.workspace, params.context, "context")
     containerfile(context.workspace, params.recipe())
-    platforms_of(params.recipe())
     return list(REQUIREMENTS)
 
 

@@ -13,9 +13,10 @@ from maestro.artifacts import Claim
 from maestro.licenses import report as licenses
 from maestro.licenses.allowance import Allowance
 from maestro.licenses.report import LicenseReport
+from maestro.sbom.libraries import check_libraries
 from maestro.sbom.model import license_counts
 from maestro.sbom.reading import read_sbom
-from maestro.steps import BaseParams, Output, StepContext, StepKind, StepResult
+from maestro.steps import BaseParams, Output, PlanContext, Requirement, StepContext, StepKind, StepResult
 
 _TOP = 10
 _MOST_ROWS = 100
@@ -97,12 +98,17 @@ def _summary(reports: Sequence[LicenseReport]) -> str:
     count = sum(len(one.components) for one in reports)
     found = [one for report in reports for one in report.violations]
     if not found:
-        return f"all licences of {count:,} components are allowed"
+        return f"all licences of {count:,} {'component' if count == 1 else 'components'} are allowed"
     first = found[0]
     return (
-        f"{len(found):,} of {count:,} components under licences that are not allowed, first '{first['name']}' "
-        f"({first['license'] or 'unknown'})"
+        f"{len(found):,} {'component' if len(found) == 1 else 'components'} of {count:,} under licences that are not "
+        f"allowed, first '{first['name']}' ({first['license'] or 'unknown'})"
     )
+
+
+def _requires(_context: PlanContext, _params: LicensesParams) -> list[Requirement]:
+    check_libraries()
+    return []
 
 
 def _describe(params: LicensesParams) -> str:
@@ -117,6 +123,7 @@ SCAN_LICENSES = StepKind(
     run=_run,
     summary="Checks the licences of a bill of materials against SPDX expressions that are allowed.",
     describe=_describe,
+    requires=_requires,
     dagster_kinds=("licenses", "sbom"),
     check="licenses_are_allowed",
     # A path may name a file that is no part of the cache key.

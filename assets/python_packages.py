@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from assets import places
+from assets.file_subjects import file_subjects
 from assets.interpreters import interpreter_requirement, interpreter_with
 from assets.sdists import clamp_times
 from maestro.errors import InputError
@@ -84,7 +85,14 @@ def _run(context: StepContext, params: BuildPythonParams) -> StepResult:
             metadata |= read_wheel(place)
     names = " and ".join(Path(output.path).name for output in outputs)
     values: dict[str, Any] = {key: metadata[key] for key in ("name", "version") if key in metadata}
-    return StepResult(summary=f"built {names}", outputs=outputs, values=values, metadata=metadata, exit_code=code)
+    return StepResult(
+        summary=f"built {names}",
+        outputs=outputs,
+        values=values,
+        metadata=metadata,
+        exit_code=code,
+        subjects=file_subjects(context.workspace, outputs),
+    )
 
 
 def read_wheel(file: Path) -> dict[str, Any]:
@@ -176,7 +184,7 @@ def _requires(context: PlanContext, params: BuildPythonParams) -> list[Requireme
 
 BUILD_PYTHON = StepKind(
     name="build.python",
-    version="1",
+    version="2",
     params=BuildPythonParams,
     run=_run,
     summary="Builds a wheel and a source distribution, the same bytes for the same revision.",

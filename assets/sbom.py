@@ -16,6 +16,7 @@ from assets.step_reports import slugs, write_report
 from maestro.artifacts import Claim
 from maestro.errors import InputError
 from maestro.sbom import canonical, diff, model, normalise, spdx, syft
+from maestro.sbom.libraries import check_libraries
 from maestro.sbom.reading import read_sbom
 from maestro.sbom.validation import validate
 from maestro.steps import BaseParams, Output, PlanContext, Requirement, StepContext, StepKind, StepResult
@@ -168,6 +169,7 @@ def _describe(params: SbomParams) -> str:
 
 
 def _requires(context: PlanContext, _params: SbomParams) -> list[Requirement]:
+    check_libraries()
     return [Requirement(syft.find(context.which, os.environ), syft.INSTALL)]
 
 

@@ -64,18 +64,8 @@ def gitleaks(context: StepContext, program: str, files: Sequence[str]) -> Search
     """gitleaks, over a copy of just these files; it is told to black the secrets out."""
     scanner = "gitleaks"
     tree, answer, printed = (context.scratch / name for name in ("tree", "gitleaks.json", "gitleaks.version"))
-    for name in files:
-        place = tree / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(context.workspace / name, place)
-        except OSError:
-            # Another file system, or no right to link: a copy does as well. Who cannot be read is named elsewhere.
-            try:
-                shutil.copyfile(context.workspace / name, place)
-            except OSError:
-                continue
-    tree.mkdir(exist_ok=True)
+    tree.mkdir()
+    unread = tuple((name, why) for name in files if (why := _place(context.workspace / name, tree / name)) is not None)
     context.run_process([program, "version"], stdout=printed)
     options = ["--redact=100", "--no-banner", "--no-color", "--exit-code=0", "--report-format=json"]
     code = context.run_process([program, "dir", *options, f"--report-path={answer}", str(tree)], cwd=tree).exit_code
@@ -83,15 +73,31 @@ def gitleaks(context: StepContext, program: str, files: Sequence[str]) -> Search
     if code != 0 or not isinstance(said, list):
         return Searched(scanner, problem=f"gitleaks ended with exit code {code}; see the log of the step")
     version = printed.read_text("utf-8", "replace").strip()[:60] if printed.exists() else ""
-    return Searched(scanner, version or "unknown", tuple(_of_gitleaks(context, tree, one) for one in said))
+    return Searched(scanner, version or "unknown", tuple(_of_gitleaks(tree, one) for one in said), unread)
 
 
-def _of_gitleaks(context: StepContext, tree: Path, found: dict[str, Any]) -> SecretFinding:
+def _place(file: Path, place: Path) -> str | None:
+    """Puts a file into the tree; why it could not be."""
+    try:
+        # gitleaks passes over what it may not read.
+        file.open("rb").close()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(file, place)
+        except OSError:
+            # Another file system, or no right to link: a copy does as well.
+            shutil.copyfile(file, place)
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    return None
+
+
+def _of_gitleaks(tree: Path, found: dict[str, Any]) -> SecretFinding:
     place = Path(str(found["File"]))
     name = place.relative_to(tree).as_posix() if place.is_absolute() else place.as_posix()
     line = int(found["StartLine"])
     # The report is blacked out; the line in the file tells one secret of a rule from another.
-    text = (context.workspace / name).read_bytes().split(b"\n")[line - 1 : int(found.get("EndLine", line))]
+    text = (tree / name).read_bytes().split(b"\n")[line - 1 : int(found.get("EndLine", line))]
     hashed = hashlib.sha256(b"\n".join(part.strip() for part in text)).hexdigest()
     kind = str(found["RuleID"])
     return SecretFinding(name, line, kind, fingerprint(name, kind, hashed), "gitleaks")

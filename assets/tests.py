@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -16,6 +17,7 @@ from assets.interpreters import interpreter_requirement
 from assets.junit import MalformedReportError, read_reports, write_report
 from assets.node_packages import NODE
 from assets.shell import shell_argv, shell_requirement
+from assets.test_evidence import result_claim
 from assets.test_runners import TestCall, TestRun, run_tests
 from maestro.steps import BaseParams, Output, PlanContext, Requirement, StepContext, StepKind, StepResult
 
@@ -63,8 +65,10 @@ def _run(level: Level) -> Callable[[StepContext, TestParams], StepResult]:
             else:
                 ran = _framework(context, params, folder, level)
         except MalformedReportError as error:
-            return StepResult(passed=False, summary=str(error))
-        return _result(context, params, level, folder, ran)
+            failed = result_claim(f"test.{level}", params, False, None)
+            return StepResult(passed=False, summary=str(error), claims=[failed])
+        result = _result(context, params, level, folder, ran)
+        return replace(result, claims=[result_claim(f"test.{level}", params, result.passed, ran.report)])
 
     return run
 
@@ -182,7 +186,7 @@ def _requires(level: Level) -> Callable[[PlanContext, TestParams], list[Requirem
 def _kind(level: Level) -> StepKind[TestParams]:
     return StepKind(
         name=f"test.{level}",
-        version="1",
+        version="2",
         params=TestParams,
         run=_run(level),
         summary=f"Runs the {_LEVEL_NAMES[level]} tests and keeps their report as JUnit XML.",

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from assets import places
+from assets.file_subjects import file_subjects
 from assets.node_packages import NodePackage, read_node_package
 from maestro.errors import InputError
 from maestro.steps import BaseParams, Output, PlanContext, Requirement, StepContext, StepKind, StepResult
@@ -62,6 +63,8 @@ def _run(context: StepContext, params: BuildTypescriptParams) -> StepResult:
             "bytes": size,
         },
         exit_code=code,
+        # The tarball is what is published; the files beside it are delivered only where there is none.
+        subjects=file_subjects(context.workspace, [one for one in outputs if one.name == "package"] or outputs),
     )
 
 
@@ -140,7 +143,7 @@ def _requires(context: PlanContext, params: BuildTypescriptParams) -> list[Requi
 
 BUILD_TYPESCRIPT = StepKind(
     name="build.typescript",
-    version="1",
+    version="2",
     params=BuildTypescriptParams,
     run=_run,
     summary="Installs the dependencies of a Node package, builds it, and packs it if asked.",

@@ -34,12 +34,15 @@ from maestro.execution.log import StepLog
 from maestro.execution.session import RunSession
 from maestro.execution.step import restore_step
 from maestro.workflow.graph import Node
+from maestro_defs.connections import collected
 from maestro_defs.names import op_names
 from maestro_defs.results import materialize_result
 from maestro_defs.step_logs import StepLogs
 
 _MOST_BYTES = 16 * 1024 * 1024
 """What takes longer than a moment to restore is seen to run, from its start."""
+_AT_HAND_BYTES = 256 * 1024
+"""What is restored sooner than a thread is asked to do it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,15 @@ class Restored:
     known: KnownExecutionState
     node: Node
     record: StepRecord
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A step Dagster has been told to have made its asset; ``seconds`` is what it took so far."""
+
+    context: StepExecutionContext
+    result: dg.MaterializeResult[None]
     seconds: float
 
 
@@ -69,7 +81,15 @@ class CachedSteps:
             keys = op_names(session.graph)
             self._nodes = {keys[node.name]: node for node in session.graph if node.name in session.request.cached}
 
-    def restore(self, step: ExecutionStep, known: KnownExecutionState) -> Restored | None:
+    def restore_at_hand(self, step: ExecutionStep, known: KnownExecutionState) -> Restored | None:
+        """``restore``, but only from a folder, and little; for who must not be kept waiting."""
+        if step.key not in self._nodes or self._session is None or self._session.store.objects.folder is None:
+            return None
+        return self.restore(step, known, most_bytes=_AT_HAND_BYTES)
+
+    def restore(
+        self, step: ExecutionStep, known: KnownExecutionState, *, most_bytes: int = _MOST_BYTES
+    ) -> Restored | None:
         """Brings back the result of ``step``; None when the step must be carried out as any other."""
         node = self._nodes.get(step.key)
         if node is None or not self._plain(step) or known.get_retry_state().get_attempt_count(step.key):
@@ -78,7 +98,7 @@ class CachedSteps:
         began = time.perf_counter()
         try:
             with closing(StepLog(self._logs.path(step.key), self._session.masker)) as log:
-                record = restore_step(self._session, node, log, most_bytes=_MOST_BYTES)
+                record = restore_step(self._session, node, log, most_bytes=most_bytes)
         except Exception:  # noqa: BLE001 - the usual way meets it again, and says so as for any step
             return None
         if record is None or not record.passed:
@@ -98,32 +118,46 @@ class CachedSteps:
         )
 
     def events(self, restored: Sequence[Restored]) -> list[DagsterEvent]:
-        """Makes and stores the events of steps that were restored.
+        """Makes and stores the events of steps that were restored; those of each step in Dagster's order.
 
-        Each is committed by itself: a transaction held while events are logged would wait for the logging lock of a
-        thread that, logging too, waits for the transaction.
+        They are collected and then written in one go, twice: the check of a step reads back what its asset has become.
+        A transaction held meanwhile would wait for the logging lock of a thread that, logging too, waits for it.
         """
-        return [event for one in restored for event in self._events(one)]
+        told: list[DagsterEvent] = []
+        with collected(self._job.instance):
+            begun = [self._begin(one, told) for one in restored]
+        with collected(self._job.instance):
+            for one in begun:
+                told += self._checked(one)
+        return told
 
-    def _events(self, restored: Restored) -> Iterator[DagsterEvent]:
+    def _begin(self, restored: Restored, told: list[DagsterEvent]) -> _Begun:
+        """Tells that the step has started and what it made."""
         assert self._session is not None
         step, node = restored.step, restored.node
         context = self._job.for_step(step, restored.known)
         began = time.perf_counter()
-        yield self._logs.captured(self._job, step.key)
-        yield DagsterEvent.step_start_event(context)
+        told.append(self._logs.captured(self._job, step.key))
+        told.append(DagsterEvent.step_start_event(context))
         context.fetch_external_input_asset_version_info()
         result = materialize_result(restored.record, node, self._session.registry.get(node.step.run))
-        output, check_output = step.step_outputs
+        output, _ = step.step_outputs
         asset: dg.Output[None]
         with disable_dagster_warnings():  # As Dagster does where it makes this very object.
             asset = dg.Output(None, output.name, metadata=result.metadata, data_version=result.data_version)
-        yield _output_event(context, output.name, asset.metadata)
-        yield from _materialized(context, output.properties.asset_key, asset)
+        told.append(_output_event(context, output.name, asset.metadata))
+        told += _materialized(context, output.properties.asset_key, asset)
+        return _Begun(context, result, restored.seconds + time.perf_counter() - began)
+
+    @staticmethod
+    def _checked(begun: _Begun) -> Iterator[DagsterEvent]:
+        """Tells how the step's check went, and that it has succeeded."""
+        context, began = begun.context, time.perf_counter()
+        _, check_output = context.step.step_outputs
         yield _output_event(context, check_output.name, {})
-        (check,) = result.check_results or ()
+        (check,) = begun.result.check_results or ()
         yield DagsterEvent.asset_check_evaluation(context, check.to_asset_check_evaluation(context))
-        seconds = restored.seconds + time.perf_counter() - began
+        seconds = begun.seconds + time.perf_counter() - began
         success = StepSuccessData(duration_ms=seconds * 1000)  # type: ignore[no-untyped-call] # Dagster's is.
         yield DagsterEvent.step_success_event(context, success)
 

@@ -24,6 +24,7 @@ from maestro_defs.names import op_names
 from maestro_defs.partitions import revisions
 from maestro_defs.results import check_result, materialize_result
 from maestro_defs.step_logs import current_log
+from maestro_defs.turns import at_work
 from resources.delivery import PARAMS, SESSION, Source, session_resource
 from resources.parameters import params_resource
 from sensors.end_of_run import end_of_run_sensor
@@ -152,7 +153,8 @@ def _carry_out(session: RunSession, node: Node, retry: int) -> Outcome:
     log = StepLog(current_log.get(), session.masker)
     last = retry >= node.step.retries.max or session.stop.is_set()
     try:
-        outcome = run_step(session, node, log, attempt=retry + 1)
+        with at_work():
+            outcome = run_step(session, node, log, attempt=retry + 1)
     except MaestroError as error:
         message = session.masker.text(str(error))
         log.line(message)

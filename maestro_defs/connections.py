@@ -31,6 +31,7 @@ from maestro_defs.sqlite_rows import SqliteRows
 
 _BUSY_SECONDS = 30
 _TOGETHER = "maestro_written_together"
+_COLLECTED = "maestro_collected"
 
 
 class _Shared:
@@ -172,9 +173,11 @@ def kept_connections(instance: DagsterInstance) -> Iterator[bool]:
         if isinstance(storage, SqliteEventLogStorage):
             shards = _SqliteConnections(storage)
             stack.callback(shards.close)
+            rows = SqliteRows(storage, shards, newest.note)
             replaced: dict[str, Any] = {
                 _TOGETHER: shards.together,
-                "store_event": SqliteRows(storage, shards, newest.note).store_event,
+                _COLLECTED: rows.collected,
+                "store_event": rows.store_event,
                 "_connect": shards,
                 "run_connection": lambda run_id=None: shards(run_id),
                 "index_connection": lambda: shards(INDEX_SHARD_NAME),
@@ -211,6 +214,16 @@ def written_together(instance: DagsterInstance) -> AbstractContextManager[object
     """
     together = instance.event_log_storage.__dict__.get(_TOGETHER)
     return together() if together is not None else nullcontext()
+
+
+def collected(instance: DagsterInstance) -> AbstractContextManager[object]:
+    """Within ``kept_connections``: what this thread logs in the block is written at its end, in one go.
+
+    Other threads may log events meanwhile: nothing is held, and nothing of it can be read before. PostgreSQL's events
+    are written one by one as ever.
+    """
+    collect = instance.event_log_storage.__dict__.get(_COLLECTED)
+    return collect() if collect is not None else nullcontext()
 
 
 def _remembering_yes(ask: Callable[..., bool]) -> Callable[..., bool]:

@@ -1,7 +1,9 @@
 """Maestro's executor: the steps of a run, concurrently, in one process; each step's work is a subprocess anyway.
 
-Dagster's plan state machine decides what is ready (dependencies, retries, skips, pools); threads carry steps out; this
-file is the loop between the two. What a run does at its end is ``maestro_defs.run_end``.
+Dagster's plan state machine decides what is ready (dependencies, retries, skips, pools); threads carry steps out, in
+turns where they deal with Dagster (``maestro_defs.turns``); this file is the loop between the two. A step gives up its
+place when its work is done and kept, so the next one begins while Dagster is told. What a run does at its end is
+``maestro_defs.run_end``.
 
 Private seams used, pinned by tests/integration/test_dagster_seams.py: ``ExecuteRunWithPlanIterable``,
 ``PlanExecutionContextManager``, ``ExecutionPlan.start`` and ``ActiveExecution``, ``InstanceConcurrencyContext``,
@@ -16,7 +18,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import dagster as dg
 from dagster._core.events import DagsterEvent, EngineEventData
@@ -38,11 +40,14 @@ from maestro_defs.cached_steps import CachedSteps, Restored
 from maestro_defs.connections import kept_connections
 from maestro_defs.run_end import RunEnd, session_of
 from maestro_defs.step_logs import StepLogs, current_log
+from maestro_defs.turns import Turns
 
 FINAL_TAG = "maestro/final"
 _POLL_SECONDS = 0.2
 _BRIEF_SECONDS = 0.01
 _STATUS_SECONDS = 1.0
+_THREADS_A_PLACE = 2
+"""So that a step can begin its work while the one before it, its work done, is written down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,16 @@ class _Finished:
     error: BaseException | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Worked:
+    """The work of a step is done and kept; its thread has yet to tell Dagster."""
+
+    step_key: str
+
+
+_News: TypeAlias = DagsterEvent | Restored | _Worked | _Finished
+
+
 @dataclass
 class _Run:
     """State of the loop."""
@@ -64,12 +79,23 @@ class _Run:
     threads: ThreadPoolExecutor
     logs: StepLogs
     cached: CachedSteps
-    news: queue.SimpleQueue[DagsterEvent | Restored | _Finished] = field(default_factory=queue.SimpleQueue)
+    turns: Turns = field(default_factory=Turns)
+    news: queue.SimpleQueue[_News] = field(default_factory=queue.SimpleQueue)
     running: set[str] = field(default_factory=set)
+    worked: set[str] = field(default_factory=set)
     held: list[ExecutionStep] = field(default_factory=list)
     failed: bool = False
     interrupted: bool = False
     looked: float = field(default_factory=time.monotonic)
+
+    @property
+    def at_work(self) -> int:
+        """How many steps take up a place."""
+        return len(self.running) - len(self.worked)
+
+    def ended(self, step_key: str) -> None:
+        self.running.discard(step_key)
+        self.worked.discard(step_key)
 
     def start(self, step: ExecutionStep) -> None:
         self.running.add(step.key)
@@ -85,12 +111,13 @@ class _Run:
             return
         token = current_log.set(self.logs.path(step.key))
         try:
-            context = self.job.for_step(step, known)
-            if not known.get_retry_state().get_attempt_count(step.key):
-                self.news.put(self.logs.captured(self.job, step.key))
-            for event in dagster_event_sequence_for_step(context):
-                events.append(event)
-                self.news.put(event)
+            with self.turns.taken(lambda: self.news.put(_Worked(step.key))):
+                context = self.job.for_step(step, known)
+                if not known.get_retry_state().get_attempt_count(step.key):
+                    self.news.put(self.logs.captured(self.job, step.key))
+                for event in dagster_event_sequence_for_step(context):
+                    events.append(event)
+                    self.news.put(event)
         except BaseException as raised:  # noqa: BLE001 - handed to the loop, which raises it
             error = raised
         finally:
@@ -143,11 +170,11 @@ class ConcurrentExecutor(Executor):
             InstanceConcurrencyContext(instance, run) as pools,
             execution_plan.start(
                 retry_mode=self._retries,
-                max_concurrent=self._max_concurrent + _finals(execution_plan),
+                max_concurrent=_THREADS_A_PLACE * self._max_concurrent + _finals(execution_plan),
                 instance_concurrency_context=pools,
                 step_dependency_config=self.step_dependency_config,
             ) as active,
-            ThreadPoolExecutor(self._max_concurrent, thread_name_prefix="step") as threads,
+            ThreadPoolExecutor(_THREADS_A_PLACE * self._max_concurrent, thread_name_prefix="step") as threads,
         ):
             session, logs = session_of(job_context), StepLogs(instance, run.run_id)
             state = _Run(job_context, active, threads, logs, CachedSteps(job_context, session, logs))
@@ -177,14 +204,24 @@ class ConcurrentExecutor(Executor):
             yield from self._look_for_interrupt(state, end)
 
     def _start_ready(self, state: _Run) -> Iterator[DagsterEvent]:
-        free = self._max_concurrent - len(state.running)
-        if free > 0:
-            for step in state.active.get_steps_to_execute():
+        restored: list[Restored] = []
+        while (free := self._free(state)) > 0:
+            steps = state.active.get_steps_to_execute(limit=free)
+            for step in steps:
                 if step.tags.get(FINAL_TAG):
                     state.held.append(step)
+                elif at_hand := state.cached.restore_at_hand(step, state.active.get_known_state()):
+                    restored.append(at_hand)
                 else:
                     state.start(step)
+            if not steps:
+                break
+        yield from self._tell_restored(state, restored)
         yield from state.active.concurrency_event_iterator(state.job)
+
+    def _free(self, state: _Run) -> int:
+        """Places for steps: as many as may work at once, while there are threads for them."""
+        return min(self._max_concurrent - state.at_work, _THREADS_A_PLACE * self._max_concurrent - len(state.running))
 
     @staticmethod
     def _only_held(state: _Run) -> bool:
@@ -206,6 +243,8 @@ class ConcurrentExecutor(Executor):
         for item in _all_news(state.news, patience):
             if isinstance(item, Restored):
                 restored.append(item)
+            elif isinstance(item, _Worked):
+                state.worked.add(item.step_key)
             elif isinstance(item, _Finished):
                 yield from self._finish(state, item)
             else:
@@ -223,14 +262,14 @@ class ConcurrentExecutor(Executor):
             if event.step_key is not None:
                 state.active.handle_event(event)
         for item in restored:
-            state.running.discard(item.step.key)
+            state.ended(item.step.key)
             state.active.verify_complete(state.job, item.step.key)
         if restored and not state.interrupted:
             yield from state.active.plan_events_iterator(state.job)
 
     @staticmethod
     def _finish(state: _Run, item: _Finished) -> Iterator[DagsterEvent]:
-        state.running.discard(item.step.key)
+        state.ended(item.step.key)
         if item.error is not None and item.context is None:
             raise item.error
         for event in item.events:
@@ -288,14 +327,14 @@ class ConcurrentExecutor(Executor):
             active.sleep_til_ready()
 
 
-def _all_news(
-    news: queue.SimpleQueue[DagsterEvent | Restored | _Finished], patience: float
-) -> Iterator[DagsterEvent | Restored | _Finished]:
-    """What there is, after at most ``patience`` seconds in which there was nothing."""
+def _all_news(news: queue.SimpleQueue[_News], patience: float) -> Iterator[_News]:
+    """What there is, after at most ``patience`` seconds in which there was nothing; up to a place that is free."""
     try:
-        yield news.get(timeout=patience) if patience else news.get_nowait()
-        while True:
-            yield news.get_nowait()
+        item = news.get(timeout=patience) if patience else news.get_nowait()
+        yield item
+        while not isinstance(item, _Worked):
+            item = news.get_nowait()
+            yield item
     except queue.Empty:
         return
 

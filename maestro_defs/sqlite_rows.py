@@ -1,4 +1,4 @@
-"""Event rows into SQLite: each event serialized once, no statement built for it, and several kept in one transaction.
+"""Event rows into SQLite: each event serialized once, no statement built for it, several written in one transaction.
 
 Stock Dagster builds its statements anew for every event, serializes an asset's event twice, and updates an asset's row
 only after inserting it has failed. That was half of what a step cost. The rows written are the same; an event of a kind
@@ -12,8 +12,10 @@ Private seams used, pinned by tests/integration/test_dagster_seams.py and test_s
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -52,6 +54,22 @@ _CHECKED = (
 Connect = Callable[[str], AbstractContextManager[Connection]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """An event as it is written; ``write`` is what it means for the tables about assets."""
+
+    event: EventLogEntry
+    about: DagsterEvent
+    values: tuple[Any, ...]
+    write: Callable[..., None]
+
+
+class _Collected(threading.local):
+    """The rows this thread has not written yet; None: each is written at once."""
+
+    rows: list[_Row] | None = None
+
+
 class SqliteRows:
     """In place of ``SqliteEventLogStorage.store_event``.
 
@@ -67,22 +85,55 @@ class SqliteRows:
         self._stock = storage.store_event
         self._connect = connect
         self._materialized = materialized
+        self._collected = _Collected()
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """Writes what this thread stores within the block at its end, in one transaction for each database.
+
+        Until then nobody can read it. Nothing is locked meanwhile, so other threads may log events.
+        """
+        if self._collected.rows is not None:
+            yield
+            return
+        self._collected.rows = []
+        try:
+            yield
+        finally:
+            rows, self._collected.rows = self._collected.rows, None
+            self._write(rows)
 
     def store_event(self, event: EventLogEntry) -> None:
         """Stores one event, as Dagster would."""
         about = event.dagster_event
         write = _WRITERS.get(about.event_type) if about is not None else None
         if about is None or write is None or not _plain(about) or not event.run_id:
+            self._write_collected()
             self._stock(event)
             return
-        row = self._storage._event_to_row(event)
-        values = tuple(_as_stored(row[name]) for name in _COLUMNS)
-        with self._connect(event.run_id) as connection:
-            connection.exec_driver_sql(_INSERT, values)
-        if write is not _nothing_more:
+        columns = self._storage._event_to_row(event)
+        row = _Row(event, about, tuple(_as_stored(columns[name]) for name in _COLUMNS), write)
+        if self._collected.rows is not None:
+            self._collected.rows.append(row)
+        else:
+            self._write([row])
+
+    def _write_collected(self) -> None:
+        if self._collected.rows:
+            rows, self._collected.rows = self._collected.rows, []
+            self._write(rows)
+
+    def _write(self, rows: Sequence[_Row]) -> None:
+        for run_id in dict.fromkeys(row.event.run_id for row in rows):
+            values = [row.values for row in rows if row.event.run_id == run_id]
+            with self._connect(run_id) as connection:
+                connection.exec_driver_sql(_INSERT, values if len(values) > 1 else values[0])
+        indexed = [row for row in rows if row.write is not _nothing_more]
+        if indexed:
             with self._connect(INDEX_SHARD_NAME) as index:
-                event_id = index.exec_driver_sql(_INSERT, values).lastrowid
-                write(self, index, event, about, values, event_id)
+                for row in indexed:
+                    event_id = index.exec_driver_sql(_INSERT, row.values).lastrowid
+                    row.write(self, index, row.event, row.about, row.values, event_id)
 
     def _store_materialization(
         self, index: Connection, event: EventLogEntry, about: DagsterEvent, values: tuple[Any, ...], event_id: int

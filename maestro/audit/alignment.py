@@ -6,13 +6,13 @@ or shifted because another one was put in or taken out, are told from rows that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from maestro.audit.event import Row
 from maestro.audit.report import Finding, Kind, rows_named
 
 _NEAR = 32
-_BUDGET = 2_000_000
+_BUDGET = 300_000
 """Hashes spent on finding where rows come from."""
 
 
@@ -62,8 +62,7 @@ def _origins(misfits: Mapping[int, Row], expected: Mapping[int, bytes]) -> dict[
     free = set(expected)
     shift, budget = 0, _BUDGET
     for index in sorted(misfits):
-        near = [index + shift, *(index + step for distance in range(1, _NEAR + 1) for step in (distance, -distance))]
-        for place in _candidates(near, free, budget):
+        for place in _candidates(index, shift, free, budget):
             budget -= 1
             if place != index and leaf_of(misfits[index], place) == expected[place]:
                 came_from[index] = place
@@ -73,10 +72,16 @@ def _origins(misfits: Mapping[int, Row], expected: Mapping[int, bytes]) -> dict[
     return came_from
 
 
-def _candidates(near: Iterable[int], free: set[int], budget: int) -> list[int]:
-    """Nearby places first, then all others while there is budget for so many."""
-    first = [place for place in dict.fromkeys(near) if place in free]
-    return [*first, *sorted(free.difference(first))] if len(free) <= budget else first
+def _candidates(index: int, shift: int, free: set[int], budget: int) -> Iterator[int]:
+    """Where the row before came from, then nearby places, then all others while there is budget for so many."""
+    if index + shift in free:
+        yield index + shift
+    if budget <= 0:
+        return
+    for distance in range(1, _NEAR + 1):
+        yield from (place for place in (index + distance, index - distance) if place in free)
+    if len(free) <= budget:
+        yield from sorted(free)
 
 
 def _moved(came_from: Mapping[int, int]) -> list[Finding]:

@@ -171,7 +171,6 @@ def _data(kind: str, value: dict[str, Any]) -> str:
     try:
         text = rfc8785.dumps(value)
     except ValueError as error:
-        # The error may repeat a value; only what the library says of types and ranges is passed on.
         raise _wrong(f"{about} cannot be written as JSON: {error}", "use texts, numbers, lists and mappings") from None
     except RecursionError:
         raise _wrong(f"{about} is nested too deeply", "store it as an artifact and log its digest") from None

@@ -41,7 +41,13 @@ def forward(log: AuditLog, receiver: Receiver, name: str) -> int:
     return sent
 
 
-def follow(log: AuditLog, receiver: Receiver, name: str, stop: threading.Event, *, every: float = 2.0,
+def follow(
+    log: AuditLog,
+    receiver: Receiver,
+    name: str,
+    stop: threading.Event,
+    *,
+    every: float = 2.0,
     failed: Callable[[ForwardError], object] = lambda _error: None,
 ) -> None:
     """Forwards until ``stop`` is set; a receiver that is away is tried again, however long it takes.

@@ -49,12 +49,14 @@ def load_or_create(key_file: Path, origin: str | None) -> SignerKey:
         raise _unusable(key_file, error) from error
     finally:
         aside.unlink(missing_ok=True)
-    write_public(key_file, made.verifier)
     return made
 
 
 def write_public(key_file: Path, key: VerifierKey) -> None:
-    """Writes the public key beside the private one, for whoever verifies."""
+    """Writes the public key beside the private one, for whoever verifies.
+
+    Done when the log is there: so a public key says that there was one.
+    """
     file = public_file(key_file)
     aside = file.with_name(f".{file.name}.{os.urandom(8).hex()}")
     _write(aside, str(key), 0o644)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maestro.audit.checkpoint import Checkpoint, open_checkpoint
-from maestro.audit.errors import AuditError, AuditInputError
+from maestro.audit.errors import AuditError, AuditInputError, AuditTamperedError
 from maestro.audit.event import AuditEvent, Entry, Mask, Row, make_row
 from maestro.audit.group_commit import GroupCommit
 from maestro.audit.keyfile import load, load_or_create, public_file, write_public
-from maestro.audit.merkle import consistency_ranges, hashes_of, inclusion_ranges
+from maestro.audit.merkle import consistency_ranges, hashes_of, inclusion_ranges, root_by_inclusion
 from maestro.audit.note import SignerKey, VerifierKey, check_name
 from maestro.audit.proof import ConsistencyProof, InclusionProof
 
@@ -69,6 +69,7 @@ class AuditLog:
 
         Raises:
             AuditInputError: the address or the key file is wrong, or is another log's.
+            AuditTamperedError: the key has begun a log, and the database has none.
             AuditError: the database does not answer.
         """
         from maestro.audit.database import Database
@@ -77,7 +78,11 @@ class AuditLog:
         if origin is not None:
             check_name(origin)
         database = Database(url)
+        # In this order: the public key is written last, so it says that the log must be there.
+        begun = public_file(key_file).is_file()
         exists = database.exists()
+        if begun and not exists:
+            raise gone(database, key_file)
         if not exists and not create:
             raise _missing(database)
         if exists:
@@ -222,7 +227,7 @@ class AuditLog:
 
         Raises:
             AuditInputError: there is no such entry.
-            AuditTamperedError: a row or hash it needs is gone.
+            AuditTamperedError: the row or a hash it needs was changed or is gone.
         """
         from maestro.audit import reader
 
@@ -235,6 +240,11 @@ class AuditLog:
         if found is None:
             raise AuditError(f"entry {index} is gone from the audit log", next_step="run `maestro audit verify`")
         hashes = hashes_of(inclusion_ranges(index, head.size), lambda nodes: reader.nodes(self._database, nodes))
+        if root_by_inclusion(index, head.size, found.leaf, hashes) != head.root:
+            raise AuditTamperedError(
+                f"row {index} of the audit log or a hash above it was changed: it does not lead to what was signed",
+                next_step="run `maestro audit verify`",
+            )
         return InclusionProof(found.to_json(), hashes, head.note)
 
     def consistency(self, old: str, new: str | None = None) -> ConsistencyProof:
@@ -265,6 +275,14 @@ class AuditLog:
         from maestro.audit.verification import verify
 
         return verify(self._database, self.key, published)
+
+
+def gone(database: Database, key_file: Path) -> AuditTamperedError:
+    """What to say when there is a log's key and no log."""
+    return AuditTamperedError(
+        f"the audit log that {key_file} has signed is gone from {database.shown}",
+        next_step="restore the database; to begin a new log, move the key and its .pub file away",
+    )
 
 
 def _missing(database: Database) -> AuditInputError:

@@ -1,6 +1,6 @@
 """Recomputes the log and names every row that is not as it was written.
 
-Three things are compared: the rows, the stored hashes, and what was signed. Memory: about 200 bytes a row.
+Three things are compared: the rows, the stored hashes, and what was signed. Memory: about 100 bytes a row.
 """
 
 from __future__ import annotations

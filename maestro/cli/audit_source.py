@@ -53,7 +53,7 @@ def open_to_read(options: GlobalOptions, db: str | None, key: str | None) -> Aud
     if db is not None and key is not None:
         return AuditLog.read(db, key=read_public(key))
     source = find(options, db)
-    return AuditLog.read(source.url, key=read_public(key) if key else _public_key(source))
+    return AuditLog.read(source.url, key=read_public(key) if key else _public_key(source, own=db is None))
 
 
 def open_to_write(options: GlobalOptions, db: str | None, key_file: Path | None) -> AuditLog:
@@ -68,12 +68,15 @@ def open_to_write(options: GlobalOptions, db: str | None, key_file: Path | None)
     return AuditLog.open(source.url, origin=None, key_file=source.key_file, create=False)
 
 
-def _public_key(source: Source) -> VerifierKey:
+def _public_key(source: Source, *, own: bool) -> VerifierKey:
     from maestro.audit.database import Database
     from maestro.audit.keyfile import load, public_file, read_public
+    from maestro.audit.log import gone
 
     public = public_file(source.key_file)
     if public.is_file():
+        if own and not Database(source.url).exists():
+            raise gone(Database(source.url), source.key_file)
         return read_public(str(public))
     try:
         return load(source.key_file, None).verifier

@@ -46,12 +46,14 @@ def command(
     vulnerabilities: tuple[Path, Path] | None,
     as_json: bool,
 ) -> int:
-    """Compare what two revisions are made of: components, their licences, their vulnerabilities.
+    """Compare the SBOMs of two revisions: components, licences, vulnerabilities.
 
     Without the second it is the revision checked out. What does not verify is not compared.
     """
     from maestro.sbom.comparison import compare_revisions
+    from maestro.sbom.libraries import check_libraries
 
+    check_libraries()
     old, new = _sides(options, before, after, vulnerabilities)
     comparison = compare_revisions((old.name, old.subjects), (new.name, new.subjects))
     form = "json" if as_json else form

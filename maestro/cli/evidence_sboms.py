@@ -48,9 +48,8 @@ def side_of_revision(source: Source, named: str | None) -> Side:
     """
     revision = source.revision(named)
     entries = source.desk.index.of_revision(source.desk.project, revision)
-    reports = {
-        entry.subjects[0]: report_of(source.desk, _checked(source, entry)) for entry in _of(entries, "vulnerabilities")
-    }
+    # Entries come oldest first: of one subject the newest statement counts.
+    reports = {entry.subjects[0]: _report(source, entry) for entry in _of(entries, "vulnerabilities")}
     found: dict[str, Described] = {}
     for entry in _of(entries, "sbom"):
         if entry.predicate_type not in (CYCLONEDX, REFERENCE):
@@ -65,7 +64,6 @@ def side_of_revision(source: Source, named: str | None) -> Side:
         sbom = None if data is None else read_sbom(data)
         if sbom is not None:
             name = _name(sbom, entry.subjects[0])
-            # Entries come oldest first: of one subject the newest statement counts.
             found[name] = Described(name, sbom, reports.get(entry.subjects[0]))
     if not found:
         raise InputError(
@@ -108,6 +106,15 @@ def _of(entries: list[Entry], type_: str) -> list[Entry]:
 
 def _checked(source: Source, entry: Entry) -> EvidenceStatus:
     return source.desk.verifier.check(entry.bundle, entry.type, entry.subjects[0], entry.revision, entry)
+
+
+def _report(source: Source, entry: Entry) -> Mapping[str, Any]:
+    status = _checked(source, entry)
+    report = report_of(source.desk, status)
+    if report is None:
+        reason = status.reason or "its statement names no report that can be read"
+        return {"state": "not_scanned", "reason": reason, "findings": []}
+    return report
 
 
 def _document(source: Source, predicate: Mapping[str, Any]) -> bytes | None:

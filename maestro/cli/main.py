@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "evidence": "Show, verify, compare and export signed evidence; set artifacts aside.",
     "keys": "List, rotate, retire, revoke, export and import the keys evidence is signed with.",
     "audit": "Read, verify, prove and export the audit log.",
+    "vulns": "Known vulnerabilities: the advisory database, scans, and where a vulnerability is.",
     "config": "Show the effective configuration and where each part comes from.",
     "doctor": "Check that this machine has what Maestro and the workflow need.",
     "schema": "Print the JSON Schema of maestro.yaml.",

@@ -34,7 +34,10 @@ def open_runs(options: GlobalOptions, remote: str | None) -> Iterator[Runs]:
         with RemoteRuns(remote, name) as server:
             yield server
         return
-    from maestro_defs.local_runs import LocalRuns
+    from maestro_defs.lean_imports import lean_imports
+
+    with lean_imports():
+        from maestro_defs.local_runs import LocalRuns
 
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     with LocalRuns(project, profile, project_name=name) as here:

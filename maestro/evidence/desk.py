@@ -6,18 +6,18 @@ import getpass
 import hashlib
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maestro.artifacts import Artifact, ArtifactStore, StepRecord, Subject
+from maestro.artifacts import ArtifactStore, StepRecord, Subject
 from maestro.errors import MaestroError
 from maestro.evidence.config import EvidenceConfig, PolicyConfig
 from maestro.evidence.contract import Contract
 from maestro.evidence.errors import QuarantinedError
-from maestro.evidence.index import EvidenceIndex
+from maestro.evidence.index import Entry, EvidenceIndex
 from maestro.evidence.issue import IssueContext, Issuer, digest_of
 from maestro.evidence.quarantine import Quarantine, Quarantined
 from maestro.evidence.verify import EvidenceStatus, EvidenceVerifier
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from maestro.signing import Signer, TrustRoot
     from maestro.signing.project_keys import ProjectKeys
     from maestro.vault import Vault
+
+EVIDENCE_TABLE = "evidence"
+"""Name of the metadata that lists a step's signed statements."""
 
 
 def _now() -> datetime:
@@ -154,12 +157,31 @@ class EvidenceDesk:
         self._noted = True
         return row.index
 
-    def issue(self, record: StepRecord, context: IssueContext) -> tuple[Artifact, ...]:
-        """Signs the claims of ``record``; see :class:`Issuer`."""
+    def issue(self, record: StepRecord, context: IssueContext) -> StepRecord:
+        """``record`` with its claims signed (see :class:`Issuer`), and a table of what was signed for people."""
         self.signer  # noqa: B018 - the key is trusted before anything it signs can be read
         issued = self._issuer.issue(record, context)
         self._noted = True
-        return issued
+        rows = [self._shown(entry) for entry in issued]
+        return replace(
+            record, evidence=tuple(one.bundle for one in issued), metadata={**record.metadata, EVIDENCE_TABLE: rows}
+        )
+
+    def _shown(self, entry: Entry) -> dict[str, Any]:
+        status = self.verifier.check(entry.bundle, entry.type, entry.subjects[0], entry.revision, entry)
+        signer = "-" if status.verified is None else status.verified.signer.name
+        development = status.verified is not None and status.verified.signer.development
+        kept = entry.vault or {}
+        locked = f"locked until {kept.get('until')}" if kept.get("immutable") else "kept, not immutable"
+        return {
+            "type": entry.type,
+            "state": status.state,
+            "verified signer": f"{signer} (development key)" if development else signer,
+            "subject": entry.subjects[0],
+            "statement": f"sha256:{entry.bundle.sha256}",
+            "vault": f"{self.vault.where}/{kept['key']}, {locked}" if kept else "-",
+            "audit log": "-" if entry.audit_index is None else f"row {entry.audit_index}",
+        }
 
     def close(self) -> None:
         """Signs a checkpoint of what was logged, gives it to the vault, and closes the log.

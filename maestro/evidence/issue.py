@@ -71,8 +71,8 @@ class Issuer:
         self._builder = builder
         self._now = now
 
-    def issue(self, record: StepRecord, context: IssueContext) -> tuple[Artifact, ...]:
-        """The signed bundles of the record's claims, in their order, each named by its evidence type.
+    def issue(self, record: StepRecord, context: IssueContext) -> tuple[Entry, ...]:
+        """Where the signed statements of the record's claims are, in their order.
 
         What this revision has a statement of already is not signed again.
 
@@ -84,7 +84,7 @@ class Issuer:
         known = {one.claim: one for one in self._index.of_revision(record.project, record.revision)}
         return tuple(self._one(record, claim, context, known) for claim in record.claims)
 
-    def _one(self, record: StepRecord, claim: Claim, context: IssueContext, known: Mapping[str, Entry]) -> Artifact:
+    def _one(self, record: StepRecord, claim: Claim, context: IssueContext, known: Mapping[str, Entry]) -> Entry:
         evidence_type(claim.type)
         subjects = claim.subjects or (context.source,)
         predicate_type, predicate = self._predicate(record, claim, context)
@@ -92,7 +92,7 @@ class Issuer:
         identity = _digest([claim.type, predicate_type, predicate, [one.to_json() for one in subjects], record.step])
         found = known.get(identity)
         if found is not None and self._store.exists(found.bundle.sha256):
-            return found.bundle
+            return found
         return self._sign(record, claim, context, subjects, predicate_type, predicate, report, identity)
 
     def _sign(
@@ -105,7 +105,7 @@ class Issuer:
         predicate: Mapping[str, Any],
         report: Artifact | None,
         identity: str,
-    ) -> Artifact:
+    ) -> Entry:
         from maestro.audit import AuditEvent
         from maestro.signing import Origin, make_statement, sign_statement
 
@@ -159,7 +159,7 @@ class Issuer:
             vault=self._keep(record, claim, bundle),
         )
         self._index.add(entry)
-        return bundle
+        return entry
 
     def _keep(self, record: StepRecord, claim: Claim, bundle: Artifact) -> dict[str, Any]:
         """Where the vault keeps the bundle."""

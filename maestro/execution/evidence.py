@@ -36,7 +36,7 @@ def with_evidence(session: RunSession, record: StepRecord) -> StepRecord:
         record_of=session.record_of,
         actor=session.desk.actor,
     )
-    return replace(record, evidence=session.desk.issue(record, context))
+    return session.desk.issue(record, context)
 
 
 def check_upstream(session: RunSession, node: Node, kind: StepKind[Any], records: Mapping[str, StepRecord]) -> None:

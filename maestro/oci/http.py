@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -51,9 +54,7 @@ class Connection:
             hand: httpx repeats only what could not connect, and a registry's 429 and 503 mean the same.
     """
 
-    def __init__(
-        self, registry: str, auth: AuthFile | None = None, pauses: tuple[float, ...] = (0.2, 1.0, 3.0)
-    ) -> None:
+    def __init__(self, registry: str, auth: AuthFile | None, pauses: tuple[float, ...]) -> None:
         self.registry = registry
         self._auth = auth or AuthFile()
         self._pauses = pauses
@@ -77,6 +78,7 @@ class Connection:
         content: Body | None = None,
         push: bool = False,
         limit: int = 8 * 1024 * 1024,
+        sink: Path | None = None,
     ) -> Answer:
         """The answer, whatever its status, except 401 and 403.
 
@@ -84,6 +86,7 @@ class Connection:
             path: below ``/v2/<repository>/``, or the absolute URL a registry gave.
             push: asks for the right to write as well.
             limit: bytes of the answer that are read at most.
+            sink: file that takes the content of a successful answer, in place of memory.
 
         Raises:
             UnreachableError, DeniedError, MalformedAnswerError.
@@ -95,7 +98,7 @@ class Connection:
             if response.status_code == 401 and self._log_in(response, repository, scope):
                 response.close()
                 response = self._send(method, url, scope, headers or {}, content)
-            answer = self._read(response, repository, limit)
+            answer = self._read(response, repository, limit, sink)
         except httpx.InvalidURL as error:
             raise self.malformed("sent an address that is none") from error
         except httpx.HTTPError as error:
@@ -133,18 +136,16 @@ class Connection:
             f"{self.registry} {what}", next_step=f"check that {self.registry} is a registry (OCI distribution 1.1)"
         )
 
-    def _read(self, response: httpx.Response, repository: str, limit: int) -> Answer:
-        chunks, size = [], 0
-        try:
+    def _read(self, response: httpx.Response, repository: str, limit: int, sink: Path | None) -> Answer:
+        kept = io.BytesIO() if sink is None or response.status_code != 200 else sink.open("wb")
+        with contextlib.closing(response), kept:
             for chunk in response.iter_bytes():
-                size += len(chunk)
-                if size > limit:
+                if kept.tell() + len(chunk) > limit:
                     raise self.malformed(f"sent more than {limit:,} bytes for {repository}")
-                chunks.append(chunk)
-        finally:
-            response.close()
+                kept.write(chunk)
+            content = kept.getvalue() if isinstance(kept, io.BytesIO) else b""
         following = response.links.get("next", {}).get("url")
-        return Answer(response.status_code, response.headers, b"".join(chunks), str(response.url), following)
+        return Answer(response.status_code, response.headers, content, str(response.url), following)
 
     def _address(self) -> str:
         if self._base is None:

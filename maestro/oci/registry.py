@@ -49,13 +49,16 @@ class Registry:
     Args:
         registry: ``host`` or ``host:port``; on the loopback interface TLS is not asked for.
         auth: credentials; None: anonymous.
+        pauses: seconds before each further attempt when the registry does not answer or is busy.
     """
 
-    def __init__(self, registry: str, auth: AuthFile | None = None) -> None:
+    def __init__(
+        self, registry: str, auth: AuthFile | None = None, *, pauses: tuple[float, ...] = (0.2, 1.0, 3.0)
+    ) -> None:
         # Not at the top: what only names kinds and parameters shall not wait for an HTTP library.
         from maestro.oci.http import Connection
 
-        self._http = Connection(registry, auth)
+        self._http = Connection(registry, auth, pauses)
         self.name = registry
 
     def __enter__(self) -> Registry:
@@ -141,6 +144,22 @@ class Registry:
         if digest_of(answer.content) != digest:
             raise self._http.malformed(f"sent other bytes for blob {digest} of {repository}")
         return answer.content
+
+    def fetch_blob(self, repository: str, blob: Descriptor, place: Path) -> None:
+        """Write a blob of any size to ``place``, verified; what is there is replaced.
+
+        Raises:
+            RegistryError: it is not there, or has another size or digest; ``place`` then does not exist.
+        """
+        try:
+            answer = self._http.request("GET", repository, f"blobs/{blob.digest}", limit=blob.size, sink=place)
+            if answer.status != 200:
+                raise self._http.failed(answer, f"reading blob {blob.digest} of {repository}")
+            if _file_digest(place) != (blob.digest, blob.size):
+                raise self._http.malformed(f"sent other bytes for blob {blob.digest} of {repository}")
+        except BaseException:
+            place.unlink(missing_ok=True)
+            raise
 
     def put_blob(self, repository: str, data: bytes | Path) -> str:
         """Keep a blob, unless it is there; gives its digest. A file is read in pieces.

@@ -1,15 +1,15 @@
 """The built-in functions a policy may call: those that give the same answer here and in OPA, and the same one tomorrow.
 
-Not here: what reads the clock, the network, the environment or chance (``time.now_ns``, ``http.send``, ``opa.runtime``,
-``rand.intn``). A decision must follow from its input alone, or its input digest would prove nothing. regorus knows stubs for
-some of these that are *undefined*, so a deny rule that calls one would never speak; hence a list of what is allowed.
+Not here: what reads the clock, the network, the environment or chance (``time.now_ns``, ``http.send``,
+``opa.runtime``, ``rand.intn``). A decision must follow from its input alone, or its input digest would prove nothing.
+regorus knows stubs for some of these that are *undefined*, so a deny rule that calls one would never speak; hence a
+list of what is allowed.
 The interoperability tests call each of them in both engines.
 """
 
 from __future__ import annotations
 
-ALLOWED: frozenset[str] = frozenset(
-    """
+_NAMES = """
     abs ceil floor round numbers.range
     count sum product max min sort
     array.concat array.reverse array.slice
@@ -27,5 +27,6 @@ ALLOWED: frozenset[str] = frozenset(
     semver.compare semver.is_valid
     walk graph.reachable print
     internal.member_2 internal.member_3
-    """.split()
-)
+"""
+
+ALLOWED: frozenset[str] = frozenset(_NAMES.split())

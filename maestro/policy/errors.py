@@ -4,7 +4,7 @@
 
     MaestroError
     ├── InputError
-    │   ├── PolicyError      a policy, a bundle, an input document or a waiver cannot be used
+    │   └── PolicyError      a policy, a bundle, an input document or a waiver cannot be used
     └── PolicyEngineError    an engine gave no usable answer; `decide` turns it into a deny
 """
 

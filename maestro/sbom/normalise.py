@@ -32,6 +32,7 @@ _KEPT = (
     "swid",
 )
 _LONGEST_NAME = 200
+_NO_VERSION = "UNKNOWN"
 _MACHINE_TYPES = frozenset({"file"})
 
 
@@ -161,6 +162,8 @@ def _is_the_folder(component: Mapping[str, Any]) -> bool:
 
 def _component(raw: Mapping[str, Any]) -> dict[str, Any]:
     made = {key: raw[key] for key in _KEPT if raw.get(key) not in (None, "", [])}
+    if made.get("version") == _NO_VERSION:
+        del made["version"]
     for key in ("author", "publisher", "description"):
         if isinstance(made.get(key), str):
             made[key] = " ".join(made[key].split())

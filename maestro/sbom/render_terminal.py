@@ -44,14 +44,13 @@ def _table(table: DiffTable) -> list[RenderableType]:
     from rich.text import Text
 
     # Text, and not str: rich would read markup out of a component's name.
-    made = Table(
-        title=Text(table.title, style=_STYLES[table.tone]), title_justify="left", box=None, pad_edge=False, expand=False
-    )
+    made = Table(box=None, pad_edge=False)
     for head in table.heads:
         made.add_column(head, overflow="fold", header_style="dim")
     for row in table.rows[:MOST_ROWS]:
         made.add_row(*(Text(printable(cell)) for cell in row))
+    title = Text(table.title, style=_STYLES[table.tone])
     hidden = len(table.rows) - MOST_ROWS
     if hidden <= 0:
-        return [made]
-    return [made, Text(f"... and {hidden:,} more; --format json shows all", style="dim")]
+        return [title, made]
+    return [title, made, Text(f"... and {hidden:,} more; --format json shows all", style="dim")]

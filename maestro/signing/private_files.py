@@ -59,24 +59,30 @@ def read_private(path: Path, what: str) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        mode = stat.S_IMODE(status.st_mode)
-        if not stat.S_ISREG(status.st_mode):
-            raise _unusable(path, f"the {what} is not in a regular file", f"name the file the {what} is in")
-        if status.st_uid not in (0, os.geteuid()):
-            raise _unusable(path, f"the {what} belongs to somebody else", f"use a {what} of your own")
-        if mode & 0o077:
-            raise _unusable(
-                path,
-                f"others may use the {what}: the mode of its file is {mode:04o}",
-                f"if nobody has had it yet: chmod 600 {path}; otherwise make a new one",
-            )
+    try:
+        _refuse_shared(path, os.fstat(descriptor), what)
         refuse_open_folder(path.parent)
-        data = file.read(LARGEST + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(LARGEST + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > LARGEST:
         raise _unusable(path, f"the file is too large for a {what}", f"name the file the {what} is in")
     return data
+
+
+def _refuse_shared(path: Path, status: os.stat_result, what: str) -> None:
+    mode = stat.S_IMODE(status.st_mode)
+    if not stat.S_ISREG(status.st_mode):
+        raise _unusable(path, f"the {what} is not in a regular file", f"name the file the {what} is in")
+    if status.st_uid not in (0, os.geteuid()):
+        raise _unusable(path, f"the {what} belongs to somebody else", f"use a {what} of your own")
+    if mode & 0o077:
+        raise _unusable(
+            path,
+            f"others may use the {what}: the mode of its file is {mode:04o}",
+            f"if nobody has had it yet: chmod 600 {path}; otherwise make a new one",
+        )
 
 
 def _unusable(path: Path, what: str, next_step: str) -> KeyUnusableError:

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from maestro.artifacts import durable
-from maestro.errors import Location
+from maestro.errors import InputError, Location
 from maestro.signing.errors import KeyUnusableError
 from maestro.signing.origin import write_time
 from maestro.signing.private_files import ensure_key_folder
@@ -83,6 +83,8 @@ def parse(data: bytes, *, file: str) -> TrustRoot:
         return TrustRoot(tuple(_File.model_validate(document).keys))
     except ValidationError as error:
         raise _unusable(first_problem(error), file) from None
+    except InputError as error:
+        raise _unusable(error.what, file) from None
 
 
 def dump(trust: TrustRoot) -> bytes:
@@ -127,7 +129,7 @@ def _entry(key: TrustedKey) -> dict[str, Any]:
 
 
 def _refuse_ambiguous(data: bytes, file: str) -> None:
-    """No aliases, which can make much out of little, and no key twice, of which YAML readers take the last."""
+    """No aliases, which make much out of little, no tags, and no key twice, of which YAML readers take the last."""
     open_maps: list[tuple[set[str], bool] | None] = []
     for event in yaml.parse(data, Loader=_LOADER):
         mark = event.start_mark
@@ -137,6 +139,8 @@ def _refuse_ambiguous(data: bytes, file: str) -> None:
         if isinstance(event, yaml.CollectionEndEvent):
             open_maps.pop()
         elif isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
+            if event.tag is not None:
+                raise _unusable("tags are not allowed", file, *place)
             if open_maps and (above := open_maps[-1]) is not None:
                 names, is_key = above
                 if is_key and isinstance(event, yaml.ScalarEvent):

@@ -234,7 +234,7 @@ class BucketVault:
         if wrong:
             raise VaultError(
                 f"the vault {self.where} accepted {key!r}, but {wrong}",
-                next_step="do not rely on this server; run python -m maestro.vault.deploy --check",
+                next_step="do not rely on this server; run python -m maestro.vault.deploy --probe",
             )
 
     def _extend(self, lock: Locked, until: datetime) -> Locked:
@@ -247,7 +247,7 @@ class BucketVault:
         if not holds(now):
             raise VaultError(
                 f"the vault {self.where} accepted a change of {key!r}, but {otherwise}",
-                next_step="do not rely on this server; run python -m maestro.vault.deploy --check",
+                next_step="do not rely on this server; run python -m maestro.vault.deploy --probe",
             )
         return now
 

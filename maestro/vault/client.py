@@ -11,7 +11,7 @@ from maestro.errors import MaestroError
 from maestro.vault.address import BucketAddress
 from maestro.vault.errors import VaultError, VaultUnavailableError
 
-_ATTEMPTS = 5
+_ATTEMPTS = 4
 _DEFAULT_REGION = "us-east-1"
 
 _ABSENT = {"NoSuchKey", "NoSuchVersion", "404", "NotFound", "MethodNotAllowed", "405"}

@@ -2,10 +2,11 @@
 
 ::
 
-    python -m maestro.vault.deploy --write deploy/vault                                   the examples in the repository
-    python -m maestro.vault.deploy --vault s3://evidence --principal ARN --write folder   files for another tool
-    python -m maestro.vault.deploy --vault s3://evidence --principal ARN --apply          sets the bucket up
-    python -m maestro.vault.deploy --vault s3://evidence --principal ARN --check          says what differs, and probes
+    python -m maestro.vault.deploy --write deploy/vault                             the examples in the repository
+    python -m maestro.vault.deploy --vault URL --principal ARN --write folder       files for another tool
+    python -m maestro.vault.deploy --vault URL --principal ARN --apply              as owner: sets the bucket up
+    python -m maestro.vault.deploy --vault URL --principal ARN --check              as owner: says what differs
+    python -m maestro.vault.deploy --vault URL --principal ARN --probe              as CI: tries to break the locks
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--write", type=Path, metavar="FOLDER", help="write the documents as JSON files")
     action.add_argument("--apply", action="store_true", help="make the bucket if needed and set it up")
-    action.add_argument("--check", action="store_true", help="say how the bucket differs, and probe the server")
+    action.add_argument("--check", action="store_true", help="say how the bucket differs")
+    action.add_argument("--probe", action="store_true", help="try to break the server's locks, on objects of its own")
     return parser
 
 
@@ -90,14 +92,16 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
             print(file)
         return 0
     client = open_client(plan.address, environ)
+    if options.probe:
+        report = run_probe(client, plan.address)
+        for check in report.checks:
+            print(f"{'passed' if check.passed else 'FAILED'}  {check.name}: {check.got}")
+        print(report.text())
+        return int(not report.passed)
     deviations = prepare_bucket(client, plan) if options.apply else check_bucket(client, plan)
     for deviation in deviations:
         print(deviation)
-    if options.apply:
-        return int(bool(deviations))
-    report = run_probe(client, plan.address)
-    print(report.text())
-    return int(bool(deviations) or not report.passed)
+    return int(bool(deviations))
 
 
 if __name__ == "__main__":

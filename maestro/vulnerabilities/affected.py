@@ -15,6 +15,7 @@ from maestro.vulnerabilities.errors import ReportError, SbomError
 from maestro.vulnerabilities.report import Finding, Report, Target
 from maestro.vulnerabilities.scan import ScanOptions, scan
 
+_NEVER = "what it delivered was never scanned"
 _IMAGE = ("application/vnd.oci.image.", "application/vnd.docker.distribution.")
 
 
@@ -76,7 +77,9 @@ def affected(
         subjects = {
             f"sha256:{one.digest['sha256']}": one for step in steps for one in step.subjects if not one.is_source
         }
+        looked = False
         for step, artifact, made in _reports(records, steps, database, now):
+            looked = True
             if isinstance(made, str):
                 yield Place(revision, step.step, environments=environments, unknown=f"{artifact.name}: {made}")
                 continue
@@ -88,6 +91,11 @@ def affected(
             elif made.state == "not_scanned":
                 why = made.reason or "it was not scanned"
                 yield Place(revision, step.step, (), images, named, environments, unknown=why)
+        if subjects and not looked:
+            names = tuple(f"{one.name}@{digest}" for digest, one in subjects.items())
+            yield Place(
+                revision, next(step.step for step in steps if step.subjects), (), (), names, environments, _NEVER
+            )
 
 
 def _reports(

@@ -15,7 +15,10 @@ text(value) := value if is_string(value)
 
 text(value) := "nothing" if is_null(value)
 
-text(value) := concat(", ", [text(one) | some one in value]) if is_array(value)
+text(value) := concat(", ", shown) if {
+	is_array(value)
+	shown := [sprintf("%v", [one]) | some one in value]
+}
 
 text(value) := sprintf("%v", [value]) if {
 	not is_string(value)
@@ -37,9 +40,9 @@ days_in(_, month) := 31 if month in {"01", "03", "05", "07", "08", "10", "12"}
 
 days_in(_, month) := 30 if month in {"04", "06", "09", "11"}
 
-days_in(year, "02") := 29 if leap(to_number(trim_left(concat("", ["1", year]), "0")) - 10000)
+days_in(year, "02") := 29 if leap(to_number(concat("", ["1", year])) - 10000)
 
-days_in(year, "02") := 28 if not leap(to_number(trim_left(concat("", ["1", year]), "0")) - 10000)
+days_in(year, "02") := 28 if not leap(to_number(concat("", ["1", year])) - 10000)
 
 leap(year) if year % 400 == 0
 

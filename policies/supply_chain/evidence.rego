@@ -1,8 +1,6 @@
 # Evidence the project's contract requires: there, verified, and not signed with a key that only protects against accidents.
 package maestro.supply_chain
 
-import data.maestro.lib
-
 # These are about the revision of the source, the others about each subject.
 of_source := {"test-report", "secrets"}
 
@@ -18,7 +16,7 @@ wanted contains ["source", type, object.get(input, ["source", "evidence", type],
 	type in of_source
 }
 
-deny contains lib.reason(
+deny contains data.maestro.lib.reason(
 	"evidence_missing", sprintf("%s has no %s evidence: %s", [name, type, why(evidence, "nobody has made it")]),
 	name, "missing", "verified",
 	sprintf("add a step that makes %s evidence of %s before the gate", [type, name]),
@@ -27,7 +25,7 @@ deny contains lib.reason(
 	object.get(evidence, "state", "missing") == "missing"
 }
 
-deny contains lib.reason(
+deny contains data.maestro.lib.reason(
 	"evidence_rejected", sprintf("the %s evidence of %s does not verify: %s", [type, name, why(evidence, "no reason given")]),
 	name, object.get(evidence, "state", "missing"), "verified",
 	sprintf("make the %s evidence of %s again; find out who could change it", [type, name]),
@@ -36,7 +34,7 @@ deny contains lib.reason(
 	not object.get(evidence, "state", "missing") in {"missing", "verified"}
 }
 
-deny contains lib.reason(
+deny contains data.maestro.lib.reason(
 	"evidence_unsigned", sprintf("nobody is named who signed the %s evidence of %s", [type, name]),
 	name, "no signer", "a trusted signer", sprintf("make the %s evidence of %s again", [type, name]),
 ) if {
@@ -45,7 +43,7 @@ deny contains lib.reason(
 	not is_boolean(object.get(evidence, ["signer", "development"], null))
 }
 
-deny contains lib.reason(
+deny contains data.maestro.lib.reason(
 	"development_key",
 	sprintf("the %s evidence of %s is signed with the development key '%s', which does not count in %v", [
 		type, name, object.get(evidence, ["signer", "name"], "unnamed"), object.get(input, "environment", "an unnamed environment"),
@@ -63,10 +61,10 @@ development_keys_count if config.allow_development_keys == true
 development_keys_count if {
 	is_null(config.allow_development_keys)
 	is_string(object.get(input, "environment", null))
-	lib.environment(input.environment) != "production"
+	data.maestro.lib.environment(input.environment) != "production"
 }
 
-deny contains lib.reason(
+deny contains data.maestro.lib.reason(
 	"config", sprintf("setting 'allow_development_keys' is %s", [type_name(config.allow_development_keys)]),
 	"allow_development_keys", type_name(config.allow_development_keys), "boolean",
 	"write 'allow_development_keys' as true or false in the gate's config",

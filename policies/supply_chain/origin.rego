@@ -1,21 +1,19 @@
 # Who built it, and where it may lie.
 package maestro.supply_chain
 
-import data.maestro.lib
-
-deny contains lib.reason(
-	"builder", sprintf("%s was built by %s, which may not build releases", [subject.name, lib.text(builder)]),
+deny contains data.maestro.lib.reason(
+	"builder", sprintf("%s was built by %s, which may not build releases", [subject.name, data.maestro.lib.text(builder)]),
 	subject.name, builder, config.allowed_builders,
 	sprintf("build %s with an allowed builder, or add this one to allowed_builders", [subject.name]),
 ) if {
 	"provenance" in required
 	some subject in subjects
 	builder := object.get(subject, "builder", null)
-	not lib.matches(config.allowed_builders, builder)
+	not data.maestro.lib.matches(config.allowed_builders, builder)
 }
 
-deny contains lib.reason(
-	"registry", sprintf("image %s lies in %s, which is not an allowed registry", [subject.name, lib.text(registry)]),
+deny contains data.maestro.lib.reason(
+	"registry", sprintf("image %s lies in %s, which is not an allowed registry", [subject.name, data.maestro.lib.text(registry)]),
 	subject.name, registry, config.allowed_registries,
 	sprintf("push %s to an allowed registry, or add this one to allowed_registries", [subject.name]),
 ) if {
@@ -23,7 +21,7 @@ deny contains lib.reason(
 	object.get(subject, "kind", "") == "image"
 	registry := object.get(subject, "registry", null)
 	not anywhere
-	not lib.matches(config.allowed_registries, registry)
+	not data.maestro.lib.matches(config.allowed_registries, registry)
 }
 
 # With this an image that was pushed nowhere, and lies in the artifact store only, passes too.

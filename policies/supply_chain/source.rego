@@ -1,11 +1,9 @@
 # The revision it was built from: its tests, and secrets left in it.
 package maestro.supply_chain
 
-import data.maestro.lib
-
 tests := object.get(input, "tests", null)
 
-deny contains lib.reason(
+deny contains data.maestro.lib.reason(
 	"tests", "no test report of this revision can be read", "tests", null, "a test report",
 	"add a test step that leaves a report before the gate",
 ) if {
@@ -13,14 +11,12 @@ deny contains lib.reason(
 	not is_object(tests)
 }
 
-deny contains lib.reason(
-	"tests", sprintf("%v tests failed", [tests.failed]), "tests", tests.failed, 0, "make the failing tests pass",
-) if {
+deny contains data.maestro.lib.reason("tests", sprintf("%v tests failed", [tests.failed]), "tests", tests.failed, 0, "make the failing tests pass") if {
 	is_object(tests)
 	object.get(tests, "failed", 0) != 0
 }
 
-deny contains lib.reason(
+deny contains data.maestro.lib.reason(
 	"tests", "no test of this revision has passed", "tests", object.get(tests, "passed", 0), "at least 1",
 	"run the tests of this revision before the gate",
 ) if {
@@ -36,7 +32,7 @@ passed_some if {
 
 secrets := object.get(input, "secrets", null)
 
-deny contains lib.reason(
+deny contains data.maestro.lib.reason(
 	"secrets_not_scanned", "the source was not scanned for secrets", "source", null, "clean or findings",
 	"add scan.secrets before the gate",
 ) if {
@@ -44,7 +40,7 @@ deny contains lib.reason(
 	not is_object(secrets)
 }
 
-deny contains lib.reason(
+deny contains data.maestro.lib.reason(
 	"secrets_not_scanned", sprintf("the source was not scanned for secrets: %s", [why(secrets, "no reason given")]),
 	"source", object.get(secrets, "state", null), "clean or findings", "make the scan for secrets succeed",
 ) if {
@@ -52,8 +48,8 @@ deny contains lib.reason(
 	not object.get(secrets, "state", null) in {"clean", "findings"}
 }
 
-deny contains lib.reason(
-	"secret", sprintf("%s holds a secret (%s)", [place(finding), lib.text(object.get(finding, "type", "of an unknown type"))]),
+deny contains data.maestro.lib.reason(
+	"secret", sprintf("%s holds a secret (%s)", [place(finding), data.maestro.lib.text(object.get(finding, "type", "of an unknown type"))]),
 	place(finding), object.get(finding, "type", "unknown"), "no secret",
 	sprintf("revoke the secret, then remove it from %s; or, if it is none, waive %v", [
 		place(finding), object.get(finding, "fingerprint", "it"),
@@ -61,13 +57,13 @@ deny contains lib.reason(
 ) if {
 	is_object(secrets)
 	some finding in object.get(secrets, "findings", [])
-	not lib.waived(finding, now)
+	not data.maestro.lib.waived(finding, now)
 }
 
 place(finding) := sprintf("%v:%v", [object.get(finding, "file", "an unknown file"), object.get(finding, "line", "?")])
 
-waived contains waiver_of(finding, lib.text(object.get(finding, "fingerprint", "a secret")), place(finding)) if {
+waived contains waiver_of(finding, data.maestro.lib.text(object.get(finding, "fingerprint", "a secret")), place(finding)) if {
 	is_object(secrets)
 	some finding in object.get(secrets, "findings", [])
-	lib.waived(finding, now)
+	data.maestro.lib.waived(finding, now)
 }

@@ -1,8 +1,6 @@
 # Whether what was built may be released: its evidence, where it comes from, what is known to be wrong with it.
 package maestro.supply_chain
 
-import data.maestro.lib
-
 release := {"allow": allow, "deny": deny, "warn": warn, "waived": waived}
 
 default allow := false
@@ -24,18 +22,18 @@ severities := {"none": 0, "low": 1, "medium": 2, "high": 3, "critical": 4, "unkn
 
 given := object.get(input, "config", {})
 
-config := lib.settings(defaults, given) if is_object(given)
+config := data.maestro.lib.settings(defaults, given) if is_object(given)
 
 config := defaults if not is_object(given)
 
-now := lib.moment(object.get(input, "now", null))
+now := data.maestro.lib.moment(object.get(input, "now", null))
 
 subjects := object.get(input, "subjects", [])
 
 required := object.get(input, "required", [])
 
 # What a rule needs and does not find would leave it silent; so what is needed is asked for first.
-deny contains lib.reason(
+deny contains data.maestro.lib.reason(
 	"input",
 	sprintf("the input has no usable '%s': it is %s, not %s", [field, type_name(value), kind]),
 	field, type_name(value), kind,
@@ -49,15 +47,15 @@ deny contains lib.reason(
 	type_name(value) != kind
 }
 
-deny contains lib.reason(
+deny contains data.maestro.lib.reason(
 	"input", sprintf("the time of the question is '%v', which is no RFC 3339 time", [input.now]),
 	"now", input.now, "RFC 3339", "ask with the input document of a gate (docs/policies.md)",
 ) if {
 	is_string(input.now)
-	not lib.moment(input.now)
+	not data.maestro.lib.moment(input.now)
 }
 
-deny contains lib.reason(
+deny contains data.maestro.lib.reason(
 	"input", sprintf("subject %d has no usable '%s'", [position, field]),
 	"subjects", type_name(value), kind, "ask with the input document of a gate (docs/policies.md)",
 ) if {
@@ -67,29 +65,29 @@ deny contains lib.reason(
 	type_name(value) != kind
 }
 
-deny contains lib.reason(
+deny contains data.maestro.lib.reason(
 	"config", sprintf("'%s' is no setting of supply_chain", [key]),
 	key, key, sort(object.keys(defaults)), sprintf("remove '%s' from the gate's config, or spell it right", [key]),
 ) if {
-	some key in lib.unknown_settings(defaults, given)
+	some key in data.maestro.lib.unknown_settings(defaults, given)
 }
 
-deny contains lib.reason(
+deny contains data.maestro.lib.reason(
 	"config", sprintf("setting '%s' is %s", [key, type_name(given[key])]),
 	key, type_name(given[key]), type_name(defaults[key]),
 	sprintf("write '%s' as %s in the gate's config", [key, type_name(defaults[key])]),
 ) if {
-	some key in lib.wrong_settings(defaults, given)
+	some key in data.maestro.lib.wrong_settings(defaults, given)
 }
 
-deny contains lib.reason(
+deny contains data.maestro.lib.reason(
 	"config", sprintf("max_severity '%v' is no severity", [config.max_severity]),
 	"max_severity", config.max_severity, sort(object.keys(severities)), "choose one of the severities for max_severity",
 ) if {
 	not config.max_severity in object.keys(severities)
 }
 
-deny contains lib.reason(
+deny contains data.maestro.lib.reason(
 	"config", sprintf("grace_days has '%v: %v'", [name, days]),
 	"grace_days", sprintf("%v: %v", [name, days]), "a severity and a number of days",
 	"give grace_days a number for each of critical, high, medium, low, none, unknown",
@@ -104,7 +102,7 @@ grace_is_usable(name, days) if {
 	days >= 0
 }
 
-deny contains lib.reason(
+deny contains data.maestro.lib.reason(
 	"subjects", "there is nothing to release: no step before the gate has delivered anything",
 	"subjects", 0, "at least 1", "let the gate depend on the steps that build what is released",
 ) if {
@@ -112,7 +110,7 @@ deny contains lib.reason(
 	count(subjects) == 0
 }
 
-deny contains lib.reason(
+deny contains data.maestro.lib.reason(
 	"quarantined",
 	sprintf("%s is in quarantine since %v: %v (by %v)", [
 		subject.name, object.get(mark, "at", "an unknown time"), object.get(mark, "reason", "no reason given"),

@@ -1,13 +1,11 @@
 # Known vulnerabilities: scanned at all, with a young database, and what was found.
 package maestro.supply_chain
 
-import data.maestro.lib
-
 scans := object.get(input, "vulnerabilities", [])
 
 scanned := {object.get(scan, "subject", "") | some scan in scans}
 
-deny contains lib.reason(
+deny contains data.maestro.lib.reason(
 	"not_scanned", sprintf("%s was not scanned for vulnerabilities", [subject.name]),
 	subject.name, "not scanned", "clean or findings", sprintf("add scan.vulnerabilities for %s before the gate", [subject.name]),
 ) if {
@@ -16,7 +14,7 @@ deny contains lib.reason(
 	not subject.digest in scanned
 }
 
-deny contains lib.reason(
+deny contains data.maestro.lib.reason(
 	"not_scanned", sprintf("%s was not scanned for vulnerabilities: %s", [called(scan), why(scan, "no reason given")]),
 	called(scan), object.get(scan, "state", null), "clean or findings",
 	sprintf("make the scan of %s succeed: %s", [called(scan), why(scan, "see the log of the scan step")]),
@@ -41,7 +39,7 @@ counted contains scan if {
 	count(object.get(scan, "findings", [])) > 0
 }
 
-deny contains lib.reason(
+deny contains data.maestro.lib.reason(
 	"database_age", sprintf("the advisory database %s was scanned with is %s old", [called(scan), age(scan)]),
 	called(scan), age(scan), sprintf("%v h", [config.database_max_age_hours]),
 	"update the advisory database and scan again",
@@ -64,7 +62,7 @@ age(scan) := sprintf("%.0f h", [hours]) if {
 
 age(scan) := "unknown" if not is_number(object.get(scan, ["database", "age_hours"], null))
 
-deny contains lib.reason(
+deny contains data.maestro.lib.reason(
 	"unscanned_component", sprintf("%d components of %s were not looked up, the first is %s", [count(left), called(scan), component(left[0])]),
 	called(scan), count(left), 0,
 	"make them known to the scanner, or accept that with allow_unscanned: true",
@@ -93,7 +91,7 @@ rank(finding) := object.get(severities, object.get(finding, "severity", "unknown
 
 not_affected(finding) if object.get(finding, ["vex", "status"], null) in {"not_affected", "fixed"}
 
-excused(finding) if lib.waived(finding, now)
+excused(finding) if data.maestro.lib.waived(finding, now)
 
 excused(finding) if not_affected(finding)
 
@@ -106,7 +104,7 @@ left_days(finding) := grace(finding) - days if {
 
 grace(finding) := object.get(config.grace_days, object.get(finding, "severity", "unknown"), 0)
 
-deny contains lib.reason(
+deny contains data.maestro.lib.reason(
 	"vulnerability",
 	sprintf("%s has %s (%s) in %s%s", [called(scan), id(finding), severity(finding), package_of(finding), known(finding)]),
 	sprintf("%s: %s in %s", [called(scan), id(finding), package_of(finding)]),
@@ -119,7 +117,7 @@ deny contains lib.reason(
 	not in_grace(finding)
 }
 
-warn contains lib.reason(
+warn contains data.maestro.lib.reason(
 	"vulnerability_in_grace",
 	sprintf("%s has %s (%s) in %s; from %.1f days on it denies", [
 		called(scan), id(finding), severity(finding), package_of(finding), left_days(finding),
@@ -134,12 +132,12 @@ warn contains lib.reason(
 	in_grace(finding)
 }
 
-warn contains lib.reason(
+warn contains data.maestro.lib.reason(
 	"vex",
 	sprintf("%s has %s in %s, but %s says it is %s: %s", [
 		called(scan), id(finding), package_of(finding),
-		lib.text(object.get(finding, ["vex", "source"], "a VEX document")), finding.vex.status,
-		lib.text(object.get(finding, ["vex", "justification"], "no justification given")),
+		data.maestro.lib.text(object.get(finding, ["vex", "source"], "a VEX document")), finding.vex.status,
+		data.maestro.lib.text(object.get(finding, ["vex", "justification"], "no justification given")),
 	]),
 	sprintf("%s: %s in %s", [called(scan), id(finding), package_of(finding)]),
 	finding.vex.status, "not_affected or fixed", "nothing, if that is true",
@@ -151,29 +149,29 @@ warn contains lib.reason(
 waived contains waiver_of(finding, id(finding), called(scan)) if {
 	some scan in counted
 	some finding in object.get(scan, "findings", [])
-	lib.waived(finding, now)
+	data.maestro.lib.waived(finding, now)
 }
 
 waiver_of(finding, name, object_name) := object.union(finding.waiver, {"finding": name, "object": object_name})
 
-id(finding) := lib.text(object.get(finding, "id", "a finding without id"))
+id(finding) := data.maestro.lib.text(object.get(finding, "id", "a finding without id"))
 
-severity(finding) := lib.text(object.get(finding, "severity", "unknown"))
+severity(finding) := data.maestro.lib.text(object.get(finding, "severity", "unknown"))
 
-package_of(finding) := sprintf("%s %s", [lib.text(object.get(finding, "package", "a package")), lib.text(object.get(finding, "version", ""))])
+package_of(finding) := sprintf("%s %s", [data.maestro.lib.text(object.get(finding, "package", "a package")), data.maestro.lib.text(object.get(finding, "version", ""))])
 
 known(finding) := sprintf(", known for %.0f days", [finding.days_known]) if is_number(object.get(finding, "days_known", null))
 
 known(finding) := ", known since an unknown day" if not is_number(object.get(finding, "days_known", null))
 
 remedy(finding) := sprintf("update %s to %s; or waive %s", [
-	lib.text(object.get(finding, "package", "the package")), concat(" or ", finding.fixed), id(finding),
+	data.maestro.lib.text(object.get(finding, "package", "the package")), concat(" or ", finding.fixed), id(finding),
 ]) if {
 	count(object.get(finding, "fixed", [])) > 0
 }
 
 remedy(finding) := sprintf("no fixed version of %s is known: replace it, or waive %s", [
-	lib.text(object.get(finding, "package", "the package")), id(finding),
+	data.maestro.lib.text(object.get(finding, "package", "the package")), id(finding),
 ]) if {
 	count(object.get(finding, "fixed", [])) == 0
 }

@@ -67,6 +67,7 @@ osd class default list = *
 rgw data = {home}/gateway
 rgw frontends = beast endpoint=127.0.0.1:{http} ssl_endpoint=127.0.0.1:{https} ssl_certificate={home}/tls.pem ssl_private_key={home}/tls.key
 rgw crypt require ssl = false
+rgw lc max objs = 1
 rgw crypt s3 kms backend = testing
 rgw crypt s3 kms encryption keys = {kms_key}={kms_secret}
 """
@@ -85,17 +86,23 @@ class RgwServer:
         tls_endpoint: HTTPS, with a certificate of ``authority``.
         authority: file to trust.
         users: name -> access key and secret.
+        home: folder of its configuration.
     """
 
     endpoint: str
     tls_endpoint: str
     authority: Path
     users: Mapping[str, tuple[str, str]]
+    home: Path
 
     def environ(self, user: str) -> dict[str, str]:
         """What the environment of ``user`` holds."""
         key, secret = self.users[user]
         return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_CA_BUNDLE": str(self.authority)}
+
+    def run_lifecycle(self) -> None:
+        """Applies every bucket's lifecycle rules once, with a second for each day they name."""
+        _run(self.home, "radosgw-admin", "lc", "process", "--rgw-lc-debug-interval=1")
 
 
 @contextmanager
@@ -153,7 +160,7 @@ def _start(home: Path, processes: ExitStack) -> RgwServer:
     users = {user: _make_user(home, user) for user in USERS}
     gateway = _spawn(home, processes, "radosgw", "-n", "client.rgw", "--keyring", str(home / "keyring"), "-f")
     _wait(home, gateway, f"http://127.0.0.1:{http}")
-    return RgwServer(f"http://127.0.0.1:{http}", f"https://127.0.0.1:{https}", home / "tls.pem", users)
+    return RgwServer(f"http://127.0.0.1:{http}", f"https://127.0.0.1:{https}", home / "tls.pem", users, home)
 
 
 def _make_keys(home: Path) -> None:

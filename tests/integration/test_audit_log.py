@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from maestro.audit import (
@@ -316,7 +317,7 @@ def test_nothing_is_appended_to_a_log_that_became_shorter(place: Place, log: Aud
         connection.exec_driver_sql("DELETE FROM audit_entries WHERE idx >= 2")
         connection.exec_driver_sql("DELETE FROM audit_nodes WHERE (idx + 1) * (1 << level) > 2")
         query = "UPDATE audit_head SET size = :size, frontier = :frontier, note = :note"
-        connection.execute(__import__("sqlalchemy").text(query), {"size": size, "frontier": frontier, "note": note})
+        connection.execute(sa.text(query), {"size": size, "frontier": frontier, "note": note})
     with pytest.raises(AuditTamperedError, match="the audit log had 5 entries and is now another one of 2"):
         log.append(events(1)[0])
     intruder.close()
@@ -341,7 +342,7 @@ def test_a_log_is_opened_again_with_its_own_key_only(place: Place, log: AuditLog
     Place(f"sqlite:///{tmp_path / 'other.db'}", tmp_path / "other.pem").open().close()
     with pytest.raises(AuditInputError, match="is signed by another key"):
         AuditLog.open(place.url, origin=ORIGIN, key_file=tmp_path / "other.pem")
-    with pytest.raises(AuditInputError, match="this is the key of the log 'maestro.example/audit/shop', not of 'x'"):
+    with pytest.raises(AuditInputError, match=r"this is the key of the log 'maestro.example/audit/shop', not of 'x'"):
         AuditLog.open(place.url, origin="x", key_file=place.key_file)
 
 
@@ -372,6 +373,41 @@ def test_a_database_that_cannot_be_used_is_refused_without_its_password(url: str
         AuditLog.open(url, origin=ORIGIN, key_file=tmp_path / "audit.pem")
     assert "hunter2" not in str(raised.value)
     assert raised.value.next_step
+
+
+def test_no_new_log_is_begun_where_one_has_disappeared(place: Place, log: AuditLog) -> None:
+    log.append_many(events(2))
+    intruder = Intruder(place.url)
+    for table in ("audit_log", "audit_entries", "audit_nodes", "audit_head", "audit_checkpoints", "audit_cursors"):
+        intruder.plainly(f"DROP TABLE {table}")
+    intruder.close()
+    with pytest.raises(AuditTamperedError, match=r"audit.pem has signed is gone from .*\n  next: restore the database"):
+        place.open()
+
+
+def test_no_proof_is_made_of_a_row_that_was_changed(place: Place, log: AuditLog) -> None:
+    log.append_many(events(4))
+    intruder = Intruder(place.url)
+    intruder.run("UPDATE audit_entries SET actor = 'mallory' WHERE idx = 2")
+    with pytest.raises(AuditTamperedError, match="row 2 of the audit log or a hash above it was changed"):
+        log.prove(2)
+    intruder.run("DELETE FROM audit_nodes WHERE level = 0 AND idx = 0")
+    with pytest.raises(AuditTamperedError, match="the hash over the rows 0 to 0 of the audit log is gone"):
+        log.prove(1)
+    intruder.close()
+
+
+def test_no_consistency_is_proved_of_a_log_that_was_rewritten(place: Place, log: AuditLog) -> None:
+    log.append_many(events(4))
+    old = log.checkpoint()
+    log.append_many(events(3))
+    intruder = Intruder(place.url)
+    intruder.run(
+        "UPDATE audit_nodes SET hash = (SELECT hash FROM audit_nodes WHERE level = 0 AND idx = 0) WHERE idx = 2"
+    )
+    intruder.close()
+    with pytest.raises(AuditError, match="the audit log was rewritten: at 7 entries it does not begin with what was"):
+        log.consistency(old)
 
 
 def test_a_log_that_is_not_there_is_not_made_by_looking_for_it(place: Place) -> None:

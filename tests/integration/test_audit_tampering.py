@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 
 from maestro.audit import AuditLog
 from maestro.audit.event import Row
-from maestro.audit.merkle import cover, extend, fold
+from maestro.audit.merkle import extend, fold
 from maestro.audit.note import SignerKey
 from maestro.audit.report import AuditReport
 from tests.integration.audit_logs import ORIGIN, Intruder, Place, events
@@ -310,15 +311,9 @@ def test_triggers_that_were_taken_away_are_a_warning(log: AuditLog, place: Place
 
 
 def test_entries_appended_while_the_log_is_verified_are_no_findings(log: AuditLog) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     with ThreadPoolExecutor(1) as pool:
         appending = pool.submit(lambda: [log.append(event) for event in events(60)])
         reports = [log.verify()]
         while not appending.done():
             reports.append(log.verify())
     assert [named(report) for report in reports] == [[]] * len(reports)
-
-
-def test_the_cover_used_by_these_tests_is_that_of_the_frontier(log: AuditLog) -> None:
-    assert len(cover(0, 20)) == 2

@@ -45,6 +45,7 @@ EXECUTOR, RUN_END = "maestro_defs/executor.py", "maestro_defs/run_end.py"
 CONNECTIONS, ROWS = "maestro_defs/connections.py", "maestro_defs/event_rows.py"
 SQLITE_ROWS, CACHED = "maestro_defs/sqlite_rows.py", "maestro_defs/cached_steps.py"
 INSTANCE, LOGS, LOCAL = "maestro_defs/instance.py", "maestro_defs/step_logs.py", "maestro_defs/local.py"
+LEAN = "maestro_defs/lean_imports.py"
 
 PARAMETERS: Sequence[tuple[str, Callable[..., Any], str]] = (
     (EXECUTOR, ExecuteRunWithPlanIterable, "execution_plan iterator execution_context_manager"),
@@ -144,7 +145,7 @@ def test_a_step_goes_from_pending_to_executable_to_in_flight() -> None:
         assert isinstance(active._pending, dict), f"{EXECUTOR} looks at what is pending"
         assert set(active._pending) == {"bread"}, f"{EXECUTOR} takes pending for what waits for another step"
         assert list(active._executable) == ["flour"], f"{EXECUTOR} takes executable for what may start"
-        (step,) = active.get_steps_to_execute()
+        (step,) = active.get_steps_to_execute(limit=1)
         assert active._in_flight == {"flour"}, f"{EXECUTOR} takes in flight for what it was handed"
         assert not active._executable, f"{EXECUTOR} is handed a step once"
         assert not active.is_complete, f"{EXECUTOR} ends the run when all is complete"
@@ -181,6 +182,20 @@ def test_each_sqlite_storage_asks_alembic_by_a_name_of_its_own_module(name: str)
     ask = vars(importlib.import_module(name)).get("check_alembic_revision")
     assert ask is not None, f"{INSTANCE} replaces check_alembic_revision in {name}"
     assert len(inspect.signature(ask).parameters) == 2, f"{INSTANCE} answers for (config, connection)"
+    assert "get_alembic_config" in vars(importlib.import_module(name)), f"{INSTANCE} gives no configuration to {name}"
+
+
+def test_the_storages_only_name_alembic_while_they_are_imported() -> None:
+    """``test_lean_imports.py`` shows that they can be imported without it."""
+    sql = importlib.import_module("dagster._core.storage.sql")
+    named = {name for name, value in vars(sql).items() if getattr(value, "__module__", "").startswith("alembic")}
+    used = {"downgrade", "stamp", "upgrade", "Config", "EnvironmentContext", "MigrationContext", "ScriptDirectory"}
+    assert named == used, f"{LEAN} knows these names to be called only: {used}"
+    types = importlib.import_module("dagster._daemon.types")
+    needed = {value.__module__ for value in vars(types).values() if getattr(value, "__module__", None)}
+    assert not {name for name in needed if name.startswith("dagster._daemon.")} - {types.__name__}, (
+        f"{LEAN} imports it without the rest of the daemon"
+    )
 
 
 def test_a_job_is_named_to_dagster_as_the_command_line_does(tmp_path: Path) -> None:

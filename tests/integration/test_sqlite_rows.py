@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from dagster._core.execution.plan.objects import StepSuccessData
 from dagster._core.instance import DagsterInstance
 from dagster_shared.serdes import serialize_value
 
-from maestro_defs.connections import kept_connections, written_together
+from maestro_defs.connections import collected, kept_connections, written_together
 from maestro_defs.sqlite_rows import record_text
 
 FLOUR = dg.AssetKey(["shop", "flour"])
@@ -93,20 +95,17 @@ def homes(tmp_path: Path) -> tuple[Path, Path]:
     return first, second
 
 
-@pytest.mark.parametrize("together", [False, True], ids=["one by one", "together"])
-def test_the_rows_are_those_dagster_writes(homes: tuple[Path, Path], together: bool) -> None:
+@pytest.mark.parametrize("together", [nullcontext, written_together, collected], ids=["one by one", "together", "late"])
+def test_the_rows_are_those_dagster_writes(
+    homes: tuple[Path, Path], together: Callable[[DagsterInstance], AbstractContextManager[object]]
+) -> None:
     stock, ours = homes
     with DagsterInstance.from_config(str(stock)) as instance:
         for one in day():
             instance.store_event(one)
-    with DagsterInstance.from_config(str(ours)) as instance, kept_connections(instance):
-        if together:
-            with written_together(instance):
-                for one in day():
-                    instance.store_event(one)
-        else:
-            for one in day():
-                instance.store_event(one)
+    with DagsterInstance.from_config(str(ours)) as instance, kept_connections(instance), together(instance):
+        for one in day():
+            instance.store_event(one)
     expected = rows(stock)
     assert [len(found) for found in expected.values()] != [0] * len(expected)
     assert rows(ours) == expected
@@ -131,3 +130,25 @@ def test_what_is_written_together_is_seen_by_others_all_at_once_or_not_at_all(ho
                 instance.store_event(one)
             assert [len(found) for name, found in rows(home).items() if name == "a-run.db event_logs"] == [1]
         assert [len(found) for name, found in rows(home).items() if name == "a-run.db event_logs"] == [11]
+
+
+def test_what_is_collected_is_held_by_nobody_until_it_is_written_even_when_something_fails(
+    homes: tuple[Path, Path],
+) -> None:
+    home, _ = homes
+
+    def written() -> int:
+        return len(rows(home)["a-run.db event_logs"])
+
+    with DagsterInstance.from_config(str(home)) as instance, kept_connections(instance):
+        instance.store_event(entry(DagsterEventType.STEP_START))
+        with pytest.raises(KeyError), collected(instance):
+            for _ in range(3):
+                instance.store_event(entry(DagsterEventType.STEP_START))
+            assert written() == 1
+            other = threading.Thread(target=instance.store_event, args=[entry(DagsterEventType.STEP_START)])
+            other.start()
+            other.join(30)
+            assert written() == 2, "another thread's event is written at once"
+            raise KeyError("stop")
+        assert written() == 5, "what has been logged is not lost"

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,8 @@ import pytest
 from maestro.errors import InputError
 from maestro.vault import (
     BucketAddress,
+    ProbeCheck,
+    ProbeReport,
     Vault,
     VaultConflictError,
     VaultCorruptError,
@@ -23,8 +29,11 @@ from maestro.vault import (
 )
 from maestro.vault.bucket import check_bucket, prepare_bucket
 from maestro.vault.client import open_client
+from maestro.vault.deploy import main
 from maestro.vault.plan import BucketPlan
 from maestro.vault.probe import run_probe
+from maestro.vault.report import remember
+from maestro.vault.wire import checksums
 from tests.integration.rgw_server import KMS_KEY, RgwServer, rgw_server
 
 BUCKET = "evidence"
@@ -66,18 +75,18 @@ def state(rgw: RgwServer, deviations: list[str], tmp_path_factory: pytest.TempPa
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def vault(rgw: RgwServer, state: Path) -> Vault:
     return open_vault(url(rgw), folder=state, environ=rgw.environ("ci"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def stranger(rgw: RgwServer, state: Path) -> Any:
     """A client of the bucket's owner, who may do what the policy leaves to owners."""
     return open_client(address(rgw), rgw.environ("admin"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def ci(rgw: RgwServer, state: Path) -> Any:
     """A bare client with CI's credentials, as a thief of them would have."""
     return open_client(address(rgw), rgw.environ("ci"))
@@ -128,6 +137,23 @@ def test_writing_something_else_is_refused(vault: Vault) -> None:
     with pytest.raises(VaultConflictError, match=r"'other' is already locked .* with other content"):
         vault.put("other", b"second", evidence_type="sbom", retention=HOUR)
     assert vault.get("other") == b"first"
+
+
+def test_one_of_eight_writers_at_once_locks_its_content_and_the_others_are_told(vault: Vault) -> None:
+    together = threading.Barrier(8)
+
+    def write(number: int) -> bytes | None:
+        together.wait(timeout=60)
+        data = b"writer %d" % number
+        try:
+            vault.put("race", data, evidence_type="sbom", retention=HOUR)
+        except VaultConflictError:
+            return None
+        return data
+
+    with ThreadPoolExecutor(8) as pool:
+        winners = [data for data in pool.map(write, range(8)) if data is not None]
+    assert winners == [vault.get("race")]
 
 
 def test_an_overwritten_and_deleted_key_still_gives_what_was_locked_first(vault: Vault, ci: Any) -> None:
@@ -275,6 +301,16 @@ def test_a_set_up_that_would_shut_itself_out_is_refused(rgw: RgwServer) -> None:
         prepare_bucket(open_client(where, rgw.environ("admin")), BucketPlan(where, (CI,)))
 
 
+def test_the_program_says_what_differs_and_by_its_exit_code_that_something_does(
+    rgw: RgwServer, deviations: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--vault", url(rgw), "--principal", CI]
+    assert main([*arguments, "--check"], rgw.environ("admin")) == 1
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == deviations
+    assert main([*arguments, "--check"], rgw.environ("other")) == 1
+    assert "these credentials may not do that" in capsys.readouterr().err
+
+
 # --- what a person reads when it cannot work -------------------------------------------------------------------------
 
 
@@ -310,13 +346,84 @@ def test_a_certificate_nobody_vouches_for_is_refused(rgw: RgwServer, state: Path
         open_vault(url(rgw), folder=state, environ=environ).status("x")
 
 
-def test_credentials_that_may_not_delete_prove_nothing(rgw: RgwServer, state: Path) -> None:
-    """The owner may not write here by policy, so the probe cannot even begin: it says so and calls nothing immutable."""
+def test_credentials_that_may_not_write_are_told_so(rgw: RgwServer, state: Path) -> None:
     with pytest.raises(VaultError, match="these credentials may not do that"):
-        run_probe(open_client(address(rgw), rgw.environ("admin")), address(rgw), seconds=2)
+        run_probe(open_client(address(rgw), rgw.environ("other")), address(rgw), seconds=2)
+
+
+def test_credentials_that_may_not_delete_anything_prove_nothing(rgw: RgwServer) -> None:
+    """Every attack is refused for want of permission, so nobody knows whether the lock would have refused it."""
+    where = address(rgw, "timid", kms_key="")
+    owner = open_client(where, rgw.environ("admin"))
+    owner.create_bucket(Bucket="timid", ObjectLockEnabledForBucket=True)
+    actions = ["s3:GetObject*", "s3:PutObject*", "s3:ListBucket*", "s3:GetBucket*"]
+    resources = ["arn:aws:s3:::timid", "arn:aws:s3:::timid/*"]
+    statement = {"Effect": "Allow", "Principal": {"AWS": [CI]}, "Action": actions, "Resource": resources}
+    owner.put_bucket_policy(Bucket="timid", Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    report = run_probe(open_client(where, rgw.environ("ci")), where, seconds=2)
+    assert not report.passed
+    got = {check.name: check.got for check in report.checks}
+    assert got["delete a locked version"] == "refused (AccessDenied)"
+    assert got["delete after retention and hold ended"] == "refused (AccessDenied)"
+
+
+# --- outages ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def dropping(target: str, times: int) -> Iterator[str]:
+    """A way to ``target`` that drops the first connections."""
+    port = int(target.rsplit(":", 1)[1])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def pump(source: socket.socket, sink: socket.socket) -> None:
+            with suppress(OSError):
+                while data := source.recv(65536):
+                    sink.sendall(data)
+                sink.shutdown(socket.SHUT_WR)
+
+        def serve() -> None:
+            left = times
+            with suppress(OSError):
+                while True:
+                    near, _peer = listener.accept()
+                    if left:
+                        left -= 1
+                        near.close()
+                        continue
+                    far = socket.create_connection(("127.0.0.1", port))
+                    for ends in ((near, far), (far, near)):
+                        threading.Thread(target=pump, args=ends, daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_connection_that_breaks_is_tried_again(rgw: RgwServer, tmp_path: Path) -> None:
+    environ = rgw.environ("admin")
+    open_client(address(rgw), environ).create_bucket(Bucket="shaky", ObjectLockEnabledForBucket=True)
+    with dropping(rgw.endpoint, 2) as endpoint:
+        where = f"s3://shaky?endpoint={endpoint}"
+        check = ProbeCheck("asked before", "yes", "yes", True)
+        remember(tmp_path / "probes", ProbeReport(str(BucketAddress.parse(where)), datetime.now(UTC), (check,), {}))
+        vault = open_vault(where, folder=tmp_path, environ=environ)
+        vault.put("x", b"x", evidence_type="sbom", retention=HOUR)
+        assert vault.get("x") == b"x"
+
+
+def test_a_server_that_does_not_answer_is_named_and_nothing_is_believed_of_it(rgw: RgwServer, tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        vault = open_vault(
+            f"s3://{BUCKET}?endpoint=http://127.0.0.1:{closed.getsockname()[1]}",
+            folder=tmp_path,
+            environ=rgw.environ("ci"),
+        )
+        with pytest.raises(VaultUnavailableError, match=r"the vault s3://evidence at http://127.0.0.1:\d+ cannot"):
+            assert vault.immutable
+    assert not list(tmp_path.rglob("*.json"))
 
 
 def _md5(data: bytes) -> str:
-    from maestro.vault.wire import checksums
-
     return checksums(data)["ContentMD5"]

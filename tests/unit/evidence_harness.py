@@ -87,7 +87,7 @@ class Desk:
             record_of={**self.records, record.step: record}.get,
             actor="ann",
         )
-        signed = replace(record, evidence=self.desk.issue(record, context))
+        signed = self.desk.issue(record, context)
         self.records[record.step] = signed
         return signed
 

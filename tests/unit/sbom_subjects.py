@@ -21,12 +21,21 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 def wheel(
-    file: Path, name: str = "shop", version: str = "1.0", metadata: Sequence[str] = (), files: Mapping[str, str] | None = None
+    file: Path,
+    name: str = "shop",
+    version: str = "1.0",
+    metadata: Sequence[str] = (),
+    files: Mapping[str, str] | None = None,
 ) -> Path:
     """Writes a wheel whose METADATA has these further lines."""
     info = f"{name}-{version}.dist-info"
     about = "\n".join(["Metadata-Version: 2.4", f"Name: {name}", f"Version: {version}", *metadata, "", ""])
-    content = {f"{name}/__init__.py": "", **(files or {}), f"{info}/METADATA": about, f"{info}/WHEEL": "Wheel-Version: 1.0\n"}
+    content = {
+        f"{name}/__init__.py": "",
+        **(files or {}),
+        f"{info}/METADATA": about,
+        f"{info}/WHEEL": "Wheel-Version: 1.0\n",
+    }
     with zipfile.ZipFile(file, "w") as archive:
         for path, text in content.items():
             archive.writestr(zipfile.ZipInfo(path), text)

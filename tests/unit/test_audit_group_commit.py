@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from maestro.audit.errors import AuditError
 from maestro.audit.group_commit import LARGEST, GroupCommit
 
 
@@ -85,14 +86,48 @@ def test_one_transaction_does_not_grow_without_end() -> None:
     assert [len(one) for one in paper.writes] == [1, LARGEST - 1, LARGEST - 1]
 
 
-def test_an_interrupted_write_tells_the_others_that_nobody_knows() -> None:
+def test_an_interrupted_write_tells_the_others_that_nobody_knows_and_stops_nobody_else() -> None:
     paper = Paper()
 
     def write(items: Sequence[int]) -> list[str]:
-        paper.write(items)
-        raise KeyboardInterrupt
+        results = paper.write(items)
+        if 1 in items:
+            raise KeyboardInterrupt
+        return results
 
     commits: GroupCommit[int, str] = GroupCommit(write)
-    paper.go_on.set()
-    with pytest.raises(KeyboardInterrupt):
-        commits.submit([1])
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(commits.submit, [0])
+        paper.begun.wait(30)
+        interrupted = pool.submit(commits.submit, [1])
+        waiting(commits, 1)
+        same = pool.submit(commits.submit, [2])
+        waiting(commits, 2)
+        paper.go_on.set()
+        assert first.result() == ["wrote 0"]
+        with pytest.raises(KeyboardInterrupt):
+            interrupted.result()
+        with pytest.raises(AuditError, match="the entries may be in it or not"):
+            same.result()
+    assert commits.submit([3]) == ["wrote 3"]
+
+
+def test_a_caller_interrupted_while_it_waits_is_not_waited_for() -> None:
+    paper = Paper()
+    commits: GroupCommit[int, str] = GroupCommit(paper.write)
+
+    class Impatient(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            raise KeyboardInterrupt
+
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(commits.submit, [0])
+        paper.begun.wait(30)
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr("maestro.audit.group_commit.threading.Event", Impatient)
+            commits.submit([1])
+        last = pool.submit(commits.submit, [2])
+        waiting(commits, 1)
+        paper.go_on.set()
+        assert (first.result(), last.result()) == (["wrote 0"], ["wrote 2"])
+    assert paper.writes == [[0], [2]]

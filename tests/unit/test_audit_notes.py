@@ -11,7 +11,7 @@ import pytest
 
 from maestro.audit.checkpoint import open_checkpoint, sign_checkpoint
 from maestro.audit.errors import AuditInputError, NoteError
-from maestro.audit.keyfile import load, load_or_create, public_file, read_public
+from maestro.audit.keyfile import load, load_or_create, public_file, read_public, write_public
 from maestro.audit.note import SignerKey, VerifierKey, check_name, open_note
 
 ORIGIN = "maestro.example/audit/shop"
@@ -165,8 +165,14 @@ def test_the_first_use_writes_a_key_only_its_owner_may_read(tmp_path: Path) -> N
         os.umask(previous)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert load_or_create(file, ORIGIN) == made
-    assert read_public(str(public_file(file))) == made.verifier
-    assert sorted(one.name for one in file.parent.iterdir()) == ["audit.pem", "audit.pem.pub"]
+    assert [one.name for one in file.parent.iterdir()] == ["audit.pem"]
+
+
+def test_the_public_key_is_read_from_its_file_or_as_it_stands(tmp_path: Path) -> None:
+    file = tmp_path / "audit.pem"
+    key = load_or_create(file, ORIGIN).verifier
+    write_public(file, key)
+    assert read_public(str(public_file(file))) == read_public(str(key)) == key
 
 
 def test_a_key_others_may_read_is_refused(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ EXPECTED = {
     "docs/architecture.md",
     "docs/cli.md",
     "docs/operations.md",
+    "docs/vault.md",
     "docs/workflow.md",
 }
 

@@ -152,7 +152,7 @@ def test_bytes_with_another_digest_are_refused(server: MemoryRegistry) -> None:
 def test_a_registry_that_is_down_is_named() -> None:
     with memory_registry() as server:
         pass
-    registry = Registry(server.host)
+    registry = Registry(server.host, pauses=())
     with pytest.raises(UnreachableError) as caught:
         registry.manifest("app", "1")
     assert caught.value.what.startswith(f"the registry {server.host} does not answer: ")
@@ -197,7 +197,7 @@ def test_what_is_no_bundle_is_not_attached(server: MemoryRegistry, data: bytes) 
 
 def test_evidence_is_attached_to_fixed_images_only(server: MemoryRegistry) -> None:
     with client(server) as registry:
-        with pytest.raises(InputError, match="name|is no fixed image"):
+        with pytest.raises(InputError, match="is no fixed image"):
             attach_bundle(registry, Reference(server.host, "app", "1"), bundle(), "https://x")
         with pytest.raises(InputError, match="is no fixed image"):
             bundles_of(registry, Reference(server.host, "app", "1"))

@@ -131,7 +131,7 @@ def test_set_up_without_a_way_to_install_names_what_is_missing(checkout: Path, t
         (tools / name).symlink_to(shutil.which(name) or name)
     done = run(checkout, str(checkout / "scripts" / "setup"), "--quick", PATH=str(tools))
     assert done.returncode == 1
-    assert "setup: these are missing: git bubblewrap\n" in done.stderr
+    assert "setup: these are missing: git bubblewrap buildah skopeo\n" in done.stderr
     assert not (checkout / ".venv").exists()
 
 

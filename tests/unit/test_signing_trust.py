@@ -108,7 +108,7 @@ def test_no_key_and_no_name_is_there_twice() -> None:
         ("- name: release", "- name: ../release", "keys.0.name"),
         ("- name: release", "- name: &a release\n  x: *a", "aliases are not allowed"),
         ("- name: release", "- name: [release", "it is not YAML"),
-        ("- name: release", "- name: !!python/object:os.system release", "this is no trust file"),
+        ("- name: release", "- name: !!python/object:os.system release", "tags are not allowed"),
         ("- name: release", "- name: release\n  trusted: true", "keys.0.trusted"),
         ("- name: second", "- name: release", "the name release twice"),
         (SIGNER.keyid, OTHER.keyid, "the keyid does not belong to the public key"),

@@ -232,6 +232,17 @@ def test_a_statement_replayed_from_elsewhere_is_refused(wanted: dict[str, str], 
     assert message in caught.value.what
 
 
+def test_every_subject_must_be_of_the_revision() -> None:
+    from maestro.signing import parse_statement
+
+    document = json.loads(statement())
+    other = json.loads(statement(revision="2" * 40))["subject"]
+    read = parse_statement(encoded(document | {"subject": document["subject"] + other}))
+    with pytest.raises(VerificationError, match="of revision '2222") as caught:
+        check_revision(read, project="shop", revision="1" * 40)
+    assert caught.value.code == "revision_mismatch"
+
+
 def test_a_statement_that_names_no_revision_is_of_none() -> None:
     from maestro.artifacts.subject import Subject
     from maestro.signing import make_statement, parse_statement
