@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Collection
 from pathlib import Path
+from typing import NoReturn
 
 from maestro.errors import InputError
 
@@ -37,7 +38,7 @@ def stage_context(workspace: Path, context: Path, target: Path, *, without: Coll
     """
     skipped = {*(workspace / name for name in NEVER), *without, *_plainly_ignored(context)}
     count = 0
-    for parent, folders, files in os.walk(context):
+    for parent, folders, files in os.walk(context, onerror=_unreadable):
         here = Path(parent)
         there = target / here.relative_to(context)
         there.mkdir(mode=0o755)
@@ -70,11 +71,16 @@ def _copy(source: Path, target: Path) -> bool:
         else:
             return False  # a socket or a named pipe, which no image holds
     except OSError as error:
-        raise InputError(
-            f"'{source.name}' cannot be taken into the build context: {error.strerror}",
-            next_step="make it readable, or name it in .containerignore",
-        ) from error
+        _unreadable(error)
     return True
+
+
+def _unreadable(error: OSError) -> NoReturn:
+    # Left out silently, a folder would make another image.
+    raise InputError(
+        f"'{Path(error.filename).name}' cannot be taken into the build context: {error.strerror}",
+        next_step="make it readable, or name it in .containerignore",
+    ) from error
 
 
 def _ignores_itself(folder: Path) -> bool:

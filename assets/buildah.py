@@ -21,7 +21,10 @@ REQUIREMENTS = (
 )
 
 _TAIL = 64 * 1024
-_NO_NAMESPACE = re.compile(r"unshare[^\n]*(?:Operation not permitted|Permission denied)|cannot clone|newuidmap|subuid")
+_NO_NAMESPACE = re.compile(
+    r"^(?:unshare: .*(?:not permitted|denied)|Error: .*(?:cannot clone|newuidmap|newgidmap|user namespace)).*$",
+    re.MULTILINE,
+)
 # Shows the output while it comes and keeps it as well.
 _TEE = '"$@" 2>&1 | tee -- "$0"'
 
@@ -76,9 +79,9 @@ class Buildah:
         argv = ["bash", "-o", "pipefail", "-c", _TEE, str(printed), *self._confined(["buildah", *arguments], network)]
         code = self._context.run_process(argv, cwd=self._context.scratch, env=self._environment()).exit_code
         ran = Ran(code, _end_of(printed))
-        if code != 0 and _NO_NAMESPACE.search(ran.output):
+        if code != 0 and (refused := _NO_NAMESPACE.search(ran.output)):
             raise InputError(
-                f"images cannot be built here: {ran.output.strip().splitlines()[-1][:300]}",
+                f"images cannot be built here: {refused[0][:300]}",
                 next_step="take `sandbox` from the step; in a container, give it CAP_SYS_ADMIN; as a user, "
                 "apt-get install uidmap and have ranges in /etc/subuid and /etc/subgid",
             )
@@ -111,7 +114,7 @@ class Buildah:
 
 
 def image_storage(scratch: Path) -> Path:
-    """Where layers are kept: ``images`` in the project's state folder, whose folder ``scratch`` holds those of steps."""
+    """Where layers are kept: ``images`` in the project's state folder, in whose ``scratch`` steps have theirs."""
     parent = scratch.parent
     return (parent.parent if parent.name == "scratch" else parent) / "images"
 

@@ -86,9 +86,7 @@ def build_image(context: StepContext, recipe: ImageRecipe, access: RegistryAcces
     built: list[Descriptor] = []
     materials: dict[str, Material] = {}
     for platform in platforms_of(recipe):
-        parsed = Containerfile(
-            file.read_text("utf-8"), places.relative(context.workspace, file), _arguments(recipe, platform)
-        )
+        parsed = Containerfile(_text(file), places.relative(context.workspace, file), _arguments(recipe, platform))
         buildah = Buildah(context, hermetic=recipe.hermetic, platform=platform)
         bases = BaseImages(context, buildah, access)
         fetched = {use: bases.fetch(parsed, use, platform) for use in parsed.images(recipe.target)}
@@ -119,6 +117,14 @@ def containerfile(workspace: Path, recipe: ImageRecipe) -> Path:
     if found[0].stat().st_size > LIMIT:
         raise InputError(f"'{found[0].name}' is larger than 1 MiB", next_step="name another one with 'containerfile'")
     return found[0]
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InputError(f"'{file.name}' cannot be read: {why}", next_step=f"correct '{file.name}'") from error
 
 
 def platforms_of(recipe: ImageRecipe) -> tuple[str, ...]:
@@ -215,6 +221,8 @@ def _explained(ran: Ran, parsed: Containerfile, recipe: ImageRecipe, platform: s
     text = f"{where}{at.word + ' ' + at.rest if at else 'the build'} failed: {reason}"[:600]
     if recipe.hermetic and _OFFLINE.search(ran.output):
         text += "; RUN has no network because of 'hermetic': put what it fetches into the base image or the context"
+    if "/etc/subuid" in ran.output or "subuid ranges" in ran.output:
+        text += "; this user has no ranges in /etc/subuid and /etc/subgid, so no file can belong to another user"
     if "exec format error" in ran.output.lower():
         text += f"; programs for {platform} cannot run here: apt-get install qemu-user-static"
     return text

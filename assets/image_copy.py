@@ -13,7 +13,8 @@ from assets.registry_access import RegistryAccess
 from maestro.artifacts import Material, Subject
 from maestro.errors import InputError
 from maestro.oci.archive import unpack_layout
-from maestro.oci.attach import attach_bundle, bundles_of
+from maestro.oci.attach import attach_bundle
+from maestro.oci.attached import bundles_of
 from maestro.oci.layout import Layout
 from maestro.oci.manifest import LAYOUT_ARCHIVE
 from maestro.oci.pull import pull_layout

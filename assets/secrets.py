@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -52,19 +54,36 @@ def _run(context: StepContext, params: SecretParams) -> StepResult:
     files = _files(context, exclude)
     if files is None:
         return _result(context, params, _report([], [], known, "git could not list the files of the workspace"))
+    if not files:
+        return _result(context, params, _report([], [], known, "there are no files to look at"))
     return _result(context, params, _report(_searched(context, params, files), files, known, None))
 
 
 def _files(context: StepContext, exclude: Sequence[str]) -> list[str] | None:
     """The files of the revision: tracked, or new and not ignored. Links and submodules hold no text of it."""
+    names = _listed(context) if (context.workspace / ".git").exists() else _walked(context.workspace)
+    if names is None:
+        return None
+    found = [name for name in sorted(names) if not any(fnmatchcase(name, pattern) for pattern in exclude)]
+    places_of = ((name, context.workspace / name) for name in found)
+    return [name for name, place in places_of if place.is_file() and not place.is_symlink()]
+
+
+def _listed(context: StepContext) -> set[str] | None:
     listed = context.scratch / "files"
     argv = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     if context.run_process(argv, stdout=listed).exit_code != 0:
         return None
-    names = {one.decode("utf-8", "surrogateescape") for one in listed.read_bytes().split(b"\0") if one}
-    found = [name for name in sorted(names) if not any(fnmatchcase(name, pattern) for pattern in exclude)]
-    places_of = ((name, context.workspace / name) for name in found)
-    return [name for name, place in places_of if place.is_file() and not place.is_symlink()]
+    return {one.decode("utf-8", "surrogateescape") for one in listed.read_bytes().split(b"\0") if one}
+
+
+def _walked(workspace: Path) -> set[str]:
+    """Every file: a checkout of a repository without commits is no repository, and git would ask the one around it."""
+    found: set[str] = set()
+    for parent, folders, names in os.walk(workspace):
+        folders[:] = [one for one in folders if one not in (".git", ".maestro")]
+        found |= {Path(parent, name).relative_to(workspace).as_posix() for name in names}
+    return found
 
 
 def _searched(context: StepContext, params: SecretParams, files: Sequence[str]) -> list[Searched]:

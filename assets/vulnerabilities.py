@@ -49,6 +49,9 @@ class VulnerabilityParams(BaseParams):
         description="Folder of an advisory database or of OSV files, a zip archive, or the address under which "
         "`{ecosystem}/all.zip` stand; the project's own when not given. For `osv`.",
     )
+    ecosystems: _Texts = Field(
+        default_factory=list, description="What to fetch when `database` is an address: `PyPI`, `npm` …; all if empty."
+    )
     max_age_hours: float = Field(
         168, gt=0, allow_inf_nan=False, description="How old the newest advisory may be, hours."
     )
@@ -88,7 +91,7 @@ def _scanned(
     max_age = timedelta(hours=params.max_age_hours)
     if params.scanner == "grype" or (params.scanner == "auto" and context.which("grype")):
         return grype_report(context, one, statements, max_age)
-    return osv_report(context, params.database, one, statements, max_age, params.skip)
+    return osv_report(context, params.database, params.ecosystems, one, statements, max_age, params.skip)
 
 
 def _result(

@@ -14,7 +14,7 @@ from maestro.errors import MaestroError
 from maestro.project import Project
 from maestro.vulnerabilities import moments
 from maestro.vulnerabilities.database import AdvisoryDatabase
-from maestro.vulnerabilities.location import SOURCE_VARIABLE, home_folder
+from maestro.vulnerabilities.location import SOURCE_VARIABLE, ecosystems_of, home_folder
 from maestro.vulnerabilities.update import Updated, update
 
 KEY = dg.AssetKey("advisory_database")
@@ -28,7 +28,8 @@ def advisories(project: Project, environ: Mapping[str, str] | None = None) -> dg
     Args:
         environ: the process's environment when None.
     """
-    source = (os.environ if environ is None else environ).get(SOURCE_VARIABLE)
+    environ = os.environ if environ is None else environ
+    source = environ.get(SOURCE_VARIABLE)
 
     @dg.asset(
         key=KEY,
@@ -43,7 +44,7 @@ def advisories(project: Project, environ: Mapping[str, str] | None = None) -> dg
                 allow_retries=False,
             )
         try:
-            made = update(home_folder(project.ensure_home()), source)
+            made = update(home_folder(project.ensure_home()), source, ecosystems=ecosystems_of(environ))
         except MaestroError as error:
             raise dg.Failure(str(error)) from error
         return dg.MaterializeResult(metadata=metadata(made), data_version=dg.DataVersion(made.info.digest))

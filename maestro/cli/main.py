@@ -26,6 +26,8 @@ COMMANDS: Mapping[str, str] = {
     "keys": "List, rotate, retire, revoke, export and import the keys evidence is signed with.",
     "audit": "Read, verify, prove and export the audit log.",
     "vulns": "Known vulnerabilities: the advisory database, scans, and where a vulnerability is.",
+    "policy": "Test, ask and bundle the policies gates decide by.",
+    "waivers": "Let named findings pass for a time, signed and audited.",
     "config": "Show the effective configuration and where each part comes from.",
     "doctor": "Check that this machine has what Maestro and the workflow need.",
     "schema": "Print the JSON Schema of maestro.yaml.",

@@ -52,7 +52,7 @@ def command(options: GlobalOptions, identifier: str, rescan: bool, database: Pat
         rows.append((state, one.revision[:16], one.step, ", ".join(one.environments) or "-", printable(about)))
     if not rows:
         looked = len(records.revisions(project))
-        terminal.line(f"{printable(identifier)} is in none of the {looked} revisions with a report")
+        terminal.line(f"{printable(identifier)} is in none of the {looked} revisions that are kept")
         return 0
     for line in terminal.table(("STATE", "REVISION", "STEP", "ENVIRONMENT", "WHERE"), rows):
         terminal.line(line)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import click
 
 from maestro.cli.options import JSON_OPTION, GlobalOptions, example_command, pass_options
-from maestro.cli.terminal import Terminal, printable, seconds
+from maestro.cli.terminal import Terminal, plural, printable, seconds
 
 
 @example_command("status", example="maestro vulns status --json")
@@ -38,7 +39,7 @@ def command(options: GlobalOptions, database: Path | None, as_json: bool) -> int
         )
         return 0
     terminal.line(f"{info.advisories:,} advisories in force, {withdrawn:,} withdrawn")
-    terminal.line(f"newest {info.modified}, {seconds(age.total_seconds())} ago; built {info.built}")
+    terminal.line(f"newest {info.modified}, {_ago(age)} ago; built {info.built}")
     terminal.line(info.digest)
     if nameless:
         terminal.line(f"{nameless:,} entries name only git repositories, which are not matched")
@@ -51,3 +52,7 @@ def command(options: GlobalOptions, database: Path | None, as_json: bool) -> int
     for line in terminal.table(("CHECKED", "SOURCE"), [(one.checked, printable(one.place)) for one in sources]):
         terminal.line(line)
     return 0
+
+
+def _ago(age: timedelta) -> str:
+    return plural(age.days, "day") if age.days > 1 else seconds(age.total_seconds())

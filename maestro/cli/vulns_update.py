@@ -15,10 +15,12 @@ from maestro.cli.terminal import Terminal
     "update",
     example="""maestro vulns update ~/advisory-database/vulns          # a folder of OSV files, or a zip archive
 maestro vulns update https://osv.example --ecosystem PyPI --ecosystem npm
-MAESTRO_ADVISORY_SOURCE=https://osv.example maestro vulns update""",
+maestro vulns update                                    # from $MAESTRO_ADVISORY_SOURCE""",
 )
 @click.argument("source", required=False, metavar="SOURCE")
-@click.option("--ecosystem", "ecosystems", multiple=True, metavar="NAME", help="Only these, of a server; all if none.")
+@click.option(
+    "--ecosystem", "ecosystems", multiple=True, metavar="NAME", help="Only this, of a server; may be repeated."
+)
 @click.option(
     "--database", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Folder of the database."
 )
@@ -34,9 +36,8 @@ def command(
     """
     from maestro.cli.prepare import find_project
     from maestro.errors import InputError
-    from maestro.vulnerabilities.location import SOURCE_VARIABLE, home_folder
+    from maestro.vulnerabilities.location import SOURCE_VARIABLE, ecosystems_of, home_folder, known_ecosystems
     from maestro.vulnerabilities.update import update
-    from maestro.vulnerabilities.versions import ECOSYSTEMS
 
     chosen = source or os.environ.get(SOURCE_VARIABLE)
     if not chosen:
@@ -44,11 +45,9 @@ def command(
             "no source of advisories is named",
             next_step=f"name one, or set {SOURCE_VARIABLE} to a folder or an address",
         )
-    unknown = [one for one in ecosystems if one not in ECOSYSTEMS]
-    if unknown:
-        raise InputError(f"ecosystem '{unknown[0]}' is not matched", next_step=f"choose among {', '.join(ECOSYSTEMS)}")
+    wanted = known_ecosystems(ecosystems) if ecosystems else ecosystems_of(os.environ)
     folder = database or home_folder(find_project(options).ensure_home())
-    made = update(folder, chosen, ecosystems=ecosystems or ECOSYSTEMS)
+    made = update(folder, chosen, ecosystems=wanted)
     terminal = Terminal(options)
     if as_json:
         terminal.json({"changed": made.changed, "digest": made.info.digest, "advisories": made.info.advisories})

@@ -189,6 +189,9 @@ class EvidenceDesk:
         Raises:
             MaestroError: log or vault refuse; the checkpoint is given to the vault next time.
         """
+        engine: PolicyEngine | None = self.__dict__.pop("engine", None)
+        if engine is not None:
+            engine.close()
         log: AuditLog | None = self.__dict__.pop("audit", None)
         if log is None:
             return

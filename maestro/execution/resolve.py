@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from maestro.artifacts import StepRecord
+from maestro.artifacts.records import SCHEMA
 from maestro.errors import InputError, Location
 from maestro.execution.inputs import inputs_digest
 from maestro.execution.tools import Tools
@@ -18,7 +19,8 @@ from maestro.workflow.expressions import Expressions, as_text
 from maestro.workflow.graph import Node, Path
 from maestro.workflow.load import LoadedWorkflow
 
-_KEY_FORMAT = "1"
+# A record of another format is never found under a key: it would only be in the way of one that can be read.
+_KEY_FORMAT = f"1.{SCHEMA}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from maestro.artifacts import ArtifactStore, EffectJournal, RecordStore, StepRecord, Subject
-from maestro.evidence.desk import EvidenceDesk
 from maestro.execution.cache_writer import CacheWriter
 from maestro.execution.errors import StepError
 from maestro.execution.last_keys import LastKeys
@@ -26,6 +25,9 @@ from maestro.workflow.expressions import Expressions
 from maestro.workflow.graph import Graph, Node, named_steps
 from maestro.workflow.load import LoadedWorkflow
 from maestro.workflow.model import Workflow
+
+if TYPE_CHECKING:
+    from maestro.evidence.desk import EvidenceDesk
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Signed bundles attached to an image, as OCI 1.1 referrers and as cosign's ``.att`` tag, and read back from both.
+"""Attaches signed bundles to an image, as OCI 1.1 referrers and under cosign's ``.att`` tag.
 
 A registry that keeps referrers itself lists them; for others the tag ``sha256-<hex>`` holds the list (distribution
 specification 1.1, "Referrers Tag Schema"). ``sha256-<hex>.att`` is where cosign 2 looks.
@@ -12,37 +12,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from maestro.errors import InputError
-from maestro.oci.errors import OciError, RegistryError
+from maestro.oci.attached import (
+    BUNDLE,
+    CONTENT,
+    COSIGN_PREDICATE,
+    COSIGN_SIGNATURE,
+    ENVELOPE,
+    LARGEST_BUNDLE,
+    PREDICATE,
+    referrers_tag,
+)
+from maestro.oci.errors import RegistryError
 from maestro.oci.manifest import CONFIG, EMPTY, INDEX, MANIFEST, Descriptor, canonical, entries, parse_manifest
 from maestro.oci.reference import Reference
 from maestro.oci.registry import Registry
 
-BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
-ENVELOPE = "application/vnd.dsse.envelope.v1+json"
-LARGEST_BUNDLE = 64 * 1024 * 1024
-"""Bytes; an SBOM of a large image, signed."""
-
-_CONTENT = "dev.sigstore.bundle.content"
-_PREDICATE = "dev.sigstore.bundle.predicateType"
-_COSIGN_PREDICATE = "predicateType"
-_COSIGN_SIGNATURE = "dev.cosignproject.cosign/signature"
 _NO_TIME = "0001-01-01T00:00:00Z"
 _ROUNDS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class AttachedBundle:
-    """Something signed that a registry has about an image. Nothing of it is verified yet.
-
-    Args:
-        via: ``referrer`` (a Sigstore bundle) or ``cosign`` (a DSSE envelope alone).
-        predicate_type: as the registry states it.
-        data: the bytes; their digest was checked.
-    """
-
-    via: str
-    predicate_type: str
-    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,80 +73,21 @@ def attach_bundle(
     new = registry.find_manifest(image.repository, own.digest) is None
     api = registry.put_manifest(image.repository, own.digest, data, MANIFEST)
     if not api:
-        new = _update(registry, image.repository, _tag(image.digest), INDEX, lambda old: _listed(old, own)) or new
-    if cosign:
-        layer = Descriptor.of(
-            envelope, ENVELOPE, annotations={_COSIGN_SIGNATURE: "", _COSIGN_PREDICATE: predicate_type}
+        new = (
+            _update(registry, image.repository, referrers_tag(image.digest), INDEX, lambda old: _listed(old, own))
+            or new
         )
+    if cosign:
+        layer = Descriptor.of(envelope, ENVELOPE, annotations={COSIGN_SIGNATURE: "", COSIGN_PREDICATE: predicate_type})
         registry.put_blob(image.repository, envelope)
         _update(
             registry,
             image.repository,
-            f"{_tag(image.digest)}.att",
+            f"{referrers_tag(image.digest)}.att",
             MANIFEST,
             lambda old: _with_layer(registry, image.repository, old, layer),
         )
     return Attachment(own.digest, "api" if api else "tag", new)
-
-
-def bundles_of(registry: Registry, image: Reference) -> tuple[AttachedBundle, ...]:
-    """Every bundle and every cosign envelope attached to ``image``, those of the referrers first.
-
-    Raises:
-        InputError: ``image`` has no digest.
-        RegistryError, OciError: the registry does not answer, or sends something else.
-    """
-    if image.digest is None:
-        raise InputError(
-            f"'{image}' is no fixed image, so nothing is known to be attached to it",
-            next_step="name the image by its digest: repository@sha256:…",
-        )
-    found = [_bundle(registry, image, one) for one in _referrers(registry, image.repository, image.digest)]
-    return (*(one for one in found if one is not None), *_cosign_envelopes(registry, image.repository, image.digest))
-
-
-def _referrers(registry: Registry, repository: str, digest: str) -> tuple[Descriptor, ...]:
-    """From both lists: a registry that was renewed may have an old tag and a new API."""
-    listed = registry.referrers(repository, digest) or ()
-    fallback = registry.find_manifest(repository, _tag(digest))
-    if fallback is not None and fallback.descriptor.is_index:
-        what = f"the list of referrers {_tag(digest)}"
-        listed = (*listed, *entries(parse_manifest(fallback.data, what), "manifests", what))
-    return tuple({one.digest: one for one in listed}.values())
-
-
-def _bundle(registry: Registry, image: Reference, referrer: Descriptor) -> AttachedBundle | None:
-    if referrer.artifact_type not in (None, BUNDLE):
-        return None
-    manifest = registry.manifest(image.repository, referrer.digest)
-    what = f"the referrer {referrer.digest}"
-    document = parse_manifest(manifest.data, what)
-    subject = document.get("subject")
-    if document.get("artifactType") != BUNDLE or not subject or Descriptor.from_json(subject).digest != image.digest:
-        return None
-    layers = entries(document, "layers", what)
-    if len(layers) != 1 or layers[0].media_type != BUNDLE:
-        raise OciError(f"{what} of {image} does not hold exactly one bundle")
-    annotations = document.get("annotations")
-    stated = annotations.get(_PREDICATE, "") if isinstance(annotations, dict) else ""
-    return AttachedBundle("referrer", str(stated), registry.blob(image.repository, layers[0].digest, LARGEST_BUNDLE))
-
-
-def _cosign_envelopes(registry: Registry, repository: str, digest: str) -> tuple[AttachedBundle, ...]:
-    manifest = registry.find_manifest(repository, f"{_tag(digest)}.att")
-    if manifest is None:
-        return ()
-    what = f"cosign's attestations {_tag(digest)}.att"
-    layers = entries(parse_manifest(manifest.data, what), "layers", what)
-    return tuple(
-        AttachedBundle(
-            "cosign",
-            one.annotations.get(_COSIGN_PREDICATE, ""),
-            registry.blob(repository, one.digest, LARGEST_BUNDLE),
-        )
-        for one in layers
-        if one.media_type == ENVELOPE
-    )
 
 
 def _envelope(bundle: bytes) -> bytes:
@@ -183,7 +110,7 @@ def _referrer(
 ) -> tuple[bytes, dict[str, str]]:
     registry.put_blob(repository, b"{}")
     registry.put_blob(repository, bundle)
-    annotations = {_CONTENT: "dsse-envelope", _PREDICATE: predicate_type}
+    annotations = {CONTENT: "dsse-envelope", PREDICATE: predicate_type}
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
@@ -258,7 +185,3 @@ def _update(
         f"the tag {tag} of {registry.name}/{repository} is changed by others all the time",
         next_step="attach again when nobody else does",
     )
-
-
-def _tag(digest: str) -> str:
-    return digest.replace(":", "-", 1)

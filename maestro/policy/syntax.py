@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from maestro.errors import Location
@@ -25,13 +25,11 @@ class Call:
     Args:
         function: as it is resolved: ``data.maestro.lib.text`` for one of a policy, else the name as written.
         by: the rule that calls, ``data.…``.
-        imported: what the name would stand for by the module's imports, which regorus does not follow to functions.
     """
 
     function: str
     by: str
     where: Location
-    imported: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +41,7 @@ class Module:
         rules: their full names, ``data.maestro.lib.text``; of a rule ``a.b[c]`` only what is constant, ``a.b``.
         functions: those of the rules that take arguments.
         calls: of all rules.
+        imports: what is imported, and where.
     """
 
     file: str
@@ -50,6 +49,7 @@ class Module:
     rules: tuple[str, ...]
     functions: frozenset[str]
     calls: tuple[Call, ...]
+    imports: tuple[tuple[str, Location], ...] = ()
 
 
 def parse_modules(files: Mapping[str, bytes]) -> tuple[Module, ...]:
@@ -118,7 +118,7 @@ def _module(tree: Mapping[str, Any]) -> Module:
     file, ast = tree["source"]["file"], tree["ast"]
     package = "data." + ".".join(_path(ast["package"]["refr"]))
     rules, functions, calls = [], set(), []
-    aliases = dict(map(_import, ast.get("imports", [])))
+    imports = [(".".join(_path(one["refr"])), _begin(file, one["refr"])) for one in ast.get("imports", [])]
     for rule in ast["rules"]:
         spec = rule.get("Spec") or rule.get("Default")
         head = spec.get("head", spec)
@@ -129,9 +129,8 @@ def _module(tree: Mapping[str, Any]) -> Module:
             functions.add(name)
         for call in _calls(rule):
             path = _path(call["fcn"])
-            imported = ".".join([*aliases[path[0]], *path[1:]]) if path and path[0] in aliases else None
-            calls.append(Call(".".join(path), name, _begin(file, call["fcn"]), imported))
-    return Module(file, package, tuple(dict.fromkeys(rules)), frozenset(functions), tuple(calls))
+            calls.append(Call(".".join(path), name, _begin(file, call["fcn"])))
+    return Module(file, package, tuple(dict.fromkeys(rules)), frozenset(functions), tuple(calls), tuple(imports))
 
 
 def _resolved(module: Module, functions: frozenset[str]) -> Module:
@@ -139,13 +138,7 @@ def _resolved(module: Module, functions: frozenset[str]) -> Module:
         local = f"{module.package}.{call.function}"
         return Call(local, call.by, call.where) if local in functions else call
 
-    return Module(module.file, module.package, module.rules, module.functions, tuple(map(resolve, module.calls)))
-
-
-def _import(node: Mapping[str, Any]) -> tuple[str, list[str]]:
-    path = _path(node["refr"])
-    alias = node.get("as")
-    return (_word(alias) if alias else path[-1]), path
+    return replace(module, calls=tuple(map(resolve, module.calls)))
 
 
 def _calls(node: Any) -> Iterator[Mapping[str, Any]]:

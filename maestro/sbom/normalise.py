@@ -10,7 +10,7 @@ from typing import Any
 from maestro.sbom import canonical
 from maestro.sbom.cyclonedx_reading import license_texts
 from maestro.sbom.license_names import expression_of, parse
-from maestro.sbom.limits import LIMITS
+from maestro.sbom.limits import Limits
 
 _SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 # Guesses at further CPE names, dozens a component, where matching uses package URLs; and which layer of an image it was
@@ -32,6 +32,8 @@ _KEPT = (
     "swid",
 )
 _LONGEST_NAME = 200
+# Some packages give the whole text of a licence as its name.
+_ANY_LENGTH = Limits(text=100_000_000)
 _NO_VERSION = "UNKNOWN"
 _MACHINE_TYPES = frozenset({"file"})
 
@@ -164,7 +166,7 @@ def _component(raw: Mapping[str, Any]) -> dict[str, Any]:
     made = {key: raw[key] for key in _KEPT if raw.get(key) not in (None, "", [])}
     if made.get("version") == _NO_VERSION:
         del made["version"]
-    for key in ("author", "publisher", "description"):
+    for key in ("name", "group", "version", "author", "publisher", "description"):
         if isinstance(made.get(key), str):
             made[key] = " ".join(made[key].split())
     licenses = _licenses(raw)
@@ -180,7 +182,7 @@ def _component(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _licenses(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
-    texts = license_texts(raw, "component", LIMITS)
+    texts = license_texts(raw, "component", _ANY_LENGTH)
     known = {text: expression_of(text) for text in texts}
     # What is neither an identifier nor a name people know stays readable: a reader makes the LicenseRef of it.
     ids = sorted({one for one in known.values() if one and " " not in one and not one.startswith("LicenseRef-")})

@@ -114,7 +114,8 @@ def _package(component: Mapping[str, Any], spdx_id: str, refs: dict[str, str]) -
     external = [
         {"referenceCategory": category, "referenceType": kind, "referenceLocator": locator}
         for category, kind, locator in references
-        if locator
+        # SPDX takes no white space there; what has some identifies nothing anyway.
+        if locator and not any(map(str.isspace, locator))
     ]
     if external:
         package["externalRefs"] = external

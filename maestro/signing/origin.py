@@ -14,8 +14,7 @@ STEP = "maestro.step"
 TYPE = "maestro.type"
 REPORT = "maestro.report"
 SIGNED_AT = "maestro.signed_at"
-TYPE = "maestro.type"
-REPORT = "maestro.report"
+RESULT = "maestro.result"
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)\Z", re.ASCII)
 
@@ -28,6 +27,7 @@ class Origin:
         signed_at: with a time zone.
         type: evidence type, as workflows name it.
         report: ``sha256:<hex>`` of the whole report, when the predicate is only its summary.
+        result: ``sha256:<hex>`` over everything the step did that makes the claim, so that its record cannot be changed.
     """
 
     project: str
@@ -37,17 +37,17 @@ class Origin:
     signed_at: datetime
     type: str | None = None
     report: str | None = None
+    result: str | None = None
 
     def annotations(self) -> dict[str, str]:
         """What each subject of the statement carries."""
-        optional = {TYPE: self.type, REPORT: self.report}
+        optional = {TYPE: self.type, REPORT: self.report, RESULT: self.result}
         return {
             PROJECT: self.project,
             REVISION: self.revision,
             RUN: self.run,
             STEP: self.step,
             SIGNED_AT: write_time(self.signed_at),
-            **{name: value for name, value in optional.items() if value is not None},
             **{name: value for name, value in optional.items() if value is not None},
         }
 
@@ -64,10 +64,10 @@ class Origin:
             and signed_at is not None
         ):
             return None
-        kind, report = (
-            value if isinstance(value, str) else None for value in (annotations.get(TYPE), annotations.get(REPORT))
+        kind, report, result = (
+            value if isinstance(value, str) else None for value in (annotations.get(key) for key in (TYPE, REPORT, RESULT))
         )
-        return cls(project, revision, run, step, signed_at, kind, report)
+        return cls(project, revision, run, step, signed_at, kind, report, result)
 
 
 def read_time(text: str) -> datetime | None:

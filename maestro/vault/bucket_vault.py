@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import RLock
 from typing import Any
 from urllib.parse import urlencode
 
@@ -34,6 +35,7 @@ class BucketVault:
         table: evidence type -> retention.
         probes: folder in which the outcome of probes is remembered.
         good_for: how long an outcome counts.
+        seconds: retention of a probe's objects.
     """
 
     address: BucketAddress
@@ -41,7 +43,9 @@ class BucketVault:
     table: Mapping[str, timedelta]
     probes: Path
     good_for: timedelta
+    seconds: int = SECONDS
     _report: ProbeReport | None = field(default=None, init=False)
+    _asking: RLock = field(default_factory=RLock, init=False, repr=False)
 
     @property
     def where(self) -> str:
@@ -59,16 +63,17 @@ class BucketVault:
         Raises:
             VaultError: it has to be probed and cannot be reached.
         """
-        now = datetime.now(UTC)
-        known = self._report or recall(self.probes, self.where)
-        if known is None or not known.is_fresh(now, self.good_for):
-            return self.probe()
-        self._report = known
-        return known
+        # Steps that run at once and find nothing known wait for one probe instead of making one each.
+        with self._asking:
+            known = self._report or recall(self.probes, self.where)
+            if known is None or not known.is_fresh(datetime.now(UTC), self.good_for):
+                return self.probe()
+            self._report = known
+            return known
 
     def probe(self, *, seconds: int | None = None) -> ProbeReport:
         """See :meth:`maestro.vault.vault.Vault.probe`; takes about ``seconds``, 10 when None."""
-        self._report = run_probe(self.client, self.address, seconds=seconds or SECONDS)
+        self._report = run_probe(self.client, self.address, seconds=seconds or self.seconds)
         remember(self.probes, self._report)
         return self._report
 

@@ -13,11 +13,9 @@ defaults := {"grants": [{"environments": ["development", "staging"], "users": ["
 
 attributes := ["environments", "tenants", "projects", "users", "groups"]
 
-given := object.get(input, "config", {})
+given := data.maestro.lib.object_at(input, "config")
 
-config := data.maestro.lib.settings(defaults, given) if is_object(given)
-
-config := defaults if not is_object(given)
+config := data.maestro.lib.settings(defaults, given)
 
 deny contains data.maestro.lib.reason(
 	"input", sprintf("the input has no usable '%s': it is %s, not string", [field, type_name(value)]), field,
@@ -109,7 +107,7 @@ for_user(grant) if {
 in_group(grant) if not "groups" in object.keys(grant)
 
 in_group(grant) if {
-	some group in object.get(input, ["user", "groups"], [])
+	some group in data.maestro.lib.array_at(data.maestro.lib.object_at(input, "user"), "groups")
 	data.maestro.lib.matches(object.get(grant, "groups", []), group)
 }
 
@@ -117,9 +115,9 @@ canonical(names) := [data.maestro.lib.environment(name) | some name in names]
 
 user := data.maestro.lib.text(object.get(input, ["user", "name"], "nobody"))
 
-groups_text := sprintf("groups: %s", [data.maestro.lib.text(object.get(input, ["user", "groups"], []))]) if count(object.get(input, ["user", "groups"], [])) > 0
+groups_text := sprintf("groups: %s", [data.maestro.lib.text(data.maestro.lib.array_at(data.maestro.lib.object_at(input, "user"), "groups"))]) if count(data.maestro.lib.array_at(data.maestro.lib.object_at(input, "user"), "groups")) > 0
 
-groups_text := "in no group" if count(object.get(input, ["user", "groups"], [])) == 0
+groups_text := "in no group" if count(data.maestro.lib.array_at(data.maestro.lib.object_at(input, "user"), "groups")) == 0
 
 may contains sprintf("users %s", [data.maestro.lib.text(grant.users)]) if {
 	some grant in config.grants

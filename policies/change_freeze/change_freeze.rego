@@ -10,15 +10,13 @@ allow if count(deny) == 0
 # exempt_groups: who may go on in a freeze all the same, with a warning.
 defaults := {"exempt_groups": []}
 
-given := object.get(input, "config", {})
+given := data.maestro.lib.object_at(input, "config")
 
-config := data.maestro.lib.settings(defaults, given) if is_object(given)
-
-config := defaults if not is_object(given)
+config := data.maestro.lib.settings(defaults, given)
 
 now := data.maestro.lib.moment(object.get(input, "now", null))
 
-windows := object.get(input, "freeze", null)
+windows := data.maestro.lib.array_at(input, "freeze")
 
 deny contains data.maestro.lib.reason(
 	"input", sprintf("the input has no usable '%s': it is %s, not %s", [field, type_name(value), kind]),
@@ -104,7 +102,7 @@ over(window) if now >= data.maestro.lib.moment(window.to)
 ahead(window) if now < data.maestro.lib.moment(window.from)
 
 exempt if {
-	some group in object.get(input, ["user", "groups"], [])
+	some group in data.maestro.lib.array_at(data.maestro.lib.object_at(input, "user"), "groups")
 	group in config.exempt_groups
 }
 

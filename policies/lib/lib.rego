@@ -58,10 +58,24 @@ matches(patterns, value) if {
 	glob.match(pattern, ["/"], value)
 }
 
-# What a person wrote over what the package says. A setting of null is one that was not given.
+# Fields of the type that is asked for, whatever the input holds: engines differ in what they do with another one.
+array_at(document, key) := object.get(document, key, []) if is_array(object.get(document, key, []))
+
+array_at(document, key) := [] if not is_array(object.get(document, key, []))
+
+object_at(document, key) := object.get(document, key, {}) if is_object(object.get(document, key, {}))
+
+object_at(document, key) := {} if not is_object(object.get(document, key, {}))
+
+# One digit after the point.
+number(value) := sprintf("%v", [round(value * 10) / 10])
+
+# What a person wrote over what the package says. A setting of null is one that was not given; one of another type than
+# the default's is denied for that, see wrong_settings, and not used.
 settings(defaults, given) := object.union(defaults, {key: value |
 	some key, value in given
 	not is_null(value)
+	type_name(object.get(defaults, key, null)) in {"null", type_name(value)}
 })
 
 # Settings nobody knows are mistakes, and a mistake in a limit must not pass for one.

@@ -10,15 +10,13 @@ allow if count(deny) == 0
 # `allowed: null` takes the word of the licence report, which has its own allow-list.
 defaults := {"allowed": null, "allow_unknown": false}
 
-given := object.get(input, "config", {})
+given := data.maestro.lib.object_at(input, "config")
 
-config := data.maestro.lib.settings(defaults, given) if is_object(given)
+config := data.maestro.lib.settings(defaults, given)
 
-config := defaults if not is_object(given)
+reports := data.maestro.lib.array_at(input, "licenses")
 
-reports := object.get(input, "licenses", null)
-
-subjects := object.get(input, "subjects", null)
+subjects := data.maestro.lib.array_at(input, "subjects")
 
 deny contains data.maestro.lib.reason(
 	"input", sprintf("the input has no usable '%s': it is %s, not %s", [field, type_name(value), kind]),
@@ -37,18 +35,18 @@ deny contains data.maestro.lib.reason(
 }
 
 deny contains data.maestro.lib.reason(
-	"config", sprintf("setting '%s' is %s, not %s", [key, type_name(config[key]), kind]), key, type_name(config[key]), kind,
+	"config", sprintf("setting '%s' is %s, not %s", [key, type_name(given[key]), kind]), key, type_name(given[key]), kind,
 	sprintf("write '%s' as %s in the gate's config", [key, kind]),
 ) if {
 	some key, kind in {"allowed": "array", "allow_unknown": "boolean"}
-	not type_name(config[key]) in {kind, type_name(defaults[key])}
+	not type_name(object.get(given, key, null)) in {kind, "null"}
 }
 
 deny contains data.maestro.lib.reason(
 	"subjects", "there is nothing to judge: no step before the gate has delivered anything", "subjects", 0, "at least 1",
 	"let the gate depend on the steps that build what is released",
 ) if {
-	is_array(subjects)
+	is_array(object.get(input, "subjects", null))
 	count(subjects) == 0
 }
 
@@ -60,10 +58,10 @@ deny contains data.maestro.lib.reason(
 	not object.get(report, "state", "clean") in {"clean", "findings"}
 }
 
-of_subject contains [subject.name, report] if {
+of_subject contains [object.get(subject, "name", "a subject without name"), report] if {
 	some subject in subjects
 	some report in reports
-	report.subject == subject.digest
+	object.get(report, "subject", null) == object.get(subject, "digest", "")
 }
 
 deny contains data.maestro.lib.reason(
@@ -85,7 +83,7 @@ deny contains data.maestro.lib.reason(
 	sprintf("replace %s; or, if %s is acceptable, add it to the allowed licences", [called(component), expression]),
 ) if {
 	some [name, report] in of_subject
-	some component in object.get(report, "components", [])
+	some component in data.maestro.lib.array_at(report, "components")
 	is_string(object.get(component, "license", null))
 	expression := component.license
 	not accepted(component)
@@ -97,7 +95,7 @@ deny contains data.maestro.lib.reason(
 	sprintf("find out the licence of %s and put it into the SBOM; or set allow_unknown: true", [called(component)]),
 ) if {
 	some [name, report] in of_subject
-	some component in object.get(report, "components", [])
+	some component in data.maestro.lib.array_at(report, "components")
 	not is_string(object.get(component, "license", null))
 	not accepted_unknown(component)
 }
@@ -108,7 +106,7 @@ warn contains data.maestro.lib.reason(
 	sprintf("find out the licence of %s and put it into the SBOM", [called(component)]),
 ) if {
 	some [name, report] in of_subject
-	some component in object.get(report, "components", [])
+	some component in data.maestro.lib.array_at(report, "components")
 	not is_string(object.get(component, "license", null))
 	accepted_unknown(component)
 }

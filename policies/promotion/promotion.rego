@@ -10,25 +10,25 @@ allow if count(deny) == 0
 # soak_hours: environment -> how long something must have been let into it before it goes on from there.
 defaults := {"order": ["development", "staging", "production"], "soak_hours": {}}
 
-given := object.get(input, "config", {})
+given := data.maestro.lib.object_at(input, "config")
 
-config := data.maestro.lib.settings(defaults, given) if is_object(given)
-
-config := defaults if not is_object(given)
+config := data.maestro.lib.settings(defaults, given)
 
 now := data.maestro.lib.moment(object.get(input, "now", null))
 
 order := [data.maestro.lib.environment(name) | some name in config.order]
 
-promotion := object.get(input, "promotion", null)
+said := object.get(input, "promotion", null)
+
+promotion := data.maestro.lib.object_at(input, "promotion")
 
 environment := data.maestro.lib.environment(object.get(input, "environment", null))
 
-target := data.maestro.lib.environment(object.get(promotion, "to", null)) if is_object(promotion)
+target := data.maestro.lib.environment(object.get(promotion, "to", null)) if is_object(said)
 
-source := data.maestro.lib.environment(object.get(promotion, "from", null)) if is_object(promotion)
+source := data.maestro.lib.environment(object.get(promotion, "from", null)) if is_object(said)
 
-subjects := object.get(input, "subjects", null)
+subjects := data.maestro.lib.array_at(input, "subjects")
 
 deny contains data.maestro.lib.reason(
 	"input", sprintf("the input has no usable '%s': it is %s, not %s", [field, type_name(value), kind]),
@@ -78,7 +78,7 @@ deny contains data.maestro.lib.reason(
 	"subjects", "there is nothing to promote: no step before the gate has delivered anything", "subjects", 0, "at least 1",
 	"let the gate depend on the steps that build what is promoted",
 ) if {
-	is_array(subjects)
+	is_array(object.get(input, "subjects", null))
 	count(subjects) == 0
 }
 
@@ -86,22 +86,22 @@ deny contains data.maestro.lib.reason(
 	"promotion", sprintf("nothing says where it comes from, and %s is not the first environment", [data.maestro.lib.text(environment)]),
 	environment, null, order[0], "say `promote_from` in the gate",
 ) if {
-	is_null(promotion)
+	is_null(said)
 	environment != order[0]
 }
 
 deny contains data.maestro.lib.reason(
-	"promotion", "the promotion is no object", "promotion", type_name(promotion), "object",
+	"promotion", "the promotion is no object", "promotion", type_name(said), "object",
 	"ask with the input document of a gate (docs/policies.md)",
 ) if {
-	not type_name(promotion) in {"object", "null"}
+	not type_name(said) in {"object", "null"}
 }
 
 deny contains data.maestro.lib.reason(
 	"environment", sprintf("the promotion is to %s, the gate is of %s", [data.maestro.lib.text(target), data.maestro.lib.text(environment)]),
 	"environment", target, environment, "promote to the environment of the gate",
 ) if {
-	is_object(promotion)
+	is_object(said)
 	target != environment
 }
 
@@ -127,7 +127,7 @@ deny contains data.maestro.lib.reason(
 
 # About each subject the newest decision of the environment before counts: a later refusal takes an earlier word back.
 decisions(subject) := [entry |
-	some entry in object.get(promotion, "history", [])
+	some entry in data.maestro.lib.array_at(promotion, "history")
 	data.maestro.lib.environment(object.get(entry, "environment", null)) == before
 	object.get(entry, "subject", subject.digest) == subject.digest
 	data.maestro.lib.moment(object.get(entry, "at", null)) <= now
@@ -160,8 +160,8 @@ deny contains data.maestro.lib.reason(
 }
 
 deny contains data.maestro.lib.reason(
-	"soak", sprintf("%s has been in %s for %.1f hours", [subject.name, before, time_in(subject)]), subject.name,
-	sprintf("%.1f h", [time_in(subject)]), sprintf("%v h", [soak]), sprintf("wait %.1f hours", [soak - time_in(subject)]),
+	"soak", sprintf("%s has been in %s for %s hours", [subject.name, before, data.maestro.lib.number(time_in(subject))]), subject.name,
+	sprintf("%s h", [data.maestro.lib.number(time_in(subject))]), sprintf("%v h", [soak]), sprintf("wait %s hours", [data.maestro.lib.number(soak - time_in(subject))]),
 ) if {
 	some subject in subjects
 	newest(subject).allowed == true

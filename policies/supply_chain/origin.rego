@@ -2,8 +2,8 @@
 package maestro.supply_chain
 
 deny contains data.maestro.lib.reason(
-	"builder", sprintf("%s was built by %s, which may not build releases", [subject.name, data.maestro.lib.text(builder)]),
-	subject.name, builder, config.allowed_builders,
+	"builder", sprintf("%s was built by %s, which may not build releases", [subject.name, known_or(builder, "an unknown builder")]),
+	subject.name, known_or(builder, "unknown"), config.allowed_builders,
 	sprintf("build %s with an allowed builder, or add this one to allowed_builders", [subject.name]),
 ) if {
 	"provenance" in required
@@ -13,7 +13,7 @@ deny contains data.maestro.lib.reason(
 }
 
 deny contains data.maestro.lib.reason(
-	"registry", sprintf("image %s lies in %s, which is not an allowed registry", [subject.name, data.maestro.lib.text(registry)]),
+	"registry", sprintf("image %s lies in %s, which is not an allowed registry", [subject.name, known_or(registry, "no registry")]),
 	subject.name, registry, config.allowed_registries,
 	sprintf("push %s to an allowed registry, or add this one to allowed_registries", [subject.name]),
 ) if {
@@ -23,6 +23,10 @@ deny contains data.maestro.lib.reason(
 	not anywhere
 	not data.maestro.lib.matches(config.allowed_registries, registry)
 }
+
+known_or(value, _) := value if is_string(value)
+
+known_or(value, otherwise) := otherwise if not is_string(value)
 
 # With this an image that was pushed nowhere, and lies in the artifact store only, passes too.
 anywhere if "**" in config.allowed_registries

@@ -20,17 +20,15 @@ defaults := {
 
 severities := {"none": 0, "low": 1, "medium": 2, "high": 3, "critical": 4, "unknown": 4}
 
-given := object.get(input, "config", {})
+given := data.maestro.lib.object_at(input, "config")
 
-config := data.maestro.lib.settings(defaults, given) if is_object(given)
-
-config := defaults if not is_object(given)
+config := data.maestro.lib.settings(defaults, given)
 
 now := data.maestro.lib.moment(object.get(input, "now", null))
 
-subjects := object.get(input, "subjects", [])
+subjects := data.maestro.lib.array_at(input, "subjects")
 
-required := object.get(input, "required", [])
+required := data.maestro.lib.array_at(input, "required")
 
 # What a rule needs and does not find would leave it silent; so what is needed is asked for first.
 deny contains data.maestro.lib.reason(
@@ -106,7 +104,7 @@ deny contains data.maestro.lib.reason(
 	"subjects", "there is nothing to release: no step before the gate has delivered anything",
 	"subjects", 0, "at least 1", "let the gate depend on the steps that build what is released",
 ) if {
-	is_array(subjects)
+	is_array(object.get(input, "subjects", null))
 	count(subjects) == 0
 }
 

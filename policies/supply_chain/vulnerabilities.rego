@@ -1,7 +1,7 @@
 # Known vulnerabilities: scanned at all, with a young database, and what was found.
 package maestro.supply_chain
 
-scans := object.get(input, "vulnerabilities", [])
+scans := data.maestro.lib.array_at(input, "vulnerabilities")
 
 scanned := {object.get(scan, "subject", "") | some scan in scans}
 
@@ -36,7 +36,7 @@ counted contains scan if {
 
 counted contains scan if {
 	some scan in scans
-	count(object.get(scan, "findings", [])) > 0
+	count(data.maestro.lib.array_at(scan, "findings")) > 0
 }
 
 deny contains data.maestro.lib.reason(
@@ -55,7 +55,7 @@ young(scan) if {
 	hours <= config.database_max_age_hours
 }
 
-age(scan) := sprintf("%.0f h", [hours]) if {
+age(scan) := sprintf("%v h", [round(hours)]) if {
 	hours := object.get(scan, ["database", "age_hours"], null)
 	is_number(hours)
 }
@@ -69,7 +69,7 @@ deny contains data.maestro.lib.reason(
 ) if {
 	some scan in counted
 	config.allow_unscanned != true
-	left := object.get(scan, "unscanned", [])
+	left := data.maestro.lib.array_at(scan, "unscanned")
 	count(left) > 0
 }
 
@@ -83,13 +83,13 @@ called(scan) := name if {
 # Above the highest severity that passes at once; what has no known severity is taken for the worst.
 severe contains [scan, finding] if {
 	some scan in counted
-	some finding in object.get(scan, "findings", [])
+	some finding in data.maestro.lib.array_at(scan, "findings")
 	rank(finding) > severities[config.max_severity]
 }
 
-rank(finding) := object.get(severities, object.get(finding, "severity", "unknown"), 4)
+rank(finding) := object.get(severities, severity(finding), 4)
 
-not_affected(finding) if object.get(finding, ["vex", "status"], null) in {"not_affected", "fixed"}
+not_affected(finding) if object.get(data.maestro.lib.object_at(finding, "vex"), "status", null) in {"not_affected", "fixed"}
 
 excused(finding) if data.maestro.lib.waived(finding, now)
 
@@ -102,7 +102,7 @@ left_days(finding) := grace(finding) - days if {
 	is_number(days)
 }
 
-grace(finding) := object.get(config.grace_days, object.get(finding, "severity", "unknown"), 0)
+grace(finding) := object.get(config.grace_days, severity(finding), 0)
 
 deny contains data.maestro.lib.reason(
 	"vulnerability",
@@ -119,8 +119,8 @@ deny contains data.maestro.lib.reason(
 
 warn contains data.maestro.lib.reason(
 	"vulnerability_in_grace",
-	sprintf("%s has %s (%s) in %s; from %.1f days on it denies", [
-		called(scan), id(finding), severity(finding), package_of(finding), left_days(finding),
+	sprintf("%s has %s (%s) in %s; in %s days it denies", [
+		called(scan), id(finding), severity(finding), package_of(finding), data.maestro.lib.number(left_days(finding)),
 	]),
 	sprintf("%s: %s in %s", [called(scan), id(finding), package_of(finding)]),
 	sprintf("%s%s", [severity(finding), known(finding)]),
@@ -148,7 +148,7 @@ warn contains data.maestro.lib.reason(
 
 waived contains waiver_of(finding, id(finding), called(scan)) if {
 	some scan in counted
-	some finding in object.get(scan, "findings", [])
+	some finding in data.maestro.lib.array_at(scan, "findings")
 	data.maestro.lib.waived(finding, now)
 }
 
@@ -160,18 +160,18 @@ severity(finding) := data.maestro.lib.text(object.get(finding, "severity", "unkn
 
 package_of(finding) := sprintf("%s %s", [data.maestro.lib.text(object.get(finding, "package", "a package")), data.maestro.lib.text(object.get(finding, "version", ""))])
 
-known(finding) := sprintf(", known for %.0f days", [finding.days_known]) if is_number(object.get(finding, "days_known", null))
+known(finding) := sprintf(", known for %v days", [round(finding.days_known)]) if is_number(object.get(finding, "days_known", null))
 
 known(finding) := ", known since an unknown day" if not is_number(object.get(finding, "days_known", null))
 
 remedy(finding) := sprintf("update %s to %s; or waive %s", [
 	data.maestro.lib.text(object.get(finding, "package", "the package")), concat(" or ", finding.fixed), id(finding),
 ]) if {
-	count(object.get(finding, "fixed", [])) > 0
+	count(data.maestro.lib.array_at(finding, "fixed")) > 0
 }
 
 remedy(finding) := sprintf("no fixed version of %s is known: replace it, or waive %s", [
 	data.maestro.lib.text(object.get(finding, "package", "the package")), id(finding),
 ]) if {
-	count(object.get(finding, "fixed", [])) == 0
+	count(data.maestro.lib.array_at(finding, "fixed")) == 0
 }

@@ -177,6 +177,18 @@ def test_rows_cut_off_with_their_hashes_are_named(log: AuditLog, intruder: Intru
     assert ("truncated", 17, 19) in named(log.verify())
 
 
+def test_the_head_still_vouches_for_whole_subtrees_before_rows_that_were_cut_off_with_their_hashes(
+    place: Place, intruder: Intruder
+) -> None:
+    with place.open() as log:
+        log.append_many(events(20))
+        intruder.run(
+            "DELETE FROM audit_entries WHERE idx >= 17", "DELETE FROM audit_nodes WHERE (idx + 1) * (1 << level) > 17"
+        )
+        found = [one for one in named(log.verify()) if one[0] in ("rewritten", "truncated")]
+    assert found == [("rewritten", 16, 19), ("truncated", 17, 19)]
+
+
 def cut_back(place: Place, intruder: Intruder, size: int, head: tuple[object, ...]) -> None:
     """Makes the database the one it was at ``size``, down to the genuine head of that time."""
     with intruder.inside() as connection:

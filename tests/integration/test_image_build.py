@@ -235,6 +235,16 @@ def test_a_failed_build_leaves_no_container_and_no_mount_behind(step: Harness, b
     assert str(storage) not in Path("/proc/self/mounts").read_text()
 
 
+def test_layers_of_the_month_before_last_are_forgotten(step: Harness) -> None:
+    step.write({"Containerfile": "FROM scratch\nCOPY hello /hello\n", "hello": "hello\n"})
+    built(step, platforms=["linux/amd64"])
+    [home] = (step.private / "images").iterdir()
+    step.write({f"../private/images/{home.name}/{month}/layer": "" for month in ("2001-01", "2001-02")})
+    built(step, platforms=["linux/amd64"])
+    left = sorted(folder.name for folder in home.iterdir())
+    assert (len(left), left[0]) == (2, "2001-02")
+
+
 def test_an_image_is_pushed_by_digest_and_then_by_its_tags(step: Harness, registry: RegistryServer) -> None:
     step.write({"Containerfile": "FROM scratch\nCOPY hello /hello\n", "hello": "hello\n"})
     result = built(step, registry=f"{registry.host}/pushed:1.0", tags=["stable"])

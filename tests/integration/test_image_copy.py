@@ -14,7 +14,7 @@ from assets.image_evidence import ATTEST_ATTACH
 from assets.images import IMAGE_BUILD
 from maestro.artifacts import StepRecord, Subject
 from maestro.errors import InputError, MaestroError
-from maestro.oci.attach import bundles_of
+from maestro.oci.attached import bundles_of
 from maestro.oci.reference import Reference
 from maestro.oci.registry import Registry
 from maestro.signing import Signer, make_statement, open_signer, sign_statement

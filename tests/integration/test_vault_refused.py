@@ -5,12 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from maestro.vault import BucketAddress, NotImmutableError, Vault, open_vault
+from maestro.vault import BucketAddress, NotImmutableError, ProbeReport, Vault, open_vault
 from maestro.vault.bucket_vault import BucketVault
 from maestro.vault.client import open_client
 from maestro.vault.report import recall
@@ -46,10 +47,19 @@ def url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def state(url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def probed(url: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[ProbeReport]]:
+    """The vault's folder, and what four steps that began at once were told of the server."""
     folder = tmp_path_factory.mktemp("vault")
-    open_vault(url, folder=folder, environ=ENVIRON).probe(seconds=2)
-    return folder
+    vault = open_vault(url, folder=folder, environ=ENVIRON)
+    assert isinstance(vault, BucketVault)
+    vault.seconds = 2
+    with ThreadPoolExecutor(4) as pool:
+        return folder, list(pool.map(lambda _: vault.contract(), range(4)))
+
+
+@pytest.fixture
+def state(probed: tuple[Path, list[ProbeReport]]) -> Path:
+    return probed[0]
 
 
 @pytest.fixture
@@ -102,3 +112,8 @@ def test_one_of_two_writers_creates_where_the_server_can_tell(url: str, state: P
     vault.put("once", b"x", evidence_type="sbom", retention=timedelta(hours=1))
     client = open_client(BucketAddress.parse(url), ENVIRON)
     assert len(client.list_object_versions(Bucket="evidence", Prefix="shop/once")["Versions"]) == 1
+
+
+def test_steps_that_begin_at_once_wait_for_one_probe(probed: tuple[Path, list[ProbeReport]]) -> None:
+    _folder, reports = probed
+    assert len({id(report) for report in reports}) == 1

@@ -66,6 +66,15 @@ def test_a_time_that_is_none_is_refused(step: Harness) -> None:
         step.run(IMAGE_BUILD)
 
 
+def test_a_containerfile_that_is_no_text_is_refused(step: Harness) -> None:
+    (step.workspace / "Containerfile").write_bytes(b"FROM \xff\xfe")
+    with pytest.raises(InputError, match="'Containerfile' cannot be read: it is not UTF-8 text"):
+        step.run(IMAGE_BUILD)
+    (step.workspace / "Containerfile").write_bytes(b"#" * (1024 * 1024 + 1))
+    with pytest.raises(InputError, match="'Containerfile' is larger than 1 MiB"):
+        step.run(IMAGE_BUILD)
+
+
 def staged(step: Harness, context: str = ".") -> dict[str, int]:
     target = step.private / "staged"
     stage_context(step.workspace, step.workspace / context, target)

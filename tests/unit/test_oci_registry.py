@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from maestro.errors import InputError
-from maestro.oci.attach import BUNDLE, attach_bundle, bundles_of
+from maestro.oci.attach import attach_bundle
+from maestro.oci.attached import BUNDLE, bundles_of
 from maestro.oci.auth import AuthFile, Credentials
 from maestro.oci.challenge import parse_challenge
 from maestro.oci.errors import (

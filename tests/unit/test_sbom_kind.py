@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from assets.sbom import SBOM_GENERATE
 from maestro.artifacts import Subject
 from maestro.errors import InputError
-from maestro.sbom import syft
+from maestro.sbom import libraries, syft
 from tests.unit.sbom_subjects import DEBIAN, Steps, image, installed, layer, wheel
 from tests.unit.step_harness import Harness, harness
 
@@ -234,3 +236,19 @@ def test_a_missing_syft_is_said_before_anything_runs_with_how_to_get_it(
 def test_the_plan_says_what_would_be_done() -> None:
     params = SBOM_GENERATE.params.model_validate({"of": "image", "format": "spdx"})
     assert SBOM_GENERATE.describe(params) == "Lists what 'image' is made of, as SPDX 2.3."
+
+
+def test_a_plan_imports_none_of_the_libraries_of_the_extra() -> None:
+    program = (
+        "import sys, assets.sbom, assets.licenses, maestro.cli.evidence_diff\n"
+        f"print(sorted(set({libraries.LIBRARIES!r}) & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_missing_library_is_said_with_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libraries, "LIBRARIES", ("json", "no_such_library"))
+    with pytest.raises(InputError, match="not installed: no_such_library") as caught:
+        libraries.check_libraries()
+    assert "pip install 'maestro-conductor[evidence]'" in (caught.value.next_step or "")

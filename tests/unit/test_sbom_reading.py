@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from maestro.sbom.errors import SbomError
 from maestro.sbom.limits import Limits
@@ -213,3 +215,33 @@ def test_components_can_be_read_one_at_a_time_before_the_rest_is_looked_at() -> 
     assert next(found).name == "good"
     with pytest.raises(SbomError, match=r"components\[1\]\.name"):
         next(found)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["name", "version", "purl", "licenses", "license", "id", "hashes", "alg", "components", "component"]
+            )
+            | st.text(max_size=3),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(ANYTHING, st.sampled_from(["components", "packages", "metadata", "documentDescribes", "relationships"]))
+def test_whatever_stands_in_a_document_it_is_read_or_refused(value: Any, key: str) -> None:
+    head = {"bomFormat": "CycloneDX", "specVersion": "1.6"}
+    if key in ("packages", "documentDescribes", "relationships"):
+        head = {"spdxVersion": "SPDX-2.3"}
+    for held in (value, [value], [{"name": "a", "SPDXID": "b", "licenses": value, "externalRefs": value}]):
+        try:
+            read_sbom(json.dumps({**head, key: held}).encode())
+        except SbomError as error:
+            assert error.next_step

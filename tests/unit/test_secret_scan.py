@@ -140,11 +140,22 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     ]
 
 
-def test_a_folder_that_is_no_repository_is_not_scanned(tmp_path: Path) -> None:
-    step = harness(tmp_path).write({"a.txt": "a"})
-    step.env["GIT_CEILING_DIRECTORIES"] = str(tmp_path)
+def test_a_checkout_without_git_in_the_ignored_folder_of_a_repository_is_looked_at_whole(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    (tmp_path / ".gitignore").write_text("*\n")
+    step = harness(tmp_path).write({"a/app.py": f"key = '{KEY}'\n"})
+    assert {one[0] for one in places(step, step.run(SCAN_SECRETS))} == {"a/app.py"}
+
+
+def test_a_repository_that_git_cannot_read_is_not_scanned(tmp_path: Path) -> None:
+    step = harness(tmp_path).write({"a.txt": "a", ".git": "gitdir: nowhere\n"})
     result = step.run(SCAN_SECRETS)
     assert (result.passed, result.summary) == (False, "not scanned: git could not list the files of the workspace")
+
+
+def test_no_files_at_all_are_not_scanned(step: Harness) -> None:
+    result = step.run(SCAN_SECRETS, exclude="*")
+    assert (result.passed, result.summary) == (False, "not scanned: there are no files to look at")
 
 
 def test_nothing_in_the_workspace_takes_the_place_of_a_module(step: Harness) -> None:
