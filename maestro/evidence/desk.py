@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maestro.artifacts import ArtifactStore, StepRecord, Subject
-from maestro.errors import MaestroError
+from maestro.errors import InputError, MaestroError
 from maestro.evidence.config import EvidenceConfig, PolicyConfig
 from maestro.evidence.contract import Contract
 from maestro.evidence.errors import QuarantinedError
 from maestro.evidence.index import Entry, EvidenceIndex
 from maestro.evidence.issue import IssueContext, Issuer, digest_of
+from maestro.evidence.logged import RELEASED, SET_ASIDE, SIGNED, Logged, signings
 from maestro.evidence.quarantine import Quarantine, Quarantined
-from maestro.evidence.verify import EvidenceStatus, EvidenceVerifier
+from maestro.evidence.result import result_digest
+from maestro.evidence.verify import EvidenceStatus, EvidenceVerifier, origin_of
 
 if TYPE_CHECKING:
     from maestro.audit import AuditLog
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from maestro.signing.project_keys import ProjectKeys
     from maestro.vault import Vault
 
+IMAGE_LAYOUT = "application/vnd.oci.image.layout.v1+tar"
 EVIDENCE_TABLE = "evidence"
 """Name of the metadata that lists a step's signed statements."""
 
@@ -61,7 +64,7 @@ class EvidenceDesk:
     def __post_init__(self) -> None:
         self.actor = self.actor or self.environ.get("MAESTRO_ACTOR") or _user()
         self.index = EvidenceIndex(self.store)
-        self.quarantine = Quarantine(self.store)
+        self.quarantine = Quarantine(self.store, self._set_aside_last)
         self._opening = threading.RLock()
         self._noted = False
         self._issuer = Issuer(
@@ -70,6 +73,7 @@ class EvidenceDesk:
             signer=lambda: self.signer,
             audit=lambda: self.audit,
             vault=lambda: self.vault,
+            status=lambda entry: self.verifier.check_entry(entry),
             builder=self.config.builder,
             now=self.now,
         )
@@ -135,7 +139,29 @@ class EvidenceDesk:
     @cached_property
     def verifier(self) -> EvidenceVerifier:
         """Verifies statements; remembers what it has verified."""
-        return EvidenceVerifier(self.store, self.index, lambda: self.trust, self.project)
+        return EvidenceVerifier(self.store, self.index, lambda: self.trust, self.project, self.logged)
+
+    def logged(self, revision: str) -> list[Logged]:
+        """What the audit log says was signed for ``revision``, oldest first."""
+        from maestro.audit.reader import Filter
+
+        return list(signings(self.audit.entries(chosen=Filter(kind=SIGNED, object=revision)), self.project))
+
+    def _set_aside_last(self, digest: str) -> Quarantined | None:
+        """What the audit log says last of ``digest``, when that is that it was set aside here."""
+        from maestro.audit.reader import Filter
+
+        last = None
+        for entry in self.audit.entries(chosen=Filter(kind="artifact.", object=digest)):
+            if entry.data.get("project") == self.project and entry.kind in (SET_ASIDE, RELEASED):
+                last = entry
+        if last is None or last.kind == RELEASED:
+            return None
+        data = {name: last.data.get(name) for name in Quarantined.__slots__}
+        try:
+            return Quarantined.from_json(data)
+        except TypeError:
+            return Quarantined(digest, digest, f"row {last.index} of the audit log", last.actor, last.at.isoformat())
 
     @cached_property
     def engine(self) -> PolicyEngine:
@@ -168,7 +194,7 @@ class EvidenceDesk:
         )
 
     def _shown(self, entry: Entry) -> dict[str, Any]:
-        status = self.verifier.check(entry.bundle, entry.type, entry.subjects[0], entry.revision, entry)
+        status = self.verifier.check_entry(entry)
         signer = "-" if status.verified is None else status.verified.signer.name
         development = status.verified is not None and status.verified.signer.development
         kept = entry.vault or {}
@@ -232,28 +258,64 @@ class EvidenceDesk:
         waivers = load_waivers(self.store, self.trust, now=self.now())
         return apply_waivers(input_, waivers, self.now())[0]
 
-    def set_aside(self, subject: Subject, reason: str, *, revision: str | None, step: str | None) -> Quarantined:
-        """Puts ``subject`` into quarantine, audited, because its evidence does not hold."""
+    def set_aside(
+        self, subject: Subject, reason: str, *, revision: str | None, step: str | None, by: str = "maestro"
+    ) -> Quarantined:
+        """Puts ``subject`` into quarantine, audited; what is there already keeps its first reason and is returned.
+
+        Args:
+            by: a person's name; ``maestro`` because its evidence does not hold.
+        """
         entry = Quarantined(
             digest=digest_of(subject),
             name=subject.name,
             reason=reason,
-            by="maestro",
+            by=by,
             at=self.now().isoformat(),
             revision=revision,
             step=step,
         )
         kept = self.quarantine.add(entry)
-        if kept == entry:
-            self.note("artifact.quarantined", entry.digest, {**entry.to_json(), "project": self.project})
+        if kept == entry or self._set_aside_last(entry.digest) is None:
+            self.note(SET_ASIDE, entry.digest, {**kept.to_json(), "project": self.project})
         return kept
 
-    def check_use(self, records: Mapping[str, StepRecord], source: Subject, *, final: bool = False) -> None:
+    def release(self, digest: str, reason: str) -> Quarantined:
+        """Lets ``digest`` be used again; why it was set aside.
+
+        The row of the audit log comes first: a release nobody can read of is none.
+
+        Raises:
+            InputError: it is not in quarantine.
+        """
+        entry = self.quarantine.of(digest)
+        if entry is None:
+            raise InputError(f"{digest} is not in quarantine", next_step="see what is: maestro evidence quarantine")
+        self.note(RELEASED, digest, {"reason": reason, "was": entry.reason, "project": self.project})
+        self.quarantine.delete(digest)
+        return entry
+
+    def in_quarantine(self) -> list[Quarantined]:
+        """All that is set aside, by the store and by the audit log, oldest first."""
+        from maestro.audit.reader import Filter
+
+        found = {one.digest: one for one in self.quarantine.all()}
+        for entry in self.audit.entries(chosen=Filter(kind=SET_ASIDE)):
+            if entry.object not in found and entry.data.get("project") == self.project:
+                last = self._set_aside_last(entry.object)
+                if last is not None:
+                    found[entry.object] = last
+        return sorted(found.values(), key=lambda one: (one.at, one.digest))
+
+    def check_use(
+        self, records: Mapping[str, StepRecord], source: Subject, *, revision: str, final: bool = False
+    ) -> None:
         """Lets a step use what these records name, or says which statement stands in the way.
 
         Args:
             records: step name -> record.
             source: the revision of the source.
+            revision: whose evidence counts, whatever a record says.
             final: a ``finally`` step; it reports on what happened and is let through.
 
         Raises:
@@ -264,15 +326,49 @@ class EvidenceDesk:
         for name, record in records.items():
             for subject in record.subjects:
                 self._refuse_quarantined(name, subject)
+            self._check_claims(name, record, source, revision)
+            for subject in record.subjects:
                 self._check_bytes(name, record, subject)
-            self._check_claims(name, record, source)
+
+    def check_cached(self, record: StepRecord, key: str) -> str | None:
+        """Why a record from the cache must not be used, nor signed anew; None when it may be.
+
+        What it claims was signed when it was made, together with everything else in it. So nobody can put a result
+        into the cache, or under another key, and have it signed.
+        """
+        if record.cache_key != key:
+            return "it was made under another key"
+        if len(record.evidence) < len(record.claims):
+            return "what it claims was never signed"
+        for claim, bundle in zip(record.claims, record.evidence, strict=False):
+            opened = self.verifier.open(bundle)
+            if isinstance(opened, tuple):
+                return opened[1]
+            try:
+                origin = origin_of(opened.statement)
+            except MaestroError as error:
+                return error.what
+            if (origin.project, origin.type, origin.result) != (self.project, claim.type, result_digest(record)):
+                return f"its {claim.type} statement is of another result"
+        return None
 
     def check_contract(
-        self, contract: Contract, records: Mapping[str, StepRecord], gates: Mapping[str, StepRecord], source: Subject
+        self,
+        contract: Contract,
+        records: Mapping[str, StepRecord],
+        gates: Mapping[str, StepRecord],
+        source: Subject,
+        *,
+        revision: str,
     ) -> None:
         """Raises QuarantinedError unless all evidence the contract requires is there and holds.
 
         What gates have let through is what counts; without a gate, everything that was delivered.
+
+        Args:
+            records, gates: step name -> record.
+            source: the revision of the source.
+            revision: whose evidence counts.
         """
         allowed = {digest_of(one) for gate in gates.values() for claim in gate.claims for one in claim.subjects}
         for name, record in records.items():
@@ -280,19 +376,18 @@ class EvidenceDesk:
                 if gates and digest_of(subject) not in allowed:
                     continue
                 for type_ in contract.of("artifact"):
-                    self._require(name, record, subject, type_)
-        anyone = next(iter(records.items()))
+                    self._require(name, subject, type_, revision)
         for type_ in contract.of("source"):
-            self._require(anyone[0], anyone[1], source, type_)
+            self._require(next(iter(records)), source, type_, revision)
 
     def status(self, type_: str, subject: Subject, revision: str) -> EvidenceStatus:
         """The newest statement of this type about ``subject`` at ``revision``, verified."""
         return self.verifier.status(type_, digest_of(subject), revision)
 
-    def _require(self, name: str, record: StepRecord, subject: Subject, type_: str) -> None:
-        status = self.status(type_, subject, record.revision)
+    def _require(self, name: str, subject: Subject, type_: str, revision: str) -> None:
+        status = self.status(type_, subject, revision)
         if status.state == "rejected":
-            self._reject(name, record, subject, status)
+            self._reject(name, subject, status, revision)
         if status.state == "missing":
             raise QuarantinedError(
                 f"{subject.name} ({digest_of(subject)}) of step '{name}' must not be used: {status.reason}, "
@@ -304,46 +399,53 @@ class EvidenceDesk:
             )
 
     def _refuse_quarantined(self, name: str, subject: Subject) -> None:
-        digest = digest_of(subject)
-        try:
-            found = self.quarantine.of(digest)
-        except MaestroError as error:
-            found = Quarantined(digest, subject.name, error.what, "maestro", self.now().isoformat())
+        found = self.quarantine.of(digest_of(subject))
         if found is not None:
             raise _quarantined(name, found)
 
     def _check_bytes(self, name: str, record: StepRecord, subject: Subject) -> None:
         """The bytes a subject says it is are those the record names."""
         output = next((one for one in record.outputs if one.name == subject.output), None)
-        is_archive = output is not None and "image.layout" in output.media_type
-        if output is None or is_archive or subject.digest.get("sha256") == output.sha256:
+        is_archive = output is not None and output.media_type == IMAGE_LAYOUT
+        if is_archive or (output is not None and subject.digest.get("sha256") == output.sha256):
             return
+        if output is None and (subject.output is None or subject.is_source) and subject.uri is not None:
+            # It is elsewhere, named by its digest: an image in a registry.
+            return
+        has = f"sha256:{output.sha256}" if output else "nowhere among its outputs"
         entry = self.set_aside(
             subject,
-            f"step '{name}' says it is sha256:{output.sha256}, its evidence is about {digest_of(subject)}",
+            f"step '{name}' says it is {has}, its evidence is about {digest_of(subject)}",
             revision=record.revision,
             step=name,
         )
         raise _quarantined(name, entry)
 
-    def _check_claims(self, name: str, record: StepRecord, source: Subject) -> None:
+    def _check_claims(self, name: str, record: StepRecord, source: Subject, revision: str) -> None:
+        result = result_digest(record)
         for position, claim in enumerate(record.claims):
             for subject in claim.subjects or (source,):
-                if position >= len(record.evidence):
-                    status = EvidenceStatus(
-                        claim.type, digest_of(subject), "rejected", "it was never signed", "unsigned"
-                    )
-                else:
-                    status = self.verifier.check(
-                        record.evidence[position], claim.type, digest_of(subject), record.revision
-                    )
+                status = self._of_claim(record, position, subject, revision, result)
                 if status.state != "verified":
-                    self._reject(name, record, subject, status)
+                    self._reject(name, subject, status, revision)
 
-    def _reject(self, name: str, record: StepRecord, subject: Subject, status: EvidenceStatus) -> None:
+    def _of_claim(
+        self, record: StepRecord, position: int, subject: Subject, revision: str, result: str
+    ) -> EvidenceStatus:
+        claim, digest = record.claims[position], digest_of(subject)
+        if position >= len(record.evidence):
+            return EvidenceStatus(claim.type, digest, "rejected", "it was never signed", "unsigned")
+        bundle = record.evidence[position]
+        status = self.verifier.check(bundle, claim.type, digest, revision)
+        if status.origin is not None and status.origin.result != result:
+            reason = f"it was signed for another result than the record of step '{record.step}' has"
+            return EvidenceStatus(claim.type, digest, "rejected", reason, "result_mismatch", bundle.sha256)
+        return status
+
+    def _reject(self, name: str, subject: Subject, status: EvidenceStatus, revision: str) -> None:
         bundle = f" sha256:{status.bundle}" if status.bundle else ""
         reason = f"its {status.type} statement{bundle} does not verify: {status.reason} ({status.code})"
-        raise _quarantined(name, self.set_aside(subject, reason, revision=record.revision, step=name))
+        raise _quarantined(name, self.set_aside(subject, reason, revision=revision, step=name))
 
 
 def _quarantined(step: str, entry: Quarantined) -> QuarantinedError:

@@ -7,7 +7,7 @@ after its bundle, and never changed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from maestro.artifacts import Artifact, ArtifactStore, RecordError, keys
 from maestro.errors import InputError
 
 _SCHEMA = 1
+_TEXTS = ("project", "revision", "run_id", "step", "type", "predicate_type", "claim", "signed_at", "keyid")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,15 @@ class Entry:
             if document["schema"] != _SCHEMA:
                 raise ValueError(f"format {document['schema']!r} is not known")
             fields = {name: document[name] for name in cls.__slots__}
+            if not all(isinstance(fields[name], str) for name in _TEXTS):
+                raise TypeError("a member is no text")
             fields["subjects"] = tuple(document["subjects"])
+            if not fields["subjects"] or not all(isinstance(one, str) for one in fields["subjects"]):
+                raise ValueError("it is about nothing")
+            if fields["audit_index"] is not None and type(fields["audit_index"]) is not int:
+                raise TypeError("audit_index is no number")
+            if fields["vault"] is not None and not isinstance(fields["vault"].get("key"), str):
+                raise TypeError("vault has no key")
             fields["bundle"] = Artifact.from_json(document["bundle"])
             fields["names"] = tuple(Artifact.from_json(one) for one in document["names"])
             return cls(**fields)
@@ -98,24 +107,35 @@ class EvidenceIndex:
         Raises:
             RecordError: an entry is damaged; what it stood for is then not known.
         """
-        return self._under(keys.evidence_of_revision(project, revision))
+        return self._under(
+            keys.evidence_of_revision(project, revision),
+            lambda entry: keys.evidence_of_revision(entry.project, entry.revision, entry.bundle.sha256),
+        )
 
     def of_subject(self, digest: str) -> list[Entry]:
         """Every entry about what has the digest ``<algorithm>:<hex>``, of any revision, oldest first."""
-        return self._under(keys.evidence_of_subject(digest))
+        return self._under(
+            keys.evidence_of_subject(digest),
+            lambda entry: (
+                keys.evidence_of_subject(digest, entry.bundle.sha256) if digest in entry.subjects else "elsewhere"
+            ),
+        )
 
-    def _under(self, folder: str) -> list[Entry]:
+    def _under(self, folder: str, place: Callable[[Entry], str]) -> list[Entry]:
         names: Sequence[str] = [info.key for info in self._objects.under(f"{folder}/")]
-        return sorted((self._at(name) for name in names), key=lambda one: (one.signed_at, one.bundle.sha256))
+        return sorted((self._at(name, place) for name in names), key=lambda one: (one.signed_at, one.bundle.sha256))
 
-    def _at(self, key: str) -> Entry:
+    def _at(self, key: str, place: Callable[[Entry], str]) -> Entry:
         found = self._objects.read(key)
         if found is None:
             raise RecordError(f"entry {key} of the evidence index vanished while it was read", next_step="try again")
         try:
-            return Entry.from_json(json.loads(found[0]))
+            entry = Entry.from_json(json.loads(found[0]))
+            if place(entry) != key:
+                raise RecordError(f"it belongs elsewhere: to {entry.subjects[0]} at {entry.revision} of {entry.project}")
+            return entry
         except (RecordError, ValueError, RecursionError) as error:
             raise RecordError(
                 f"entry {key} of the evidence index is damaged: {error}",
-                next_step="run the step again, which writes it anew, after removing the entry",
+                next_step="find out who changed it; remove the entry, then run the step again, which writes it anew",
             ) from error

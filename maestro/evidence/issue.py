@@ -13,7 +13,9 @@ from maestro.artifacts import Artifact, ArtifactStore, Claim, StepRecord, Subjec
 from maestro.evidence.errors import EvidenceError
 from maestro.evidence.index import Entry, EvidenceIndex
 from maestro.evidence.provenance import provenance
+from maestro.evidence.result import result_digest
 from maestro.evidence.types import REFERENCE, SLSA_PROVENANCE, evidence_type
+from maestro.evidence.verify import EvidenceStatus, digest_name
 
 if TYPE_CHECKING:
     from maestro.audit import AuditLog
@@ -49,6 +51,7 @@ class Issuer:
     Args:
         signer: opened at the first claim that is signed.
         audit: opened likewise; the row stands before anything can find the statement.
+        status: of a statement that is there; one that does not hold, or says anything else, is made again.
         builder: ``builder.id`` of provenance.
     """
 
@@ -60,6 +63,7 @@ class Issuer:
         signer: Callable[[], Signer],
         audit: Callable[[], AuditLog],
         vault: Callable[[], Vault],
+        status: Callable[[Entry], EvidenceStatus],
         builder: str,
         now: Callable[[], datetime],
     ) -> None:
@@ -68,6 +72,7 @@ class Issuer:
         self._signer = signer
         self._audit = audit
         self._vault = vault
+        self._status = status
         self._builder = builder
         self._now = now
 
@@ -89,11 +94,20 @@ class Issuer:
         subjects = claim.subjects or (context.source,)
         predicate_type, predicate = self._predicate(record, claim, context)
         report = _named(record, claim.report, claim) if claim.report else None
-        identity = _digest([claim.type, predicate_type, predicate, [one.to_json() for one in subjects], record.step])
+        about = [one.to_json() for one in subjects]
+        identity = _digest([claim.type, predicate_type, predicate, about, record.step, result_digest(record)])
         found = known.get(identity)
-        if found is not None and self._store.exists(found.bundle.sha256):
+        if found is not None and self._says(found, predicate, report, result_digest(record)):
             return found
         return self._sign(record, claim, context, subjects, predicate_type, predicate, report, identity)
+
+    def _says(self, entry: Entry, predicate: Mapping[str, Any], report: Artifact | None, result: str) -> bool:
+        """Whether the statement, not only its entry, is the one that would be signed now."""
+        status = self._status(entry)
+        if status.verified is None or status.origin is None:
+            return False
+        said = (status.origin.result, status.origin.report, _digest(status.verified.statement.predicate))
+        return said == (result, f"sha256:{report.sha256}" if report else None, _digest(predicate))
 
     def _sign(
         self,
@@ -119,6 +133,7 @@ class Issuer:
             signed_at=now,
             type=claim.type,
             report=f"sha256:{report.sha256}" if report else None,
+            result=result_digest(record),
         )
         statement = make_statement(subjects, predicate_type, predicate, origin=origin)
         bundle = self._store.put_bytes(sign_statement(statement, signer), name=claim.type, media_type=BUNDLE_MEDIA_TYPE)
@@ -127,7 +142,8 @@ class Issuer:
             AuditEvent(
                 kind="evidence.signed",
                 actor=context.actor,
-                object=digests[0],
+                # By revision, so that what it must have is found without reading the whole log.
+                object=record.revision,
                 data={
                     "type": claim.type,
                     "predicate_type": predicate_type,
@@ -151,7 +167,7 @@ class Issuer:
             predicate_type=predicate_type,
             subjects=digests,
             bundle=bundle,
-            names=(report,) if report else (),
+            names=_names(record, claim, predicate_type, report),
             claim=identity,
             signed_at=origin.annotations()["maestro.signed_at"],
             keyid=signer.keyid,
@@ -210,8 +226,16 @@ class Issuer:
 
 def digest_of(subject: Subject) -> str:
     """``<algorithm>:<hex>`` of the subject: its sha256 when it has one."""
-    algorithm = "sha256" if "sha256" in subject.digest else min(subject.digest)
-    return f"{algorithm}:{subject.digest[algorithm]}"
+    return digest_name(subject.digest)
+
+
+def _names(
+    record: StepRecord, claim: Claim, predicate_type: str, report: Artifact | None
+) -> tuple[Artifact, ...]:
+    """The documents the statement names by digest."""
+    referred = _named(record, claim.output, claim) if predicate_type == REFERENCE and claim.output else None
+    named = {one.sha256: one for one in (report, referred) if one is not None}
+    return tuple(named.values())
 
 
 def _named(record: StepRecord, name: str | None, claim: Claim) -> Artifact:

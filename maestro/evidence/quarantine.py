@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from maestro.artifacts import ArtifactStore, RecordError, keys
-from maestro.errors import InputError
+from maestro.artifacts import ArtifactStore, keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +39,28 @@ class Quarantined:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Quarantined:
         """What ``document`` describes. Raises KeyError or TypeError when it describes nothing of the kind."""
-        return cls(**{name: document[name] for name in cls.__slots__})
+        fields = {name: document[name] for name in cls.__slots__}
+        if not all(isinstance(value, str) or (value is None and name in _OPTIONAL) for name, value in fields.items()):
+            raise TypeError("a member is no text")
+        return cls(**fields)
+
+
+_OPTIONAL = ("revision", "step")
 
 
 class Quarantine:
-    """What is set aside in one artifact store."""
+    """What is set aside in one artifact store.
 
-    def __init__(self, store: ArtifactStore) -> None:
+    Args:
+        logged: what the audit log says last of a digest, when that is that it was set aside. So an entry that somebody
+            took out of the store still counts.
+    """
+
+    def __init__(
+        self, store: ArtifactStore, logged: Callable[[str], Quarantined | None] = lambda _digest: None
+    ) -> None:
         self._objects = store.objects
+        self._logged = logged
 
     def add(self, entry: Quarantined) -> Quarantined:
         """Sets ``entry`` aside; what is there already keeps its first reason, and is what is returned."""
@@ -57,48 +70,30 @@ class Quarantine:
         return entry
 
     def of(self, digest: str) -> Quarantined | None:
-        """Why ``digest`` must not be used; None when it may be.
-
-        Raises:
-            RecordError: something is there, but damaged; then it must not be used either.
-        """
+        """Why ``digest`` must not be used; None when it may be. A damaged entry counts, and says that it is damaged."""
         found = self._objects.read(keys.evidence_quarantine(digest))
-        return None if found is None else _decode(digest, found[0])
+        return self._logged(digest) if found is None else _decode(digest, found[0])
 
-    def release(self, digest: str) -> Quarantined:
-        """Lets ``digest`` be used again; what it was set aside for.
-
-        Raises:
-            InputError: it is not in quarantine.
-        """
-        found = self._objects.read(keys.evidence_quarantine(digest))
-        if found is None:
-            raise InputError(
-                f"{digest} is not in quarantine", next_step="see what is: maestro evidence quarantine --list"
-            )
-        try:
-            entry = _decode(digest, found[0])
-        except RecordError:
-            entry = Quarantined(digest, digest, "its entry was damaged", "unknown", "")
+    def delete(self, digest: str) -> None:
+        """Lets ``digest`` be used again, as far as the store says; the audit log must say so before."""
         self._objects.delete(keys.evidence_quarantine(digest))
-        return entry
 
     def all(self) -> list[Quarantined]:
-        """Everything in quarantine, oldest first."""
+        """Every entry of the store, oldest first."""
         found = []
         for info in self._objects.under(f"{keys.EVIDENCE}/quarantine/"):
             digest = keys.name_of(info.key.rsplit("/", 1)[-1].removesuffix(".json")) or "?"
             data = self._objects.read(info.key)
             if data is not None:
                 found.append(_decode(digest, data[0]))
-        return sorted(found, key=lambda one: one.at)
+        return sorted(found, key=lambda one: (one.at, one.digest))
 
 
 def _decode(digest: str, data: bytes) -> Quarantined:
     try:
-        return Quarantined.from_json(json.loads(data))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RecordError(
-            f"the quarantine entry of {digest} is damaged, so it stays in quarantine",
-            next_step=f"maestro evidence quarantine {digest} --release --reason TEXT",
-        ) from error
+        found = Quarantined.from_json(json.loads(data))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        found = None
+    if found is None or found.digest != digest:
+        return Quarantined(digest, digest, "its quarantine entry is damaged, so it stays set aside", "unknown", "unknown")
+    return found

@@ -12,6 +12,7 @@ _FACTS = (
     "kind_version",
     "cache_key",
     "passed",
+    "summary",
     "exit_code",
     "outputs",
     "values",

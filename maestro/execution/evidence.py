@@ -55,8 +55,8 @@ def check_upstream(session: RunSession, node: Node, kind: StepKind[Any], records
     used = {name: one for name, one in records.items() if one.subjects or one.claims or one.evidence}
     if not used:
         return
-    desk.check_use(used, session.source, final=node.final)
+    desk.check_use(used, session.source, revision=session.revision.id, final=node.final)
     required = session.loaded.workflow.required_evidence
     gates = {name: one for name, one in used.items() if one.kind == GATE}
     if required and (gates or node.step.has_effects or kind.effects):
-        desk.check_contract(Contract(tuple(required)), used, gates, session.source)
+        desk.check_contract(Contract(tuple(required)), used, gates, session.source, revision=session.revision.id)

@@ -200,7 +200,7 @@ def _check(waiver: Waiver) -> None:
     for name in ("reason", "approver"):
         value = getattr(waiver, name)
         if not isinstance(value, str) or not value or len(value) > 1000 or not value.isprintable():
-            raise PolicyError(f"a waiver needs a {name}, in one line", next_step=f"give it with --{name}")
+            raise PolicyError(f"a waiver has to say its {name}, in one line", next_step=f"give it with --{name}")
     for name in ("purl", "subject", "file"):
         value = getattr(waiver, name)
         if value is not None and (not isinstance(value, str) or not 0 < len(value) <= 500 or not value.isprintable()):

@@ -48,7 +48,8 @@ class Bundle:
             "dsseEnvelope": {
                 "payload": base64.b64encode(self.payload).decode("ascii"),
                 "payloadType": self.payload_type,
-                "signatures": [{"sig": base64.b64encode(self.signature).decode("ascii"), "keyid": self.keyid}],
+                # Empty, as cosign writes it: cosign 3 passes over a signature under an id that it has not made itself.
+                "signatures": [{"sig": base64.b64encode(self.signature).decode("ascii"), "keyid": ""}],
             },
         }
         return json.dumps(document, separators=(",", ":")).encode("ascii")

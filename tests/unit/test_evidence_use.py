@@ -26,8 +26,8 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
-def use(desk: Desk, *records: StepRecord) -> None:
-    desk.open().check_use({one.step: one for one in records}, SOURCE)
+def use(desk: Desk, *records: StepRecord, revision: str = REVISION) -> None:
+    desk.open().check_use({one.step: one for one in records}, SOURCE, revision=revision)
 
 
 def with_bundle(desk: Desk, record: StepRecord, change: Callable[[dict[str, Any]], None]) -> StepRecord:
@@ -101,8 +101,8 @@ def test_a_statement_by_a_key_nobody_trusts_is_refused(desk: Desk, tmp_path: Pat
 
 def test_a_statement_of_another_revision_is_refused(desk: Desk) -> None:
     replayed = replace(desk.built(), revision="b" * 40)
-    with pytest.raises(QuarantinedError, match=r"made for revision a{40} of shop, not for revision b{40}"):
-        use(desk, replayed)
+    with pytest.raises(QuarantinedError, match=r"is of revision 'a{40}', not of 'b{40}'.*revision_mismatch"):
+        use(desk, replayed, revision="b" * 40)
 
 
 def test_a_statement_about_other_bytes_is_refused(desk: Desk) -> None:
@@ -150,25 +150,25 @@ def test_what_a_person_set_aside_stays_so_until_released(desk: Desk) -> None:
     desk.desk.set_aside(record.subjects[0], "built on a stolen laptop", revision=None, step=None)
     with pytest.raises(QuarantinedError, match="is in quarantine: built on a stolen laptop"):
         use(desk, record)
-    desk.desk.quarantine.release(digest_of(record.subjects[0]))
+    desk.desk.release(digest_of(record.subjects[0]), "found again")
     use(desk, record)
 
 
 def test_releasing_what_is_not_set_aside_says_so(desk: Desk) -> None:
     with pytest.raises(InputError, match="sha256:0 is not in quarantine"):
-        desk.desk.quarantine.release("sha256:0")
+        desk.desk.release("sha256:0", "why not")
 
 
 def test_the_contract_holds_when_everything_required_is_there(desk: Desk) -> None:
     built, tests = desk.built(), desk.step("test/unit", claims=[unit_report()])
     contract = Contract(("provenance", "test-report"))
-    desk.open().check_contract(contract, {one.step: one for one in (built, tests)}, {}, SOURCE)
+    desk.open().check_contract(contract, {one.step: one for one in (built, tests)}, {}, SOURCE, revision=REVISION)
 
 
 def test_missing_evidence_that_the_contract_requires_is_named(desk: Desk) -> None:
     built = desk.built()
     with pytest.raises(QuarantinedError, match=r"there is no sbom statement about sha256:.*contract requires"):
-        desk.open().check_contract(Contract(("sbom",)), {built.step: built}, {}, SOURCE)
+        desk.open().check_contract(Contract(("sbom",)), {built.step: built}, {}, SOURCE, revision=REVISION)
 
 
 def test_behind_a_gate_only_what_it_let_through_must_fulfil_the_contract(desk: Desk) -> None:
@@ -178,7 +178,7 @@ def test_behind_a_gate_only_what_it_let_through_must_fulfil_the_contract(desk: D
     decision = Claim("decision", "https://maestro.example/attestation/decision/v1", built.subjects, {"allow": True})
     gate = desk.step("release/gate", claims=[decision], kind="gate")
     records = {one.step: one for one in (built, rest, gate)}
-    desk.open().check_contract(Contract(("provenance",)), records, {gate.step: gate}, SOURCE)
+    desk.open().check_contract(Contract(("provenance",)), records, {gate.step: gate}, SOURCE, revision=REVISION)
 
 
 def test_a_statement_is_not_made_twice_for_one_revision_and_anew_for_another(desk: Desk) -> None:

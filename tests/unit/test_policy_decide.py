@@ -25,7 +25,7 @@ undefined := {{"allow": true}} if input.never
 
 failing := {{"allow": true, "deny": [], "n": 1 / input.zero}}
 
-slow := {{"allow": n > 0, "deny": []}} if n := count([1 | some i in numbers.range(1, 5000); some j in numbers.range(1, 5000); i * j == 7])
+slow := {{"allow": n > 0, "deny": []}} if n := count([1 | some i in numbers.range(1, 1200); some j in numbers.range(1, 1200); i * j == 7])
 """
 
 

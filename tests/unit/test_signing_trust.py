@@ -123,6 +123,8 @@ def test_no_key_and_no_name_is_there_twice() -> None:
         ("development: false", "development: false\n  revoked_at: '2026-05-02T12:00:00Z'", "go together"),
         ("development: false", "development: false\n  revoked_reason: lost", "go together"),
     ],
+    # The keys are made anew in each process; a test's name must not be.
+    ids=lambda _value: "",
 )
 def test_a_file_that_is_not_exactly_a_trust_root_is_refused(old: str, new: str, says: str) -> None:
     assert old in TEXT
