@@ -1,4 +1,4 @@
-"""Time of one decision: thirty rules, an input of one kilobyte; in process, in the child, and by an OPA server over HTTP."""
+"""Time of one decision: thirty rules, an input of one kilobyte; in process, in a child, and by an OPA server."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ allow if count(deny) == 0
 _RULE = """
 deny contains {{
 	"rule": "field_{n}", "message": sprintf("%s is %v, not below %v", [item.name, item.value, {n} + 1000]),
-	"object": item.name, "actual": sprintf("%v", [item.value]), "allowed": "{n}", "fix": sprintf("lower %s", [item.name]),
+	"object": item.name, "actual": sprintf("%v", [item.value]), "allowed": "{n}",
+	"fix": sprintf("lower %s", [item.name]),
 }} if {{
 	some item in input.items
 	item.kind == "k{kind}"
@@ -52,7 +53,7 @@ def one_kilobyte() -> dict[str, Any]:
 
 
 def decision_times(*, quick: bool = False) -> dict[str, float | None]:
-    """p50 and p99 in milliseconds: ``decision_…`` in process, ``decision_confined_…``, ``decision_opa_…`` (None without OPA)."""
+    """p50 and p99 in milliseconds: in process, in a child (``confined``), by OPA (None where there is none)."""
     times = 200 if quick else 2000
     found: dict[str, float | None] = {}
     with tempfile.TemporaryDirectory() as name:

@@ -222,8 +222,11 @@ class AuditLog:
 
         return [note for _, note in reader.checkpoint_notes(self._database)]
 
-    def prove(self, index: int) -> InclusionProof:
-        """Proof that entry ``index`` is in the log as it is now.
+    def prove(self, index: int, *, at: Checkpoint | None = None) -> InclusionProof:
+        """Proof that entry ``index`` is in the log.
+
+        Args:
+            at: of this log, for several proofs of one moment; as it is now when None.
 
         Raises:
             AuditInputError: there is no such entry.
@@ -231,7 +234,7 @@ class AuditLog:
         """
         from maestro.audit import reader
 
-        head = self.head()
+        head = self.head() if at is None else at
         if not 0 <= index < head.size:
             raise AuditInputError(
                 f"there is no entry {index}: the audit log has {head.size}", next_step="list them: maestro audit show"

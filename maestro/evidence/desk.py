@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maestro.artifacts import ArtifactStore, StepRecord, Subject
+from maestro.artifacts import Artifact, ArtifactStore, StepRecord, Subject
 from maestro.errors import InputError, MaestroError
 from maestro.evidence.config import EvidenceConfig, PolicyConfig
 from maestro.evidence.contract import Contract
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from maestro.signing.project_keys import ProjectKeys
     from maestro.vault import Vault
 
-IMAGE_LAYOUT = "application/vnd.oci.image.layout.v1+tar"
+LAYOUT_ARCHIVE = "application/vnd.oci.image.layout.v1+tar"
 EVIDENCE_TABLE = "evidence"
 """Name of the metadata that lists a step's signed statements."""
 
@@ -67,6 +67,7 @@ class EvidenceDesk:
         self.quarantine = Quarantine(self.store, self._set_aside_last)
         self._opening = threading.RLock()
         self._noted = False
+        self._images: dict[str, str] = {}
         self._issuer = Issuer(
             self.store,
             self.index,
@@ -307,22 +308,17 @@ class EvidenceDesk:
                     found[entry.object] = last
         return sorted(found.values(), key=lambda one: (one.at, one.digest))
 
-    def check_use(
-        self, records: Mapping[str, StepRecord], source: Subject, *, revision: str, final: bool = False
-    ) -> None:
+    def check_use(self, records: Mapping[str, StepRecord], source: Subject, *, revision: str) -> None:
         """Lets a step use what these records name, or says which statement stands in the way.
 
         Args:
             records: step name -> record.
             source: the revision of the source.
             revision: whose evidence counts, whatever a record says.
-            final: a ``finally`` step; it reports on what happened and is let through.
 
         Raises:
             QuarantinedError: set aside earlier, or now since a statement does not hold.
         """
-        if final:
-            return
         for name, record in records.items():
             for subject in record.subjects:
                 self._refuse_quarantined(name, subject)
@@ -406,20 +402,32 @@ class EvidenceDesk:
     def _check_bytes(self, name: str, record: StepRecord, subject: Subject) -> None:
         """The bytes a subject says it is are those the record names."""
         output = next((one for one in record.outputs if one.name == subject.output), None)
-        is_archive = output is not None and output.media_type == IMAGE_LAYOUT
-        if is_archive or (output is not None and subject.digest.get("sha256") == output.sha256):
-            return
-        if output is None and (subject.output is None or subject.is_source) and subject.uri is not None:
-            # It is elsewhere, named by its digest: an image in a registry.
-            return
-        has = f"sha256:{output.sha256}" if output else "nowhere among its outputs"
+        if output is None:
+            # Bytes that are elsewhere need no output; but then nothing of this step gets into the workspace.
+            if subject.output is None and not any(one.path for one in record.outputs):
+                return
+            has = "among no output of its record"
+        else:
+            has = self._bytes_of(output)
+            if has == digest_of(subject):
+                return
         entry = self.set_aside(
             subject,
-            f"step '{name}' says it is {has}, its evidence is about {digest_of(subject)}",
+            f"step '{name}' has it as {has}, its evidence is about {digest_of(subject)}",
             revision=record.revision,
             step=name,
         )
         raise _quarantined(name, entry)
+
+    def _bytes_of(self, output: Artifact) -> str:
+        if output.media_type != LAYOUT_ARCHIVE:
+            return f"sha256:{output.sha256}"
+        known = self._images.get(output.sha256)
+        if known is None:
+            from maestro.evidence.image_bytes import archived_image
+
+            known = self._images[output.sha256] = archived_image(self.store, output, self.home)
+        return known
 
     def _check_claims(self, name: str, record: StepRecord, source: Subject, revision: str) -> None:
         result = result_digest(record)

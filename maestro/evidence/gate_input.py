@@ -13,7 +13,7 @@ from maestro.errors import MaestroError
 from maestro.evidence.desk import EvidenceDesk
 from maestro.evidence.issue import digest_of
 from maestro.evidence.types import EVIDENCE_TYPES
-from maestro.evidence.verify import EvidenceStatus, origin_of
+from maestro.evidence.verify import EvidenceStatus
 
 _MOST_NAMES = 50
 
@@ -52,7 +52,7 @@ def gate_input(desk: EvidenceDesk, question: GateQuestion) -> dict[str, Any]:
     now = desk.now()
     found = [_Looked(desk, question.revision, subject, record) for subject, record in question.subjects]
     of_source = {
-        name: desk.status(name, question.source, question.revision)
+        name: _Said(desk.verifier.statuses(name, digest_of(question.source), question.revision))
         for name, one in EVIDENCE_TYPES.items()
         if one.scope == "source"
     }
@@ -81,6 +81,23 @@ def gate_input(desk: EvidenceDesk, question: GateQuestion) -> dict[str, Any]:
     }
 
 
+class _Said:
+    """What all steps say about one thing in one type of evidence."""
+
+    def __init__(self, found: Sequence[EvidenceStatus]) -> None:
+        self.all = found
+
+    @property
+    def status(self) -> EvidenceStatus:
+        """One that does not hold, if any; else the newest."""
+        return next((one for one in self.all if one.state != "verified"), self.all[-1])
+
+    def to_input(self, now: datetime) -> dict[str, Any]:
+        """As policies see it: as old as the oldest of them."""
+        ages = [age for one in self.all if (age := one.age_hours(now)) is not None]
+        return {**self.status.to_input(now), "age_hours": max(ages, default=None)}
+
+
 class _Looked:
     """One subject and what is known of it."""
 
@@ -89,23 +106,18 @@ class _Looked:
         self.digest = digest_of(subject)
         self.record = record
         self.evidence = {
-            name: desk.status(name, subject, revision)
+            name: _Said(desk.verifier.statuses(name, self.digest, revision))
             for name, one in EVIDENCE_TYPES.items()
             if one.scope == "artifact" and name != "decision"
         }
-        try:
-            quarantined = desk.quarantine.of(self.digest)
-            self.quarantined = None if quarantined is None else quarantined.to_json()
-        except MaestroError as error:
-            self.quarantined = {"reason": error.what, "by": "maestro", "at": _rfc3339(desk.now())}
+        quarantined = desk.quarantine.of(self.digest)
+        self.quarantined = None if quarantined is None else quarantined.to_json()
 
     def to_input(self, now: datetime) -> dict[str, Any]:
         """As policies see it."""
-        provenance = self.evidence["provenance"].verified
-        builder = None
-        if provenance is not None:
-            details = provenance.statement.predicate.get("runDetails")
-            builder = details.get("builder", {}).get("id") if isinstance(details, dict) else None
+        builders = sorted({_builder(one) for one in self.evidence["provenance"].all if one.verified is not None})
+        # A rule allows builders one by one; two that disagree are no builder anybody allows.
+        builder = ", ".join(builders) or None
         return {
             "name": self.subject.name,
             "digest": self.digest,
@@ -119,91 +131,104 @@ class _Looked:
         }
 
 
+def _builder(status: EvidenceStatus) -> str:
+    assert status.verified is not None
+    details = status.verified.statement.predicate.get("runDetails")
+    builder = details.get("builder") if isinstance(details, dict) else None
+    return str(builder.get("id")) if isinstance(builder, dict) else "unknown"
+
+
 def report_of(desk: EvidenceDesk, status: EvidenceStatus) -> dict[str, Any] | None:
     """The whole report a verified statement names by digest; None when there is none that can be believed."""
-    origin = None if status.verified is None else origin_of(status.verified)
-    if origin is None or origin.report is None:
+    if status.verified is None or status.origin is None or status.origin.report is None:
         return None
     try:
-        document = json.loads(desk.store.get_bytes(origin.report.removeprefix("sha256:")))
+        document = json.loads(desk.store.get_bytes(status.origin.report.removeprefix("sha256:")))
     except (MaestroError, ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
 
 
-def _not_scanned(status: EvidenceStatus) -> str:
-    return status.reason or "its statement names no report that can be read"
+def _reports(desk: EvidenceDesk, said: _Said) -> list[dict[str, Any]]:
+    """The report of each step's statement; of one that does not hold, a report that nothing was looked at."""
+    return [
+        report_of(desk, one)
+        or {"state": "not_scanned", "reason": one.reason or "its statement names no report that can be read"}
+        for one in said.all
+    ]
+
+
+_WORST = ("clean", "findings")
+
+
+def _state(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """``state`` and ``reason`` of the worst of them; a state nobody knows is none."""
+    known = [one for one in reports if one.get("state") not in _WORST]
+    worst = known[0] if known else max(reports, key=lambda one: _WORST.index(str(one["state"])))
+    state = worst.get("state") if worst.get("state") in _WORST else "not_scanned"
+    return {"state": state, "reason": worst.get("reason")}
+
+
+def _listed(reports: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
+    """All entries of a list of every report, each once."""
+    every = [one for report in reports for one in report.get(name) or () if isinstance(one, dict)]
+    return list({json.dumps(one, sort_keys=True): one for one in every}.values())
 
 
 def _vulnerabilities(desk: EvidenceDesk, looked: _Looked, now: datetime) -> dict[str, Any]:
-    status = looked.evidence["vulnerabilities"]
-    report = report_of(desk, status)
-    if report is None:
-        reason = _not_scanned(status)
-        return {
-            "subject": looked.digest,
-            "state": "not_scanned",
-            "reason": reason,
-            "database": None,
-            "unscanned": [],
-            "findings": [],
-        }
-    database = report.get("database")
+    reports = _reports(desk, looked.evidence["vulnerabilities"])
+    databases = [one["database"] for one in reports if isinstance(one.get("database"), dict)]
+    # The oldest database is the one that may have missed something; one without a date is older than any.
+    dated = [(_hours(one.get("modified"), now), one) for one in databases]
+    oldest = max(dated, key=lambda one: (one[0] is None, one[0] or 0.0), default=None)
     return {
         "subject": looked.digest,
-        "state": report.get("state", "not_scanned"),
-        "reason": report.get("reason"),
-        "database": None
-        if not database
-        else {"digest": database.get("digest"), "age_hours": _hours(database.get("modified"), now)},
-        "unscanned": report.get("unscanned", []),
+        **_state(reports),
+        "database": None if oldest is None else {"digest": oldest[1].get("digest"), "age_hours": oldest[0]},
+        "unscanned": _listed(reports, "unscanned"),
         "findings": [
             {**one, "days_known": _days(one.get("published"), now), "waived": False, "waiver": None}
-            for one in report.get("findings", [])
+            for one in _listed(reports, "findings")
         ],
     }
 
 
-def _secrets(desk: EvidenceDesk, status: EvidenceStatus) -> dict[str, Any] | None:
-    if status.state == "missing":
+def _secrets(desk: EvidenceDesk, said: _Said) -> dict[str, Any] | None:
+    if said.status.state == "missing":
         return None
-    report = report_of(desk, status)
-    if report is None:
-        return {"state": "not_scanned", "reason": _not_scanned(status), "findings": []}
+    reports = _reports(desk, said)
     return {
-        "state": report.get("state", "not_scanned"),
-        "reason": report.get("reason"),
-        "findings": [{**one, "waived": False, "waiver": None} for one in report.get("findings", [])],
+        **_state(reports),
+        "findings": [{**one, "waived": False, "waiver": None} for one in _listed(reports, "findings")],
     }
 
 
 def _licenses(desk: EvidenceDesk, looked: _Looked) -> dict[str, Any]:
-    status = looked.evidence["licenses"]
-    report = report_of(desk, status)
-    if report is None:
-        return {"subject": looked.digest, "state": "not_scanned", "reason": _not_scanned(status), "components": []}
-    return {
-        "subject": looked.digest,
-        "state": report.get("state", "not_scanned"),
-        "reason": report.get("reason"),
-        "components": report.get("components", []),
-    }
+    reports = _reports(desk, looked.evidence["licenses"])
+    return {"subject": looked.digest, **_state(reports), "components": _listed(reports, "components")}
 
 
-def _tests(status: EvidenceStatus) -> dict[str, Any] | None:
-    if status.verified is None:
+def _tests(said: _Said) -> dict[str, Any] | None:
+    """Of every step that tested: the sum, and passed only when each has."""
+    predicates = [one.verified.statement.predicate for one in said.all if one.verified is not None]
+    if not predicates or len(predicates) < len(said.all):
         return None
-    predicate = status.verified.statement.predicate
-    failed = [one for one in predicate.get("failedTests") or [] if isinstance(one, str)]
-    counts = predicate.get("counts")
-    counts = counts if isinstance(counts, dict) else {}
+    failed = [name for one in predicates for name in one.get("failedTests") or [] if isinstance(name, str)]
+    passed = all(one.get("result") == "PASSED" for one in predicates)
     return {
-        "result": predicate.get("result"),
-        "passed": counts.get("passed", len(predicate.get("passedTests") or [])),
-        "failed": counts.get("failed", len(failed)),
-        "skipped": counts.get("skipped", 0),
+        "result": "PASSED" if passed else "FAILED",
+        "passed": sum(_count(one, "passed", "passedTests") for one in predicates),
+        "failed": sum(_count(one, "failed", "failedTests") for one in predicates),
+        "skipped": sum(_count(one, "skipped", "skippedTests") for one in predicates),
         "failed_tests": failed[:_MOST_NAMES],
     }
+
+
+def _count(predicate: Mapping[str, Any], name: str, names: str) -> int:
+    counts = predicate.get("counts")
+    count = counts.get(name) if isinstance(counts, dict) else None
+    listed = predicate.get(names)
+    return count if isinstance(count, int) else len(listed) if isinstance(listed, list) else 0
 
 
 def _promotion(desk: EvidenceDesk, question: GateQuestion) -> dict[str, Any] | None:
@@ -215,7 +240,7 @@ def _promotion(desk: EvidenceDesk, question: GateQuestion) -> dict[str, Any] | N
         for entry in desk.index.of_subject(digest_of(subject)):
             if entry.type != "decision" or entry.project != desk.project:
                 continue
-            status = desk.verifier.check(entry.bundle, "decision", digest_of(subject), entry.revision, entry)
+            status = desk.verifier.check_entry(entry)
             if status.verified is None:
                 continue
             said = status.verified.statement.predicate

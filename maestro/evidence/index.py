@@ -132,7 +132,9 @@ class EvidenceIndex:
         try:
             entry = Entry.from_json(json.loads(found[0]))
             if place(entry) != key:
-                raise RecordError(f"it belongs elsewhere: to {entry.subjects[0]} at {entry.revision} of {entry.project}")
+                raise RecordError(
+                    f"it belongs elsewhere: to {entry.subjects[0]} at {entry.revision} of {entry.project}"
+                )
             return entry
         except (RecordError, ValueError, RecursionError) as error:
             raise RecordError(

@@ -172,15 +172,15 @@ class Issuer:
             signed_at=origin.annotations()["maestro.signed_at"],
             keyid=signer.keyid,
             audit_index=row.index,
-            vault=self._keep(record, claim, bundle),
+            vault=self._keep(record, claim, bundle, now),
         )
         self._index.add(entry)
         return entry
 
-    def _keep(self, record: StepRecord, claim: Claim, bundle: Artifact) -> dict[str, Any]:
+    def _keep(self, record: StepRecord, claim: Claim, bundle: Artifact, at: datetime) -> dict[str, Any]:
         """Where the vault keeps the bundle."""
         key = f"evidence/{record.project}/{record.revision}/{claim.type}-{bundle.sha256}.json"
-        locked = self._vault().put(key, self._store.get_bytes(bundle.sha256), evidence_type=claim.type)
+        locked = self._vault().put(key, self._store.get_bytes(bundle.sha256), evidence_type=claim.type, at=at)
         return {
             "key": locked.key,
             "version": locked.version_id,
@@ -229,9 +229,7 @@ def digest_of(subject: Subject) -> str:
     return digest_name(subject.digest)
 
 
-def _names(
-    record: StepRecord, claim: Claim, predicate_type: str, report: Artifact | None
-) -> tuple[Artifact, ...]:
+def _names(record: StepRecord, claim: Claim, predicate_type: str, report: Artifact | None) -> tuple[Artifact, ...]:
     """The documents the statement names by digest."""
     referred = _named(record, claim.output, claim) if predicate_type == REFERENCE and claim.output else None
     named = {one.sha256: one for one in (report, referred) if one is not None}

@@ -4,9 +4,10 @@
 
     README.md                              how to verify, with openssl alone and with Maestro
     index.json                             every other file with its sha256, and every statement with its files
+    statements/index.sigstore.json         a signed statement about index.json, so that nothing can be left out unseen
     keys/<keyid>.pem, keys/trust.yaml      public keys, as they were trusted when the pack was made
     statements/<n>-<type>.sigstore.json    signed statements (Sigstore bundle v0.3)
-    statements/<n>-<type>.{pae,sig}        the bytes that were signed, and the signature, for openssl
+    statements/<n>-<type>.{pae,sig,key}    the bytes that were signed, the signature, and the key's id, for openssl
     reports/<n>-<name>                     reports, SBOMs and decisions the statements name by digest
     audit/checkpoint.txt, audit/key.pub    the audit log as it was signed
     audit/<row>.json                       proof that the row of a statement is in that log (RFC 6962)
@@ -15,11 +16,15 @@
 from __future__ import annotations
 
 SCHEMA = 1
+PREDICATE_TYPE = "https://maestro.example/attestation/evidence-pack/v1"
+TYPE = "pack"
 README = "README.md"
 INDEX = "index.json"
 KEYS = "keys"
 TRUST = "keys/trust.yaml"
 STATEMENTS = "statements"
+SIGNED_INDEX = "statements/index"
+BUNDLE = ".sigstore.json"
 REPORTS = "reports"
 AUDIT = "audit"
 CHECKPOINT = "audit/checkpoint.txt"
@@ -27,6 +32,8 @@ AUDIT_KEY = "audit/key.pub"
 
 MOST_FILES = 20_000
 MOST_BYTES = 4 * 1024**3
+MOST_KEPT_BYTES = 512 * 1024**2
+"""Of all files but reports, which are only hashed."""
 MOST_INDEX_BYTES = 64 * 1024**2
 
 README_TEXT = """\
@@ -37,26 +44,40 @@ keys, and proofs that each signing stands in an append-only audit log. Nothing h
 
 ## With openssl alone
 
-Each statement `statements/N.sigstore.json` is a DSSE envelope. `N.pae` are the bytes that were signed, `N.sig` is the
-signature, and `index.json` names the key. To verify every one of them:
+Each statement `statements/N.sigstore.json` is a DSSE envelope in a Sigstore bundle. `N.pae` are the bytes that were
+signed, `N.sig` is the signature, `N.key` the id of the key. `statements/index` is the statement about `index.json`.
+In the folder with this file, with a POSIX shell:
 
-    cd this-folder
-    for pae in statements/*.pae; do
-      n="${{pae%.pae}}"
-      key=keys/$(sed -n 's/.*"keyid": *"\\([0-9a-f]\\{{64\\}}\\)".*/\\1/p' "$n.key.json").pem
-      openssl dgst -sha256 -verify "$key" -signature "$n.sig" "$pae" || echo "REFUSED: $n"
-    done
+```sh
+refused=0
+for pae in statements/*.pae; do
+  n="${{pae%.pae}}"
+  openssl dgst -sha256 -verify "keys/$(tr -dc 0-9a-f < "$n.key").pem" -signature "$n.sig" "$pae" > /dev/null \\
+    || {{ echo "REFUSED: $n"; refused=1; }}
+done
+sum="$(openssl dgst -sha256 -r index.json | cut -d ' ' -f 1)"
+grep -q "\"sha256\":\"$sum\"" statements/index.pae || {{ echo "REFUSED: index.json"; refused=1; }}
+sed -n 's/^  "\(.*\)": "sha256:\([0-9a-f]\{{64\}}\)",\{{0,1\}}$/\2 \1/p' index.json | while read -r sum file; do
+  [ "$(openssl dgst -sha256 -r "$file" | cut -d ' ' -f 1)" = "$sum" ] || echo "REFUSED: $file"
+done
+[ "$refused" = 0 ] && echo "every signature holds"
+```
+
+It must print `every signature holds` and nothing else. Keys of another kind than ECDSA over P-256 or RSA need another
+`openssl` command: Ed25519 is `openssl pkeyutl -verify -pubin -inkey KEY.pem -rawin -in N.pae -sigfile N.sig`.
 
 That the signed bytes say what the envelope says: the text after the second length in `N.pae` is the statement, JSON
 with `subject` (digests of what it is about), `predicateType` and `predicate`. Compare the digests with
 `sha256sum FILE` of what you were given, or with the digest an image is pulled by.
 
-**Whose keys?** The keys in this pack prove only that the pack fits together. Ask whoever sent it for the fingerprint of
-their key, over another way, and compare: `openssl pkey -pubin -in KEY.pem -outform DER | sha256sum` is the key's id.
+**Whose keys?** The keys in this pack prove only that the pack fits together. Ask whoever sent it for the id of their
+key, over another way, and compare: `openssl pkey -pubin -in KEY.pem -outform DER | openssl dgst -sha256`.
 
 ## With Maestro
 
-    maestro evidence verify PACK.tar.zst --key KEY.pem      # a key you trust, or --trust trust.yaml
+```sh
+maestro evidence verify PACK.tar.zst --key KEY.pem      # a key you trust, or --trust trust.yaml
+```
 
 It checks every digest in `index.json`, every signature, that every statement is of this project and revision, every
 report a statement names, and every proof against the checkpoint in `audit/checkpoint.txt`.

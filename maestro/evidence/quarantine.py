@@ -95,5 +95,7 @@ def _decode(digest: str, data: bytes) -> Quarantined:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         found = None
     if found is None or found.digest != digest:
-        return Quarantined(digest, digest, "its quarantine entry is damaged, so it stays set aside", "unknown", "unknown")
+        return Quarantined(
+            digest, digest, "its quarantine entry is damaged, so it stays set aside", "unknown", "unknown"
+        )
     return found

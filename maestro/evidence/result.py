@@ -1,4 +1,4 @@
-"""What binds a step's record to the statements made from it, since whoever can write to the store can change a record."""
+"""Binds a step's record to the statements made from it, as whoever can write to the store can change a record."""
 
 from __future__ import annotations
 

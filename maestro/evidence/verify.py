@@ -136,8 +136,8 @@ class EvidenceVerifier:
                     type_,
                     subject,
                     "rejected",
-                    f"the {type_} statement sha256:{one.bundle} of step '{one.step}', which was signed (row {one.row} of "
-                    "the audit log), is not in the index",
+                    f"the {type_} statement sha256:{one.bundle} of step '{one.step}', which was signed (row {one.row} "
+                    "of the audit log), is not in the index",
                     "withheld",
                     one.bundle,
                 )

@@ -15,6 +15,7 @@ from maestro.steps import StepKind
 from maestro.workflow.graph import Node
 
 GATE = "gate"
+DECISION = "decision"
 
 
 def with_evidence(session: RunSession, record: StepRecord) -> StepRecord:
@@ -39,6 +40,13 @@ def with_evidence(session: RunSession, record: StepRecord) -> StepRecord:
     return session.desk.issue(record, context)
 
 
+def unsigned_hit(session: RunSession, found: StepRecord, key: str) -> str | None:
+    """Why a cached record that makes claims must not be used; None when it may be, or makes none."""
+    if session.desk is None or not (found.claims or found.evidence):
+        return None
+    return session.desk.check_cached(found, key)
+
+
 def check_upstream(session: RunSession, node: Node, kind: StepKind[Any], records: Mapping[str, StepRecord]) -> None:
     """Lets ``node`` use what the steps before it left behind, or says why not.
 
@@ -47,16 +55,32 @@ def check_upstream(session: RunSession, node: Node, kind: StepKind[Any], records
     asked to say.
 
     Raises:
+        StepError: a gate has not let it through.
         QuarantinedError: a statement is missing or does not verify, or a person has set something aside.
     """
     desk = session.desk
-    if desk is None or kind.name == GATE:
+    if desk is None or kind.name == GATE or node.final:
         return
+    # By the workflow, since whoever can write to the store can change what a record says it is.
+    gates = {name: one for name, one in records.items() if session.graph[name].step.run == GATE}
+    for name, record in gates.items():
+        _refuse_closed(session, name, record)
     used = {name: one for name, one in records.items() if one.subjects or one.claims or one.evidence}
     if not used:
         return
-    desk.check_use(used, session.source, revision=session.revision.id, final=node.final)
+    revision = session.revision.id
+    desk.check_use(used, session.source, revision=revision)
     required = session.loaded.workflow.required_evidence
-    gates = {name: one for name, one in used.items() if one.kind == GATE}
     if required and (gates or node.step.has_effects or kind.effects):
-        desk.check_contract(Contract(tuple(required)), used, gates, session.source, revision=session.revision.id)
+        desk.check_contract(Contract(tuple(required)), used, gates, session.source, revision=revision)
+
+
+def _refuse_closed(session: RunSession, name: str, record: StepRecord) -> None:
+    """A gate that has denied, or whose decision was not signed, lets nothing through, not one step alone either."""
+    decided = any(one.type == DECISION for one in record.claims)
+    if decided and (record.passed or session.graph[name].step.continue_on_error):
+        return
+    raise StepError(
+        f"gate '{name}' has not let this revision through: {record.summary if decided else 'it has decided nothing'}",
+        next_step=f"see why in the log of '{name}'; change that, then run it again: maestro run {name}",
+    )

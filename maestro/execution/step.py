@@ -17,7 +17,7 @@ from maestro.artifacts import (
 from maestro.execution.compensate import Compensation, undo_was_interrupted, undo_with_log
 from maestro.execution.effects import EffectGuard, effect_key
 from maestro.execution.errors import StepError, StepTimeoutError
-from maestro.execution.evidence import check_upstream, with_evidence
+from maestro.execution.evidence import check_upstream, unsigned_hit, with_evidence
 from maestro.execution.log import StepLog
 from maestro.execution.outputs import declared_files, keep, restore
 from maestro.execution.perform import Work, perform
@@ -89,6 +89,11 @@ def _from_cache(
         return None
     found = session.records.cached(key)
     if found is None or (most_bytes is not None and sum(one.size for one in found.outputs) > most_bytes):
+        return None
+    refused = unsigned_hit(session, found, key)
+    if refused:
+        session.records.forget_cache(key)
+        log.line(f"the cached result cannot be used and is made again: {refused}")
         return None
     try:
         restore(session.workspace, found.outputs, session.store)
