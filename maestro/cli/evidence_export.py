@@ -20,7 +20,11 @@ maestro evidence export v1.2 -o evidence-v1.2.tar.zst""",
 @JSON_OPTION
 @pass_options
 def command(options: GlobalOptions, revision: str | None, output: Path | None, as_json: bool) -> int:
-    """Write the evidence pack of a revision: statements, reports, public keys, audit proofs, and how to verify them."""
+    """Write the evidence pack of a revision, which a stranger can verify.
+
+    It holds the statements, the documents they name, public keys, audit proofs, and how to verify all that with openssl
+    alone. Nothing is written when a statement does not verify, or is missing.
+    """
     from maestro.cli.evidence_source import evidence_of
     from maestro.evidence.pack import write_pack
 
@@ -33,5 +37,5 @@ def command(options: GlobalOptions, revision: str | None, output: Path | None, a
         terminal.json({"pack": str(target), "bytes": target.stat().st_size, **index})
         return 0
     terminal.line(f"{target}: {plural(len(index['statements']), 'statement')}, {size(target.stat().st_size)}")
-    terminal.line(f"verify it anywhere: maestro evidence verify {target.name}")
+    terminal.line(f"verify it anywhere: maestro evidence verify {target.name} --key KEY.pem")
     return 0

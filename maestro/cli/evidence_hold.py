@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from maestro.cli.options import JSON_OPTION, GlobalOptions, example_command, pass_options
-from maestro.cli.terminal import Terminal, plural
+from maestro.cli.terminal import Terminal, plural, printable
 from maestro.errors import InputError
+
+if TYPE_CHECKING:
+    from maestro.vault import Locked
 
 
 @example_command(
@@ -26,22 +31,37 @@ def command(options: GlobalOptions, revision: str | None, reason: str, lift: boo
     with evidence_of(options) as source:
         desk = source.desk
         named = source.revision(revision)
-        keys = [one.vault["key"] for one in desk.index.of_revision(desk.project, named) if one.vault is not None]
+        # All that the vault has of it, and all that the index says it should have: neither can hide anything.
+        indexed = {one.vault["key"] for one in desk.index.of_revision(desk.project, named) if one.vault is not None}
+        keys = sorted(indexed | {one.key for one in desk.vault.list(f"evidence/{desk.project}/{named}/")})
         if not keys:
             raise InputError(
                 f"the vault holds no evidence of revision {named}", next_step="see `maestro evidence show`"
             )
-        held = [desk.vault.hold(key, not lift, reason=reason) for key in keys]
-        desk.note(
-            "evidence.released" if lift else "evidence.held",
-            named,
-            {"reason": reason, "keys": keys, "project": desk.project, "immutable": all(one.immutable for one in held)},
-        )
+        held: list[Locked] = []
+        try:
+            for key in keys:
+                held.append(desk.vault.hold(key, not lift, reason=reason))
+        finally:
+            # What was done is logged, also when the vault has refused in the middle of it.
+            if held:
+                desk.note(
+                    "evidence.released" if lift else "evidence.held",
+                    named,
+                    {
+                        "reason": reason,
+                        "keys": [one.key for one in held],
+                        "of": len(keys),
+                        "project": desk.project,
+                        "immutable": all(one.immutable for one in held),
+                    },
+                )
     terminal = Terminal(options)
     if as_json:
         terminal.json({"revision": named, "held": not lift, "evidence": [one.to_json() for one in held]})
         return 0
-    terminal.line(f"legal hold {'lifted from' if lift else 'on'} {plural(len(held), 'statement')} of {named}")
+    said = f"legal hold {'lifted from' if lift else 'on'} {plural(len(held), 'statement')} of {named}"
+    terminal.line(printable(said))
     for text in sorted({one.text() for one in held}):
-        terminal.line(f"vault: {text}")
+        terminal.line(f"vault: {printable(text)}")
     return 0

@@ -21,8 +21,8 @@ maestro evidence quarantine sha256:9f86… --release --reason 'was the wrong ima
 @pass_options
 def command(options: GlobalOptions, digest: str | None, reason: str | None, release: bool, as_json: bool) -> int:
     """List what must not be used, set something aside, or release it."""
+    from maestro.artifacts import Subject
     from maestro.cli.evidence_source import evidence_of
-    from maestro.evidence.quarantine import Quarantined
 
     if digest is None and (reason or release):
         raise click.UsageError("name what it is about: maestro evidence quarantine DIGEST --reason TEXT")
@@ -32,29 +32,28 @@ def command(options: GlobalOptions, digest: str | None, reason: str | None, rele
     with evidence_of(options) as source:
         desk = source.desk
         if digest is None:
-            found = desk.quarantine.all()
+            found = desk.in_quarantine()
             if as_json:
                 terminal.json({"quarantine": [one.to_json() for one in found]})
             elif not found:
                 terminal.line("nothing is in quarantine")
             for one in [] if as_json else found:
-                terminal.line(f"{one.digest}  {printable(one.name)}")
-                terminal.line(f"  by {printable(one.by)} at {one.at}: {printable(one.reason)}")
+                terminal.line(printable(f"{one.digest}  {one.name}"))
+                terminal.line(printable(f"  by {one.by} at {one.at}: {one.reason}"))
             return 0
-        chosen = digest if digest.startswith("git") else source.digest(digest)
+        chosen = source.digest(digest)
         assert reason is not None
         if release:
-            entry = desk.quarantine.release(chosen)
-            desk.note("artifact.released", chosen, {"reason": reason, "was": entry.reason, "project": desk.project})
+            entry = desk.release(chosen, reason)
             said = "released"
         else:
-            asked = Quarantined(chosen, chosen, reason, desk.actor, desk.now().isoformat())
-            entry = desk.quarantine.add(asked)
-            if entry == asked:
-                desk.note("artifact.quarantined", chosen, {**entry.to_json(), "project": desk.project})
+            algorithm, _, value = chosen.partition(":")
+            about = Subject(chosen, {algorithm: value})
+            entry = desk.set_aside(about, reason, revision=None, step=None, by=desk.actor)
             said = "in quarantine"
     if as_json:
         terminal.json({"digest": chosen, "state": said, "reason": entry.reason, "by": entry.by})
     else:
-        terminal.line(f"{chosen}: {said}")
+        first = f", by {entry.by} before: {entry.reason}" if not release and entry.reason != reason else ""
+        terminal.line(printable(f"{chosen}: {said}{first}"))
     return 0

@@ -17,6 +17,7 @@ from maestro.execution.open_desk import open_desk
 from maestro.project import revision_of
 
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})")
+_SOURCE = re.compile(r"git(?:Commit|Tree):(?:[0-9a-f]{40}|[0-9a-f]{64})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,14 @@ class Source:
         return begins[0] if len(begins) == 1 else revision_of(self.opened.project, named).id
 
     def digest(self, named: str) -> str:
-        """``sha256:<hex>`` of what evidence is about.
+        """``<algorithm>:<hex>`` of what evidence is about.
 
         Raises:
             InputError: it is no digest, or begins those of several.
         """
-        found = _DIGEST.fullmatch(named.lower())
+        if _SOURCE.fullmatch(named):
+            return named
+        found = _DIGEST.fullmatch(named.lower().removesuffix("…"))
         if found is None:
             raise InputError(f"'{named}' is no digest", next_step="give sha256:… as `maestro evidence show` prints it")
         if len(found[1]) == 64:

@@ -10,7 +10,6 @@ import click
 
 from maestro.cli.options import JSON_OPTION, GlobalOptions, example_command, pass_options
 from maestro.cli.terminal import Terminal, plural, printable
-from maestro.errors import InputError
 
 if TYPE_CHECKING:
     from maestro.signing import TrustRoot
@@ -24,7 +23,7 @@ maestro evidence verify evidence.tar.zst --key release.pem  # a pack, offline, o
 @click.argument("wanted", required=False, metavar="[REV|PACK]")
 @click.option("--key", type=click.Path(path_type=Path, dir_okay=False), help="Public key (PEM) you trust; for a pack.")
 @click.option("--trust", type=click.Path(path_type=Path, dir_okay=False), help="Trust file; for a pack.")
-@click.option("--audit-key", metavar="TEXT", help="The audit log's public key, from `maestro audit checkpoint --key`.")
+@click.option("--audit-key", metavar="KEY", help="The audit log's public key: its line, or a file with it; for a pack.")
 @JSON_OPTION
 @pass_options
 def command(
@@ -49,6 +48,7 @@ def command(
 
 
 def _trusted(key: Path | None, trust: Path | None) -> TrustRoot | None:
+    from maestro.cli.keys_source import read_file
     from maestro.signing import TrustRoot
     from maestro.signing.project_keys import trusted_pem
 
@@ -58,26 +58,30 @@ def _trusted(key: Path | None, trust: Path | None) -> TrustRoot | None:
         return TrustRoot.load(trust)
     if key is None:
         return None
-    try:
-        pem = key.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{key} cannot be read as a public key", next_step="give a PEM file") from error
+    pem = read_file(str(key)).decode("utf-8", "replace")
     return TrustRoot((trusted_pem(pem, name="given", at=datetime(2000, 1, 1, tzinfo=UTC)),))
+
+
+def _audit_key(given: str | None) -> str | None:
+    """The key's line, given itself or as a file."""
+    from maestro.audit.keyfile import read_public
+
+    return None if given is None else str(read_public(given))
 
 
 def _pack(options: GlobalOptions, pack: Path, trust: TrustRoot | None, audit_key: str | None, as_json: bool) -> int:
     from maestro.evidence.pack_verify import verify_pack
 
-    report = verify_pack(pack, trust=trust, audit_key=audit_key)
+    report = verify_pack(pack, trust=trust, audit_key=_audit_key(audit_key))
     terminal = Terminal(options)
     if as_json:
         terminal.json(report.to_json())
         return 0 if report.holds else 1
-    terminal.line(f"{pack.name}: {report.project}, revision {report.revision}")
+    terminal.line(printable(f"{pack.name}: {report.project}, revision {report.revision}, made {report.made_at}"))
     rows = [
         (
-            row["type"],
-            row["subjects"][0].partition(":")[2][:12],
+            printable(row["type"]),
+            printable(row["subjects"][0].partition(":")[2][:12]),
             printable(f"{row['signer']}{' (development)' if row['development'] else ''}"),
             str(row["signed_at"])[:19] + "Z",
         )
@@ -86,9 +90,9 @@ def _pack(options: GlobalOptions, pack: Path, trust: TrustRoot | None, audit_key
     for line in terminal.table(("VERIFIED", "SUBJECT", "SIGNER", "SIGNED (UTC)"), rows):
         terminal.line(line)
     for problem in report.problems:
-        terminal.line(f"{terminal.paint('refused', 'red')} {problem}")
+        terminal.line(f"{terminal.paint('refused', 'red')} {printable(problem)}")
     if report.checkpoint:
-        terminal.line(f"audit log: {report.checkpoint}")
+        terminal.line(printable(f"audit log: {report.checkpoint}"))
     if report.own_keys:
         terminal.line(
             "the keys are the pack's own: it fits together, but who made it is not shown; give --key or --trust"
@@ -114,7 +118,15 @@ def _revision(options: GlobalOptions, wanted: str | None, as_json: bool) -> int:
     if not rows:
         terminal.line(f"there is no evidence of revision {revision}, and no contract that requires any")
         return 1
-    table = [(row["type"], row["state"], row["subject"][:24], printable(row["reason"] or "")) for row in rows]
+    table = [
+        (
+            printable(row["type"]),
+            row["state"],
+            printable(row["subject"][:24]),
+            printable(row["reason"] or row["against"] or ""),
+        )
+        for row in rows
+    ]
     for line in terminal.table(("TYPE", "STATE", "SUBJECT", "REASON"), table, painted=1):
         terminal.line(line)
     terminal.line(

@@ -11,24 +11,56 @@ import click
 from click.shell_completion import CompletionItem
 
 from maestro.cli.options import GlobalOptions
-from maestro.cli.prepare import find_project
+from maestro.cli.prepare import find_project, open_project
 from maestro.errors import InputError, Location, MaestroError
 from maestro.profile import load_profile
 from maestro.signing import TrustedKey
-from maestro.signing.project_keys import TRUST_FILE, ProjectKeys
+from maestro.signing.errors import KeyUnusableError
+from maestro.signing.project_keys import TRUST_FILE, KeyChange, ProjectKeys
 
 _LARGEST_FILE = 1024 * 1024
 
 
 def project_keys(options: GlobalOptions) -> ProjectKeys:
-    """The keys of the project the options name."""
+    """The keys of the project the options name; every change of them becomes a row of its audit log."""
     project = find_project(options)
     folder = project.home / "keys"
     configured = load_profile(options.profile).settings.evidence.trust
     if not configured and not folder.exists():
         # So that the folder ignores itself in git.
         project.ensure_home()
-    return ProjectKeys(folder, Path(configured) if configured else folder / TRUST_FILE)
+    trust_file = Path(configured) if configured else folder / TRUST_FILE
+    return ProjectKeys(folder, trust_file, lambda change: _log(options, change))
+
+
+def _log(options: GlobalOptions, change: KeyChange) -> None:
+    """Writes a change of the keys, which stands already, to the project's audit log."""
+    from maestro.audit import AuditEvent, AuditLog
+    from maestro.cli.audit_source import find
+    from maestro.evidence.desk import actor_of
+
+    try:
+        source = find(options, None)
+        origin = None if source.key_file.exists() else _origin(options)
+        with AuditLog.open(source.url, origin=origin, key_file=source.key_file) as log:
+            log.append(AuditEvent(change.kind, actor_of(os.environ), change.keyid, dict(change.data), change.at))
+            log.checkpoint()
+    except MaestroError as error:
+        raise KeyUnusableError(
+            f"the keys are changed ({change.kind} {change.keyid[:16]}), but that could not be logged: {error.what}",
+            where=error.where,
+            next_step=error.next_step,
+        ) from error
+
+
+def _origin(options: GlobalOptions) -> str:
+    """The name of a log that is to be begun, the same that a run would give it."""
+    configured = load_profile(options.profile).settings.evidence.origin
+    if configured:
+        return configured
+    project = find_project(options)
+    name = open_project(options).name if project.workflow_file.is_file() else project.default_name()
+    return f"maestro/{name}"
 
 
 def complete_key(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:

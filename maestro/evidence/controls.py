@@ -1,6 +1,7 @@
 """Which controls of SOC 2 and ISO 27001 the evidence of a revision speaks for: covered, stale, rejected or missing.
 
-The table says what an auditor may be shown, not that an organisation complies.
+Evidence that holds but speaks against the revision, such as tests that failed, covers nothing. The table says what an
+auditor may be shown, not that an organisation complies.
 """
 
 from __future__ import annotations
@@ -143,6 +144,9 @@ def _of_type(
     bad = [row for row in rows if row["state"] not in ("verified", "missing")]
     if bad:
         return "rejected", f"{type_}: {bad[0]['reason']}"
+    against = [row for row in rows if row["against"]]
+    if against:
+        return "rejected", f"{type_}: {against[0]['against']} (step '{against[0]['step']}')"
     there = [row for row in rows if row["state"] == "verified"]
     lacking = [row for row in rows if row["state"] == "missing"]
     if not there:

@@ -62,7 +62,7 @@ class EvidenceDesk:
     now: Callable[[], datetime] = field(default=_now)
 
     def __post_init__(self) -> None:
-        self.actor = self.actor or self.environ.get("MAESTRO_ACTOR") or _user()
+        self.actor = self.actor or actor_of(self.environ)
         self.index = EvidenceIndex(self.store)
         self.quarantine = Quarantine(self.store, self._set_aside_last)
         self._opening = threading.RLock()
@@ -467,8 +467,9 @@ def _quarantined(step: str, entry: Quarantined) -> QuarantinedError:
     )
 
 
-def _user() -> str:
+def actor_of(environ: Mapping[str, str]) -> str:
+    """Who acts, as the audit log has it: ``MAESTRO_ACTOR``, else the user of the operating system. Nobody proves it."""
     try:
-        return getpass.getuser()
+        return environ.get("MAESTRO_ACTOR") or getpass.getuser()
     except (KeyError, OSError):
         return "unknown"

@@ -36,8 +36,7 @@ MOST_KEPT_BYTES = 512 * 1024**2
 """Of all files but reports, which are only hashed."""
 MOST_INDEX_BYTES = 64 * 1024**2
 
-README_TEXT = """\
-# Evidence pack of {project}, revision {revision}
+README_TEXT = r"""# Evidence pack of {project}, revision {revision}
 
 Made {made_at} by Maestro. It holds every signed statement about this revision, what the statements name, the public
 keys, and proofs that each signing stands in an append-only audit log. Nothing here needs a network to be verified.
@@ -49,26 +48,27 @@ signed, `N.sig` is the signature, `N.key` the id of the key. `statements/index` 
 In the folder with this file, with a POSIX shell:
 
 ```sh
-refused=0
 for pae in statements/*.pae; do
   n="${{pae%.pae}}"
-  openssl dgst -sha256 -verify "keys/$(tr -dc 0-9a-f < "$n.key").pem" -signature "$n.sig" "$pae" > /dev/null \\
-    || {{ echo "REFUSED: $n"; refused=1; }}
+  openssl dgst -sha256 -verify "keys/$(tr -dc 0-9a-f < "$n.key").pem" -signature "$n.sig" "$pae" > /dev/null 2>&1 \
+    && echo "signed: $n" || echo "REFUSED: $n"
 done
 sum="$(openssl dgst -sha256 -r index.json | cut -d ' ' -f 1)"
-grep -q "\"sha256\":\"$sum\"" statements/index.pae || {{ echo "REFUSED: index.json"; refused=1; }}
+grep -q "\"sha256\":\"$sum\"" statements/index.pae && echo "signed: index.json" || echo "REFUSED: index.json"
 sed -n 's/^  "\(.*\)": "sha256:\([0-9a-f]\{{64\}}\)",\{{0,1\}}$/\2 \1/p' index.json | while read -r sum file; do
   [ "$(openssl dgst -sha256 -r "$file" | cut -d ' ' -f 1)" = "$sum" ] || echo "REFUSED: $file"
 done
-[ "$refused" = 0 ] && echo "every signature holds"
 ```
 
-It must print `every signature holds` and nothing else. Keys of another kind than ECDSA over P-256 or RSA need another
-`openssl` command: Ed25519 is `openssl pkeyutl -verify -pubin -inkey KEY.pem -rawin -in N.pae -sigfile N.sig`.
+It must say `signed` of {count} statements, of `statements/index` and of `index.json`, and `REFUSED` of nothing.
+
+This is for keys of ECDSA over P-256 and RSA (PKCS #1). For P-384 write `-sha384` where a statement is verified, for
+RSA-PSS add `-sigopt rsa_padding_mode:pss`, and Ed25519 is
+`openssl pkeyutl -verify -pubin -inkey KEY.pem -rawin -in N.pae -sigfile N.sig`.
 
 That the signed bytes say what the envelope says: the text after the second length in `N.pae` is the statement, JSON
 with `subject` (digests of what it is about), `predicateType` and `predicate`. Compare the digests with
-`sha256sum FILE` of what you were given, or with the digest an image is pulled by.
+`openssl dgst -sha256 FILE` of what you were given, or with the digest an image is pulled by.
 
 **Whose keys?** The keys in this pack prove only that the pack fits together. Ask whoever sent it for the id of their
 key, over another way, and compare: `openssl pkey -pubin -in KEY.pem -outform DER | openssl dgst -sha256`.
@@ -79,8 +79,8 @@ key, over another way, and compare: `openssl pkey -pubin -in KEY.pem -outform DE
 maestro evidence verify PACK.tar.zst --key KEY.pem      # a key you trust, or --trust trust.yaml
 ```
 
-It checks every digest in `index.json`, every signature, that every statement is of this project and revision, every
-report a statement names, and every proof against the checkpoint in `audit/checkpoint.txt`.
+It checks that the index is signed and nothing is missing, every digest in it, every signature, that every statement is
+of this project and revision, every document a statement names, and every proof against `audit/checkpoint.txt`.
 
 ## The statements
 

@@ -30,6 +30,7 @@ _SECTIONS = (
     ("Retries", "Retries", "Under a step's `retries`."),
     ("Effects", "Effects", "Under a step's `effects`, when it is more than `true`."),
     ("Compensate", "Compensation", "Under a step's `compensate`."),
+    ("EvidenceContract", "EvidenceContract", "Under `evidence`; see [evidence](evidence.md)."),
 )
 _TYPE_WORDS = {
     "string": "text",
@@ -54,6 +55,9 @@ def reference(registry: Registry) -> str:
     for name in registry.names:
         parameters = definitions[f"with.{name}"]
         lines += [f"#### `{name}`", "", parameters["description"], "", *_table(parameters, leave_out="cache_key"), ""]
+        for model in sorted(key for key in definitions if key.startswith(f"{name}.")):
+            found = definitions[model]
+            lines += [f"##### {model.rpartition('.')[2]}", "", found.get("description", ""), "", *_table(found), ""]
     lines += ["### Names in expressions", "", *_names()]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -268,7 +268,8 @@ def test_no_character_of_what_is_signed_or_says_who_signed_can_be_changed(part: 
     document = GOOD.document
     holder, key = _PARTS[part](document)
     text = holder[key]
-    place %= len(text)
+    # The empty key id can only be added to.
+    place %= max(1, len(text))
     holder[key] = text[:place] + chr(to) + text[place + 1 :]
     if holder[key] != text:
         refusal(encoded(document))
