@@ -109,7 +109,7 @@ def _result(
     return StepResult(
         passed=decision.allow,
         summary=_summary(decision),
-        values={"allow": decision.allow, "decision": decision.id},
+        values={"allow": decision.allow, "decision": decision.id, "environment": document["environment"]},
         artifacts=files,
         claims=(Claim("decision", DECISION, subjects, {**made, "environment": document["environment"]}),),
         metadata={

@@ -1,6 +1,6 @@
 """The advisory database as a standing asset: brought up to date every six hours, with its digest and age to look at.
 
-``definitions`` adds what :func:`advisories` returns: ``dg.Definitions.merge(..., advisories(source.project))``.
+``definitions`` adds what :func:`advisories` returns to the assets of the workflow.
 """
 
 import os

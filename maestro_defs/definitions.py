@@ -1,14 +1,16 @@
-"""What Dagster loads: the workflow of the project in the current folder, or of ``MAESTRO_PROJECT``."""
+"""What Dagster loads: the workflow of the project in the current folder, or of ``MAESTRO_PROJECT``; standing assets."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
 
 from maestro.profile import load_profile
 from maestro.project import Project
+from maestro_defs.advisories import advisories
 from maestro_defs.compiler import compile_workflow
 from resources.delivery import Source
 
@@ -18,4 +20,9 @@ def defs() -> dg.Definitions:
     """The definitions of one project."""
     start = Path(os.environ.get("MAESTRO_PROJECT") or Path.cwd())
     project = Project.find(start, file=os.environ.get("MAESTRO_FILE"))
-    return compile_workflow(Source.load(project, load_profile()))
+    return definitions_of(Source.load(project, load_profile()), os.environ)
+
+
+def definitions_of(source: Source, environ: Mapping[str, str]) -> dg.Definitions:
+    """One workflow, and the standing assets of its project."""
+    return dg.Definitions.merge(compile_workflow(source), advisories(source.project, environ))

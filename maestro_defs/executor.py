@@ -184,6 +184,7 @@ class ConcurrentExecutor(Executor):
                 yield from self._main_steps(state, end)
                 yield from end.compensate(needed=state.failed or state.interrupted)
                 yield from self._final_steps(state, end)
+                yield from end.seal()
                 end.done()
             except BaseException:
                 end.abort()

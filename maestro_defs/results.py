@@ -10,7 +10,11 @@ import dagster as dg
 from maestro.artifacts import StepRecord
 from maestro.steps import StepKind
 from maestro.workflow.graph import Node
-from maestro_defs.presentation import metadata_of
+from maestro_defs.presentation import metadata_of, shown
+
+SUCCEEDED = "succeeded"
+"""The check of kinds whose result is no more than that they ran well."""
+_REASONS = ("why", "to be allowed")
 
 
 def materialize_result(record: StepRecord, node: Node, kind: StepKind[Any]) -> dg.MaterializeResult[None]:
@@ -33,5 +37,13 @@ def check_result(
         asset_key=key,
         check_name=kind.check,
         severity=dg.AssetCheckSeverity.WARN if node.step.continue_on_error else dg.AssetCheckSeverity.ERROR,
-        metadata={"summary": record.summary or ("passed" if record.passed else "failed")},
+        metadata={
+            "summary": record.summary or ("passed" if record.passed else "failed"),
+            **({} if kind.check == SUCCEEDED else _reasons(record)),
+        },
     )
+
+
+def _reasons(record: StepRecord) -> dict[str, dg.MetadataValue]:
+    """Why the check is as it is, and what would change that, where the kind says so."""
+    return {name: shown(record.metadata[name]) for name in _REASONS if record.metadata.get(name)}

@@ -16,7 +16,7 @@ from maestro.execution.session import RunSession
 from maestro.runs.process import is_of_this_process, process_mark
 from maestro.runs.tags import ENDED_TAG, LOCAL_TAG, PROCESS_TAG, PROJECT_TAG, WORKFLOW_TAG
 from maestro_defs.step_logs import StepLogs
-from resources.delivery import SESSION
+from resources.delivery import SESSION, unpublished
 
 
 def session_of(job: PlanExecutionContext) -> RunSession | None:
@@ -98,6 +98,12 @@ class RunEnd:
             "log": dg.MetadataValue.text("/".join(self._logs.key(key))),
         }
         return DagsterEvent.engine_event(self._job, told(compensation, result), EngineEventData(metadata=metadata))
+
+    def seal(self) -> Iterator[DagsterEvent]:
+        """Signs what the run has logged; an event says so when that does not get into the vault."""
+        problem = self._session.seal() if self._session else None
+        if problem is not None:
+            yield DagsterEvent.engine_event(self._job, *unpublished(problem))
 
     def done(self) -> None:
         """Notes on the run that everything a run does at its end has been done."""

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.events import EngineEventData
+from dagster_shared.error import SerializableErrorInfo
 
 from maestro.artifacts import ArtifactStore
 from maestro.errors import InputError
@@ -18,6 +20,7 @@ from maestro.execution.open_desk import open_desk
 from maestro.execution.session import RunIdentity, RunRequest, RunSession
 from maestro.profile import Profile
 from maestro.project import Project, Revision, checkout, revision_of
+from maestro.runs.fold import EVIDENCE
 from maestro.runs.process import is_of_this_process
 from maestro.runs.tags import (
     ASSUME_DONE_TAG,
@@ -94,8 +97,14 @@ class Source:
         return ArtifactStore.open(url or str(self.project.ensure_home() / "artifacts"))
 
     @contextmanager
-    def session(self, run: dg.DagsterRun, params: Mapping[str, Any]) -> Iterator[RunSession]:
-        """The session of ``run``: in the person's checkout when it was started there, else in one of its own."""
+    def session(
+        self, run: dg.DagsterRun, params: Mapping[str, Any], instance: dg.DagsterInstance
+    ) -> Iterator[RunSession]:
+        """The session of ``run``: in the person's checkout when it was started there, else in one of its own.
+
+        Args:
+            instance: told when what the run has logged does not get into the vault, unless that was said before.
+        """
         with ExitStack() as stack:
             here = self.in_place.get(run.run_id)
             if here is None:
@@ -103,7 +112,6 @@ class Source:
                 here = Checkout(revision, self._workspace(run) or stack.enter_context(checkout(self.project, revision)))
             store = self.open_store()
             desk = open_desk(self.project, self.project_name, self.profile, store, os.environ)
-            stack.callback(desk.close)
             session = RunSession(
                 project=self.project,
                 project_name=self.project_name,
@@ -118,6 +126,7 @@ class Source:
                 environ=os.environ,
                 desk=desk,
             )
+            stack.callback(_seal, session, run, instance)
             stack.callback(session.close)
             yield session
 
@@ -171,10 +180,25 @@ def session_resource(source: Source) -> dg.ResourceDefinition:
         if run is None:
             raise InputError("a step runs only as part of a run", next_step="materialize it with a revision")
         values = getattr(context.resources, PARAMS).values()
-        with source.session(run, values) as opened:
+        instance = context.instance
+        if instance is None:
+            raise InputError("a step runs only on a Dagster instance", next_step="start it with `maestro run`")
+        with source.session(run, values, instance) as opened:
             yield opened
 
     return session
+
+
+def unpublished(problem: str) -> tuple[str, EngineEventData]:
+    """Message and data of the event that says what of a run's evidence is not where it belongs."""
+    return f"{EVIDENCE}{problem}", EngineEventData(error=SerializableErrorInfo(problem, [], None))
+
+
+def _seal(session: RunSession, run: dg.DagsterRun, instance: dg.DagsterInstance) -> None:
+    problem = session.seal()
+    if problem is not None:
+        message, data = unpublished(problem)
+        instance.report_engine_event(message, run, data)
 
 
 def _identity(run: dg.DagsterRun) -> RunIdentity:

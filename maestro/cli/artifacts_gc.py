@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import click
 
-from maestro.artifacts import RecordStore, collect, plan_collection
+from maestro.artifacts import ArtifactStore, Collection, RecordStore, collect, plan_collection
 from maestro.cli.artifact_source import store_of
 from maestro.cli.options import JSON_OPTION, GlobalOptions, example_command, pass_options
+from maestro.cli.prepare import find_project
 from maestro.cli.terminal import Terminal, plural, size
 from maestro.errors import InputError
+from maestro.execution.open_desk import open_desk
+from maestro.profile import load_profile
+from maestro.runs.project_name import project_name
 
+_MOST_DIGESTS = 1000
+"""Of deleted objects that the audit log names one by one."""
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _AGE = re.compile(r"(\d{1,9})([mhdw])")
 
@@ -33,13 +42,14 @@ maestro artifacts gc --keep-revisions 10 --yes""",
 def command(options: GlobalOptions, older_than: str, keep_revisions: int | None, yes: bool, as_json: bool) -> int:
     """Delete what nothing needs any more; says so first, deletes with --yes.
 
-    Nothing younger than an hour goes, nor the journal of outside effects.
+    Nothing younger than an hour goes, nor signed evidence, nor the journal of outside effects. What is deleted is
+    written into the audit log.
     """
     age = _age(older_than)
     store = store_of(options)
     found = plan_collection(store, RecordStore(store), older_than=age, keep_revisions=keep_revisions)
-    if yes:
-        found = collect(store, found)
+    if yes and (found.objects or found.records):
+        found = _collect(options, store, found, {"older_than": older_than, "keep_revisions": keep_revisions})
     terminal = Terminal(options)
     if as_json:
         terminal.json(
@@ -57,6 +67,29 @@ def command(options: GlobalOptions, older_than: str, keep_revisions: int | None,
     if not yes and (found.objects or found.records):
         terminal.line("next: add --yes")
     return 0
+
+
+def _collect(options: GlobalOptions, store: ArtifactStore, planned: Collection, asked: Mapping[str, Any]) -> Collection:
+    """Deletes what was planned, and writes one row about it into the audit log; what was deleted."""
+    project = find_project(options)
+    name = project_name(project)
+    desk = open_desk(project, name, load_profile(options.profile), store, os.environ)
+    try:
+        # Opened first: without a log nothing is deleted.
+        desk.audit  # noqa: B018
+        done = collect(store, planned)
+        data = {
+            "project": name,
+            "objects": len(done.objects),
+            "bytes": done.bytes,
+            "records": len(done.records),
+            "digests": [f"sha256:{one.sha256}" for one in done.objects[:_MOST_DIGESTS]],
+            **asked,
+        }
+        desk.note("artifact.deleted", store.url, data)
+    finally:
+        desk.close()
+    return done
 
 
 def _age(text: str) -> timedelta:

@@ -23,8 +23,9 @@ maestro evidence controls v1.2 --table our-controls.yaml --json""",
 def command(
     options: GlobalOptions, revision: str | None, framework: tuple[str, ...], table: Path | None, as_json: bool
 ) -> int:
-    """Report which SOC 2 and ISO 27001 controls the evidence of a revision covers, and what is missing or stale.
+    """Report which SOC 2 and ISO 27001 controls the evidence of a revision covers.
 
+    A control that is not covered says what is missing, stale, does not verify, or speaks against the revision.
     The exit code is 1 when a control is not covered.
     """
     from maestro.cli.evidence_source import evidence_of

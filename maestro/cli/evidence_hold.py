@@ -25,7 +25,10 @@ maestro evidence hold v1.2 --lift --reason 'case 4711 closed'""",
 @JSON_OPTION
 @pass_options
 def command(options: GlobalOptions, revision: str | None, reason: str, lift: bool, as_json: bool) -> int:
-    """Place or lift a legal hold on the evidence of a revision: it cannot be deleted, whatever its retention."""
+    """Place or lift a legal hold on the evidence of a revision.
+
+    While it is held it cannot be deleted, whatever its retention, if the vault is immutable.
+    """
     from maestro.cli.evidence_source import evidence_of
 
     with evidence_of(options) as source:

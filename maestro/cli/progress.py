@@ -112,7 +112,7 @@ def note(terminal: Terminal, change: Change) -> str:
     """What is said about the run itself."""
     if change.kind == "stopping":
         return terminal.paint(f"stopping: {change.note}; Ctrl-C again stops at once, without cleaning up", "yellow")
-    return terminal.paint(f"compensation: {change.note}", "yellow")
+    return terminal.paint(f"{change.kind}: {change.note}", "yellow")
 
 
 class JsonLines:

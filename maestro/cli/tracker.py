@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from maestro.runs import RunView, StepView
 from maestro.runs.event import RunEvent
-from maestro.runs.fold import COMPENSATION, RunFold
+from maestro.runs.fold import COMPENSATION, EVIDENCE, RunFold
 
 if TYPE_CHECKING:
     from dagster import DagsterEvent, DagsterInstance
@@ -25,7 +25,7 @@ class Change:
 
     step: StepView | None = None
     note: str | None = None
-    kind: Literal["step", "stopping", "compensation"] = "step"
+    kind: Literal["step", "stopping", "compensation", "evidence"] = "step"
 
 
 @dataclass
@@ -103,6 +103,8 @@ class Tracker:
 def _about_run(message: str) -> Change | None:
     if message.startswith(COMPENSATION):
         return Change(note=message.removeprefix(COMPENSATION), kind="compensation")
+    if message.startswith(EVIDENCE):
+        return Change(note=message.removeprefix(EVIDENCE), kind="evidence")
     if message.startswith(_STOPPING):
         return Change(note=message.removeprefix(_STOPPING), kind="stopping")
     return None

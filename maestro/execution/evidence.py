@@ -8,6 +8,7 @@ from typing import Any
 
 from maestro.artifacts import StepRecord
 from maestro.evidence.contract import Contract
+from maestro.evidence.errors import EvidenceError
 from maestro.evidence.issue import IssueContext
 from maestro.execution.errors import StepError
 from maestro.execution.session import RunSession
@@ -55,7 +56,7 @@ def check_upstream(session: RunSession, node: Node, kind: StepKind[Any], records
     asked to say.
 
     Raises:
-        StepError: a gate has not let it through.
+        EvidenceError: a gate has not let it through.
         QuarantinedError: a statement is missing or does not verify, or a person has set something aside.
     """
     desk = session.desk
@@ -80,7 +81,8 @@ def _refuse_closed(session: RunSession, name: str, record: StepRecord) -> None:
     decided = any(one.type == DECISION for one in record.claims)
     if decided and (record.passed or session.graph[name].step.continue_on_error):
         return
-    raise StepError(
+    # Not a StepError: a retry would find the same gate.
+    raise EvidenceError(
         f"gate '{name}' has not let this revision through: {record.summary if decided else 'it has decided nothing'}",
         next_step=f"see why in the log of '{name}'; change that, then run it again: maestro run {name}",
     )

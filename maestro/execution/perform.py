@@ -85,7 +85,7 @@ def perform(session: RunSession, work: Work, log: StepLog, stop: threading.Event
             which=session.tools.which,
             records=work.records,
             evidence=session.desk,
-            source=session.source,
+            find_source=lambda: session.source,
             workflow=session.loaded.workflow.name,
             required_evidence=session.loaded.workflow.required_evidence,
         )

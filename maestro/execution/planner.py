@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -124,7 +124,9 @@ class _Planner:
     def _plan_resolved(self, node: Node, scope: Mapping[str, Any], waits: Sequence[str]) -> PlannedStep:
         session = self._session
         try:
-            resolved = session.resolver.resolve(node, scope, self._upstream(node), session.plan_context)
+            upstream = self._records(node.upstream)
+            before = self._records(session.graph.ancestors([node.name]) - {node.name})
+            resolved = session.resolver.resolve(node, scope, upstream, session.plan_context, before=before)
         except InputError:
             # What a step works on may be made by a step before it; only then is it too early to complain.
             if not waits:
@@ -149,9 +151,9 @@ class _Planner:
             missing_secrets=self._missing_secrets(node),
         )
 
-    def _upstream(self, node: Node) -> dict[str, StepRecord]:
+    def _records(self, names: Iterable[str]) -> dict[str, StepRecord]:
         found: dict[str, StepRecord] = {}
-        for name in node.upstream:
+        for name in names:
             record = self._known.get(name)
             if record is None and name not in self.selected:
                 record = self._session.record_of(name)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from maestro.artifacts import StepRecord
+from maestro.artifacts import Artifact, StepRecord
 from maestro.artifacts.records import SCHEMA
 from maestro.errors import InputError, Location
 from maestro.execution.inputs import inputs_digest
@@ -112,9 +112,20 @@ class Resolver:
         return parameters
 
     def resolve(
-        self, node: Node, scope: Mapping[str, Any], upstream: Mapping[str, StepRecord], plan: PlanContext
+        self,
+        node: Node,
+        scope: Mapping[str, Any],
+        upstream: Mapping[str, StepRecord],
+        plan: PlanContext,
+        *,
+        before: Mapping[str, StepRecord],
     ) -> Resolved:
-        """Everything about ``node``, given what the steps before it left behind."""
+        """Everything about ``node``, given what the steps before it left behind.
+
+        Args:
+            upstream: of the steps it waits for itself.
+            before: of those, and of all steps they wait for.
+        """
         step = node.step
         kind = self.registry.get(step.run)
         params = self.params(kind, step.with_, node.path, scope)
@@ -135,6 +146,11 @@ class Resolver:
             parts[f"upstream {name}"] = _digest(
                 [[[one.name, one.path, one.sha256, one.executable] for one in record.outputs], dict(record.values)]
             )
+        earlier = [record for name, record in before.items() if name not in upstream]
+        files = sorted([one.path, one.sha256, one.executable] for record in earlier for one in _products(record))
+        if files:
+            # Whoever made them, they lie in the workspace, so the step may read them.
+            parts["files of earlier steps"] = _digest(files)
         if still_traced:
             because = f"{kind.name} is done anew each time"
             return Resolved(node, kind, params, environment, requirements, globs, None, parts, because)
@@ -173,6 +189,11 @@ def _uncached(node: Node, kind: StepKind[Any]) -> str | None:
     if not node.step.cache:
         return "cache: false"
     return "a finally step always runs" if node.final else None
+
+
+def _products(record: StepRecord) -> Iterator[Artifact]:
+    """Files it left in the workspace; not what kinds report to people, which differs each time."""
+    return (one for one in record.outputs if one.path is not None and not one.path.startswith("reports/"))
 
 
 def _patterns(node: Node) -> Sequence[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maestro.artifacts import ArtifactStore, EffectJournal, RecordStore, StepRecord, Subject
+from maestro.errors import MaestroError
 from maestro.execution.cache_writer import CacheWriter
 from maestro.execution.errors import StepError
 from maestro.execution.last_keys import LastKeys
@@ -138,6 +139,23 @@ class RunSession:
         self.cache_writer.flush()
         if self._key_parts:
             LastKeys(self.project, self.project_name).save(self._key_parts, self.revision)
+
+    def seal(self) -> str | None:
+        """Signs what the run has logged and gives it to the vault; why not, when that fails.
+
+        That is no reason to fail a run whose statements are all kept: the log has the checkpoint, and gives it to the
+        vault the next time.
+        """
+        if self.desk is None:
+            return None
+        try:
+            self.desk.close()
+        except MaestroError as error:
+            return (
+                f"what this run has logged is signed, but not in the vault: {error.what}; the next run that logs "
+                "something brings it there, or `maestro audit checkpoint` does"
+            )
+        return None
 
     def note_key(self, resolved: Resolved) -> None:
         """Remembers what went into a step's cache key, for the next plan's explanations."""

@@ -53,12 +53,12 @@ def run_step(session: RunSession, node: Node, log: StepLog, *, attempt: int = 1)
             log.line(f"skipped: {reason}")
             return Outcome(None, reason)
     upstream = session.upstream(node)
-    resolved = session.resolver.resolve(node, scope, upstream, session.plan_context)
+    before = session.records_before(node)
+    resolved = session.resolver.resolve(node, scope, upstream, session.plan_context, before=before)
     session.note_key(resolved)
     hit = _from_cache(session, resolved, log, started)
     if hit is not None:
         return Outcome(hit)
-    before = session.records_before(node)
     check_upstream(session, node, resolved.kind, before)
     session.bring_upstream_files(node)
     return Outcome(_run(session, resolved, upstream, before, log, attempt, started))
@@ -76,7 +76,8 @@ def restore_step(session: RunSession, node: Node, log: StepLog, *, most_bytes: i
     if not session.request.planned or session.resolver.when_needs_steps(node):
         return None
     started = time.time()
-    resolved = session.resolver.resolve(node, session.scope(node), session.upstream(node), session.plan_context)
+    upstream, before = session.upstream(node), session.records_before(node)
+    resolved = session.resolver.resolve(node, session.scope(node), upstream, session.plan_context, before=before)
     session.note_key(resolved)
     return _from_cache(session, resolved, log, started, most_bytes)
 

@@ -7,6 +7,7 @@ comes too late is no answer. For all others there is :mod:`maestro.policy.confin
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 import time
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 MAX_INPUT_BYTES = 64 * 1024 * 1024
 
+# Outlives every InProcessEngine: were it a part of one, what other threads have in it would go in whichever thread
+# lets go of that one last, and regorus complains on stderr when it is dropped in another thread than its own.
+_OF_THIS_THREAD = threading.local()
+_numbers = itertools.count()
+
 
 class InProcessEngine:
     """regorus in this process; an engine of its own for each thread, since they are bound to one.
@@ -33,7 +39,7 @@ class InProcessEngine:
     def __init__(self, bundle: Bundle, *, timeout: float = TIMEOUT) -> None:
         self.bundle = bundle
         self._timeout = timeout
-        self._local = threading.local()
+        self._number = next(_numbers)
 
     @property
     def name(self) -> str:
@@ -49,15 +55,21 @@ class InProcessEngine:
         return value
 
     def close(self) -> None:
-        """Nothing was started."""
+        """Lets go of this thread's engine; those of other threads go with their threads."""
+        _OF_THIS_THREAD.__dict__.pop(self._name_here, None)
+
+    @property
+    def _name_here(self) -> str:
+        return f"engine_{self._number}"
 
     def _engine(self) -> Any:
-        engine = getattr(self._local, "engine", None)
+        engine = getattr(_OF_THIS_THREAD, self._name_here, None)
         if engine is None:
-            engine = self._local.engine = make_engine(
+            engine = make_engine(
                 {name: data.decode() for name, data in self.bundle.files.items() if name.endswith(".rego")},
                 json.dumps(dict(self.bundle.data)),
             )
+            setattr(_OF_THIS_THREAD, self._name_here, engine)
         return engine
 
 

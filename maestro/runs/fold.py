@@ -10,6 +10,7 @@ from maestro.runs.view import FINISHED, RunState, RunView, StepState, StepView
 
 _REASON_TAG = "dagster/failure_reason"
 COMPENSATION = "Compensation: "
+EVIDENCE = "Evidence: "
 FINALLY = "Finally: step "
 _LATE: dict[str, StepState] = {"passed": "passed", "failed": "failed", "skipped": "skipped"}
 _STOPPING = "Stopping: "

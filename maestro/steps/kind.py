@@ -168,12 +168,17 @@ class StepContext:
     """Step name -> its record, for every step this one waits for, directly or not, in the order of the workflow."""
     evidence: EvidenceDesk | None = None
     """Signed evidence, policy and audit log of the project; None where a kind is run without a project."""
-    source: Subject = _NO_SOURCE
-    """The revision of the source, as a subject of evidence."""
+    find_source: Callable[[], Subject] = lambda: _NO_SOURCE
+    """Asks git; few kinds need it."""
     workflow: str = ""
     """Name of the workflow."""
     required_evidence: Sequence[str] = ()
     """Evidence types the project's contract requires."""
+
+    @property
+    def source(self) -> Subject:
+        """The revision of the source, as a subject of evidence."""
+        return self.find_source()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,6 +74,7 @@ class Delivery:
 
     root: Path
     profile: Profile = field(default_factory=load_profile)
+    make_registry: Callable[[], Registry] = Registry
 
     @property
     def project(self) -> Project:
@@ -102,11 +103,11 @@ class Delivery:
         self.write({"maestro.yaml": text}, commit=commit)
 
     def load(self) -> LoadedWorkflow:
-        return load_workflow(self.project.workflow_file, registry=Registry())
+        return load_workflow(self.project.workflow_file, registry=self.make_registry())
 
     @contextmanager
     def session(self, given: Mapping[str, Any] | None = None, base: str | None = None) -> Iterator[RunSession]:
-        project, loaded, registry = self.project, self.load(), Registry()
+        project, loaded, registry = self.project, self.load(), self.make_registry()
         params = complete(loaded.workflow, given or {})
         session = RunSession(
             project=project,

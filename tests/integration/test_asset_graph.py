@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from maestro_defs.compiler import compile_workflow
+from maestro_defs.definitions import definitions_of
 from resources.delivery import Source
 from tests.integration.delivery import Delivery
 
@@ -79,7 +79,7 @@ def definitions(tmp_path: Path) -> dg.Definitions:
     made = Delivery(root)
     made.git("init", "-q", "-b", "main")
     made.workflow(WORKFLOW)
-    return compile_workflow(Source.load(made.project, made.profile))
+    return definitions_of(Source.load(made.project, made.profile), {})
 
 
 def test_the_asset_graph_is_the_one_written_down(definitions: dg.Definitions) -> None:
@@ -97,9 +97,23 @@ def test_code_versions_change_with_the_step_and_only_with_it(definitions: dg.Def
     other.root.mkdir()
     other.git("init", "-q", "-b", "main")
     other.workflow(WORKFLOW.replace("make web", "make pages"))
-    changed = compile_workflow(Source.load(other.project, other.profile))
+    changed = definitions_of(Source.load(other.project, other.profile), {})
     before, after = code_versions(definitions), code_versions(changed)
     assert {key for key in before if before[key] != after[key]} == {"shop/build/web"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "status"), [({}, "STOPPED"), ({"MAESTRO_ADVISORY_SOURCE": "https://osv.example"}, "RUNNING")]
+)
+def test_advisories_are_brought_up_to_date_on_schedule_once_a_source_is_named(
+    environ: dict[str, str], status: str, tmp_path: Path
+) -> None:
+    made = Delivery(tmp_path / "shop")
+    made.root.mkdir()
+    made.git("init", "-q", "-b", "main")
+    made.workflow(WORKFLOW)
+    repository = definitions_of(Source.load(made.project, made.profile), environ).get_repository_def()
+    assert repository.get_schedule_def("update_advisories").default_status.value == status
 
 
 def code_versions(definitions: dg.Definitions) -> dict[str, str | None]:
@@ -120,6 +134,7 @@ def snapshot(definitions: dg.Definitions) -> Iterator[str]:
         yield f"  {sensor.description}"
     for schedule in sorted(repository.schedule_defs, key=lambda one: one.name):
         yield f"schedule {schedule.name}"
+        yield f"  {schedule.default_status.value}, {schedule.cron_schedule}, job {schedule.job_name}"
     for name, resource in sorted(repository.get_top_level_resources().items()):
         yield f"resource {name}"
         fields = getattr(resource.config_schema.config_type, "fields", {})
@@ -137,7 +152,8 @@ def asset(definitions: dg.Definitions, graph: Any, key: dg.AssetKey) -> Iterator
     yield f"  description: {node.description}"
     yield f"  group: {node.group_name}, kinds: {words(node.kinds)}, owners: {words(node.owners)}"
     yield f"  after: {words(one.to_user_string() for one in node.parent_keys)}"
-    yield f"  partitions: {node.partitions_def.name}, code version: {'yes' if spec.code_version else 'no'}"
+    partitions = node.partitions_def.name if node.partitions_def else "none"
+    yield f"  partitions: {partitions}, code version: {'yes' if spec.code_version else 'no'}"
     for check in sorted(made_by.check_specs, key=lambda one: one.name):
         yield f"  check: {check.name}, {'blocking' if check.blocking else 'not blocking'}"
     yield f"  op: {op.name}, pool: {op.pool}, tags: {words(f'{name}={value}' for name, value in op.tags.items())}"

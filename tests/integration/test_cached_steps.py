@@ -146,3 +146,30 @@ def test_restored_steps_and_running_ones_do_not_wait_for_each_other(tmp_path: Pa
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         assert turn == 0 or "30 cached" in done.stdout
+
+
+STALE = """
+    name: flow
+    project: shop
+    stages:
+      - name: build
+        steps:
+          - {id: make, run: shell, with: {command: 'mkdir -p dist; cp one dist/out'}, inputs: [one], outputs: [dist/out]}
+          - {id: say, run: shell, with: {command: 'echo said'}, inputs: [maestro.yaml]}
+      - name: check
+        steps:
+          - {id: read, run: shell, with: {command: 'cp dist/out copy'}, inputs: [maestro.yaml], outputs: [copy]}
+"""
+
+
+def test_a_step_that_reads_what_an_earlier_one_made_is_not_cached_over_its_change(delivery: Delivery) -> None:
+    delivery.write({"one": "first"}, commit=False)
+    delivery.workflow(STALE)
+    assert delivery.run().passed
+    delivery.write({"one": "second"})
+    planned = {step.node.name: step.action for step in delivery.plan().steps}
+    assert planned["build/make"] == "run"
+    assert delivery.run().passed
+    assert (delivery.project.root / "copy").read_text() == "second"
+    again = {step.node.name: step.action for step in delivery.plan().steps}
+    assert set(again.values()) == {"cached"}

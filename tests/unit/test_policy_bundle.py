@@ -199,7 +199,11 @@ def test_too_many_members_are_refused(tmp_path: Path) -> None:
     assert "more than" in loading(tmp_path, many).what
 
 
-@pytest.mark.parametrize("data", [b"", b"not a bundle", gzip.compress(b"no tar"), gzip.compress(bytes(2048))[:-9]])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"not a bundle", gzip.compress(b"no tar"), gzip.compress(bytes(2048))[:-9]],
+    ids=["empty", "text", "no tar", "cut off"],
+)
 def test_what_is_no_bundle_is_refused(data: bytes, tmp_path: Path) -> None:
     told = loading(tmp_path, data)
     assert told.where is not None
