@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, Field
 
 from maestro.artifacts import Claim, StepRecord, Subject
 from maestro.errors import InputError
+from maestro.evidence.agreement import JUDGED
+from maestro.evidence.issue import digest_of
 from maestro.evidence.types import DECISION
 from maestro.steps import BaseParams, StepContext, StepKind, StepResult
 
@@ -66,7 +68,7 @@ def _run(context: StepContext, params: GateParams) -> StepResult:
     )
     document = desk.with_waivers(gate_input(desk, question))
     decision = desk.decide(params.policy, document)
-    return _result(context, decision, document, tuple(subject for subject, _record in subjects))
+    return _result(context, decision, document, subjects)
 
 
 def _subjects(records: Mapping[str, StepRecord], wanted: list[str] | None) -> list[tuple[Subject, StepRecord]]:
@@ -85,9 +87,16 @@ def _subjects(records: Mapping[str, StepRecord], wanted: list[str] | None) -> li
 
 
 def _result(
-    context: StepContext, decision: Decision, document: Mapping[str, Any], subjects: tuple[Subject, ...]
+    context: StepContext,
+    decision: Decision,
+    document: Mapping[str, Any],
+    judged: Sequence[tuple[Subject, StepRecord]],
 ) -> StepResult:
     made = decision.to_json()
+    delivered: dict[str, list[str]] = {}
+    for subject, record in judged:
+        delivered.setdefault(record.step, []).append(digest_of(subject))
+    said = {**made, "environment": document["environment"], JUDGED: delivered}
     files = [
         context.artifacts.put_bytes(
             json.dumps(content, indent=1, sort_keys=True).encode() + b"\n", name=name, media_type="application/json"
@@ -111,7 +120,7 @@ def _result(
         summary=_summary(decision),
         values={"allow": decision.allow, "decision": decision.id, "environment": document["environment"]},
         artifacts=files,
-        claims=(Claim("decision", DECISION, subjects, {**made, "environment": document["environment"]}),),
+        claims=(Claim("decision", DECISION, tuple(subject for subject, _record in judged), said),),
         metadata={
             "policy": decision.policy,
             "bundle": f"{decision.bundle_version} {decision.bundle_digest}",

@@ -12,11 +12,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maestro.artifacts import Artifact, ArtifactStore, StepRecord, Subject
+from maestro.artifacts import (
+    Artifact,
+    ArtifactMissingError,
+    ArtifactStore,
+    Claim,
+    CorruptArtifactError,
+    StepRecord,
+    Subject,
+)
 from maestro.errors import InputError, MaestroError
+from maestro.evidence.agreement import check_agreement
 from maestro.evidence.config import EvidenceConfig, PolicyConfig
 from maestro.evidence.contract import Contract
-from maestro.evidence.errors import QuarantinedError
+from maestro.evidence.errors import EvidenceError, QuarantinedError
 from maestro.evidence.index import Entry, EvidenceIndex
 from maestro.evidence.issue import IssueContext, Issuer, digest_of
 from maestro.evidence.logged import RELEASED, SET_ASIDE, SIGNED, Logged, signings
@@ -68,6 +77,7 @@ class EvidenceDesk:
         self._opening = threading.RLock()
         self._noted = False
         self._images: dict[str, str] = {}
+        self._documents: dict[str, bool] = {}
         self._issuer = Issuer(
             self.store,
             self.index,
@@ -317,6 +327,7 @@ class EvidenceDesk:
             revision: whose evidence counts, whatever a record says.
 
         Raises:
+            EvidenceError: its bytes cannot be read, or a step has delivered something else than was signed later.
             QuarantinedError: set aside earlier, or now since a statement does not hold.
         """
         for name, record in records.items():
@@ -325,6 +336,7 @@ class EvidenceDesk:
             self._check_claims(name, record, source, revision)
             for subject in record.subjects:
                 self._check_bytes(name, record, subject)
+        check_agreement(records)
 
     def check_cached(self, record: StepRecord, key: str) -> str | None:
         """Why a record from the cache must not be used, nor signed anew; None when it may be.
@@ -408,7 +420,14 @@ class EvidenceDesk:
                 return
             has = "among no output of its record"
         else:
-            has = self._bytes_of(output)
+            try:
+                has = self._bytes_of(output)
+            except (ArtifactMissingError, CorruptArtifactError) as error:
+                raise EvidenceError(
+                    f"{subject.name} ({digest_of(subject)}) of step '{name}' cannot be used, since its bytes are not those "
+                    f"its statements are about: {error.what}",
+                    next_step=f"make it again: maestro run {name}; find out who could change the store",
+                ) from error
             if has == digest_of(subject):
                 return
         entry = self.set_aside(
@@ -448,7 +467,24 @@ class EvidenceDesk:
         if status.origin is not None and status.origin.result != result:
             reason = f"it was signed for another result than the record of step '{record.step}' has"
             return EvidenceStatus(claim.type, digest, "rejected", reason, "result_mismatch", bundle.sha256)
+        lost = self._lost_document(record, claim) if status.state == "verified" else None
+        if lost is not None:
+            return EvidenceStatus(claim.type, digest, "rejected", lost, "unreadable", bundle.sha256)
         return status
+
+    def _lost_document(self, record: StepRecord, claim: Claim) -> str | None:
+        """Why a document the claim was made from is not what it was; None when all are there."""
+        for one in record.outputs:
+            if one.name not in (claim.report, claim.output):
+                continue
+            if one.sha256 not in self._documents:
+                try:
+                    self._documents[one.sha256] = self.store.verify(one.sha256)
+                except ArtifactMissingError:
+                    self._documents[one.sha256] = False
+            if not self._documents[one.sha256]:
+                return f"its document {one.name} (sha256:{one.sha256}) is gone from the store, or was changed there"
+        return None
 
     def _reject(self, name: str, subject: Subject, status: EvidenceStatus, revision: str) -> None:
         bundle = f" sha256:{status.bundle}" if status.bundle else ""

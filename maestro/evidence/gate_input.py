@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
-from maestro.artifacts import StepRecord, Subject
+from maestro.artifacts import RecordError, StepRecord, Subject
 from maestro.errors import MaestroError
 from maestro.evidence.desk import EvidenceDesk
+from maestro.evidence.index import Entry
 from maestro.evidence.issue import digest_of
 from maestro.evidence.types import EVIDENCE_TYPES
 from maestro.evidence.verify import EvidenceStatus
 
 _MOST_NAMES = 50
+_Statuses: TypeAlias = Callable[[str, str], list[EvidenceStatus]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +52,10 @@ class GateQuestion:
 def gate_input(desk: EvidenceDesk, question: GateQuestion) -> dict[str, Any]:
     """The ``input`` document of every policy package (docs/policies.md)."""
     now = desk.now()
-    found = [_Looked(desk, question.revision, subject, record) for subject, record in question.subjects]
+    statuses = _statuses(desk, question.revision)
+    found = [_Looked(desk, statuses, subject, record) for subject, record in question.subjects]
     of_source = {
-        name: _Said(desk.verifier.statuses(name, digest_of(question.source), question.revision))
+        name: _Said(statuses(name, digest_of(question.source)))
         for name, one in EVIDENCE_TYPES.items()
         if one.scope == "source"
     }
@@ -81,6 +84,17 @@ def gate_input(desk: EvidenceDesk, question: GateQuestion) -> dict[str, Any]:
     }
 
 
+def _statuses(desk: EvidenceDesk, revision: str) -> _Statuses:
+    """What is known of a type of evidence and a subject; index and log are read once for all of them."""
+    try:
+        entries: list[Entry] | None = desk.index.of_revision(desk.project, revision)
+    except RecordError:
+        # Asked without entries, the verifier says of each type that the index is damaged.
+        entries = None
+    logged = desk.logged(revision)
+    return lambda type_, subject: desk.verifier.statuses(type_, subject, revision, entries, logged)
+
+
 class _Said:
     """What all steps say about one thing in one type of evidence."""
 
@@ -101,12 +115,12 @@ class _Said:
 class _Looked:
     """One subject and what is known of it."""
 
-    def __init__(self, desk: EvidenceDesk, revision: str, subject: Subject, record: StepRecord) -> None:
+    def __init__(self, desk: EvidenceDesk, statuses: _Statuses, subject: Subject, record: StepRecord) -> None:
         self.subject = subject
         self.digest = digest_of(subject)
         self.record = record
         self.evidence = {
-            name: _Said(desk.verifier.statuses(name, self.digest, revision))
+            name: _Said(statuses(name, self.digest))
             for name, one in EVIDENCE_TYPES.items()
             if one.scope == "artifact" and name != "decision"
         }

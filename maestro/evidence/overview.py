@@ -24,7 +24,8 @@ def overview(desk: EvidenceDesk, revision: str, required: Sequence[str]) -> list
     names = {digest_of(one): one.name for record in records for one in record.subjects}
     entries = desk.index.of_revision(desk.project, revision)
     known = {(one.type, digest) for one in entries for digest in one.subjects}
-    known |= {(one.type, digest) for one in desk.logged(revision) for digest in one.subjects}
+    logged = desk.logged(revision)
+    known |= {(one.type, digest) for one in logged for digest in one.subjects}
     about_source = sorted({digest for _type, digest in known if digest.startswith("git")})
     wanted = {(type_, digest) for type_ in contract.of("artifact") for digest in names}
     if records:
@@ -32,7 +33,7 @@ def overview(desk: EvidenceDesk, revision: str, required: Sequence[str]) -> list
     rows = []
     for type_, digest in sorted(wanted | known):
         quarantined = desk.quarantine.of(digest)
-        for status in desk.verifier.statuses(type_, digest, revision, entries):
+        for status in desk.verifier.statuses(type_, digest, revision, entries, logged):
             origin = status.origin
             rows.append(
                 {

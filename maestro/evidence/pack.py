@@ -36,7 +36,10 @@ def write_pack(desk: EvidenceDesk, revision: str, target: Path) -> dict[str, Any
     if not entries and not logged:
         raise InputError(
             f"there is no evidence of revision {revision} of {desk.project}",
-            next_step="run the workflow first: maestro run",
+            next_step="run the workflow first: maestro run; or name a revision, such as HEAD, when a file that git does "
+            "not know has made the checkout another one"
+            if revision.startswith("worktree-")
+            else "run the workflow first: maestro run",
         )
     if target.exists() or target.is_symlink():
         raise InputError(f"{target} is there already", next_step="give another name with --output")
@@ -92,8 +95,9 @@ def _verified(desk: EvidenceDesk, entry: Entry) -> EvidenceStatus:
 
 
 def _refuse_withheld(desk: EvidenceDesk, revision: str, entries: Sequence[Entry]) -> None:
-    for type_, subject in {(one.type, subject) for one in desk.logged(revision) for subject in one.subjects}:
-        for status in desk.verifier.statuses(type_, subject, revision, entries):
+    logged = desk.logged(revision)
+    for type_, subject in {(one.type, subject) for one in logged for subject in one.subjects}:
+        for status in desk.verifier.statuses(type_, subject, revision, entries, logged):
             if status.state != "verified":
                 raise EvidenceError(
                     f"the pack would not be complete: {status.reason}",

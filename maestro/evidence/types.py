@@ -18,7 +18,7 @@ SPDX = "https://spdx.dev/Document"
 VULNERABILITIES = "https://in-toto.io/attestation/vulns/v0.1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 REFERENCE = "https://in-toto.io/attestation/reference/v0.1"
-SECRET_SCAN = "https://maestro.example/attestation/secret-scan/v1"
+SECRET_SCAN = "https://maestro.example/attestation/secret-scan/v1"  # pragma: allowlist secret
 LICENSE_CHECK = "https://maestro.example/attestation/license-check/v1"
 DECISION = "https://maestro.example/attestation/decision/v1"
 

@@ -95,7 +95,12 @@ class EvidenceVerifier:
         return next((one for one in found if one.state != "verified"), found[-1])
 
     def statuses(
-        self, type_: str, subject: str, revision: str, entries: Iterable[Entry] | None = None
+        self,
+        type_: str,
+        subject: str,
+        revision: str,
+        entries: Iterable[Entry] | None = None,
+        logged: Iterable[Logged] | None = None,
     ) -> list[EvidenceStatus]:
         """The newest statement of each step of this type about ``subject`` at ``revision``, verified; oldest first.
 
@@ -105,7 +110,7 @@ class EvidenceVerifier:
             type_: evidence type.
             subject: ``<algorithm>:<hex>``.
             revision: the statements must be of it.
-            entries: of the revision, when they are at hand.
+            entries, logged: of the revision, when they are at hand; each is read for every question otherwise.
 
         Returns:
             At least one; the one that says ``missing`` when there is none.
@@ -121,15 +126,18 @@ class EvidenceVerifier:
             step = status.origin.step if status.origin else entry.step
             if step not in newest or _when(newest[step]) <= _when(status):
                 newest[step] = status
-        for one in self._withheld(type_, subject, revision, {entry.bundle.sha256 for entry in about}):
+        signed = self._logged(revision) if logged is None else logged
+        for one in self._withheld(type_, subject, signed, {entry.bundle.sha256 for entry in about}):
             newest[f"withheld {one.bundle}"] = one
         found = sorted(newest.values(), key=_when)
         missing = EvidenceStatus(type_, subject, "missing", f"there is no {type_} statement about {subject}", "missing")
         return found or [missing]
 
-    def _withheld(self, type_: str, subject: str, revision: str, known: set[str]) -> Iterable[EvidenceStatus]:
+    def _withheld(
+        self, type_: str, subject: str, logged: Iterable[Logged], known: set[str]
+    ) -> Iterable[EvidenceStatus]:
         """Statements that were signed last by a step, and are not in the index."""
-        last = {one.step: one for one in self._logged(revision) if one.type == type_ and subject in one.subjects}
+        last = {one.step: one for one in logged if one.type == type_ and subject in one.subjects}
         for one in last.values():
             if one.bundle not in known:
                 yield EvidenceStatus(

@@ -62,22 +62,31 @@ def check_upstream(session: RunSession, node: Node, kind: StepKind[Any], records
     desk = session.desk
     if desk is None or kind.name == GATE or node.final:
         return
-    # By the workflow, since whoever can write to the store can change what a record says it is.
+    # By the workflow, since whoever can write to the store can change what a record says it is, or take it away.
+    before = session.graph.ancestors([node.name]) - {node.name}
+    for name in sorted(one for one in before if session.graph[one].step.run == GATE):
+        _refuse_closed(session, name, records.get(name))
     gates = {name: one for name, one in records.items() if session.graph[name].step.run == GATE}
-    for name, record in gates.items():
-        _refuse_closed(session, name, record)
     used = {name: one for name, one in records.items() if one.subjects or one.claims or one.evidence}
     if not used:
         return
     revision = session.revision.id
-    desk.check_use(used, session.source, revision=revision)
+    desk.check_use(records, session.source, revision=revision)
     required = session.loaded.workflow.required_evidence
     if required and (gates or node.step.has_effects or kind.effects):
         desk.check_contract(Contract(tuple(required)), used, gates, session.source, revision=revision)
 
 
-def _refuse_closed(session: RunSession, name: str, record: StepRecord) -> None:
-    """A gate that has denied, or whose decision was not signed, lets nothing through, not one step alone either."""
+def _refuse_closed(session: RunSession, name: str, record: StepRecord | None) -> None:
+    """A gate that has denied, or has not been asked, lets nothing through, not one step alone either."""
+    if record is None:
+        gate = session.graph[name]
+        if session.resolver.wanted(gate, session.scope(gate)) is not None:
+            return
+        raise EvidenceError(
+            f"gate '{name}' has not been asked whether revision {session.revision.id} may go on",
+            next_step=f"ask it: maestro run {name}",
+        )
     decided = any(one.type == DECISION for one in record.claims)
     if decided and (record.passed or session.graph[name].step.continue_on_error):
         return

@@ -11,6 +11,7 @@ import itertools
 import json
 import threading
 import time
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,7 @@ class InProcessEngine:
         return engine
 
 
+@cache
 def regorus_version() -> str:
     """Of regorus, as it is installed."""
     try:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import os
 import stat
-import tarfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from maestro.errors import Location
 from maestro.policy.errors import PolicyError
+
+if TYPE_CHECKING:
+    import tarfile
 
 MAX_FILES = 1000
 MAX_FILE_BYTES = 1024 * 1024
@@ -87,6 +87,11 @@ def unpack(data: bytes, path: Path) -> dict[str, bytes]:
         PolicyError: it is no such archive, unpacks to more than 16 MiB, or has a member that is a link, a device, named
             twice, or named so that it would lie outside.
     """
+    import gzip
+    import io
+    import tarfile
+    import zlib
+
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as zipped:
             unzipped = zipped.read(MAX_BYTES + 1)

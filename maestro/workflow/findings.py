@@ -10,7 +10,7 @@ from maestro.workflow.document import Document, Path
 from maestro.workflow.problems import Problem, listed, nearest
 from maestro.workflow.shape import place
 
-_CATEGORIES = {"step": "steps", "secret": "secrets"}
+_CATEGORIES = {"step": "steps", "secret": "secrets"}  # pragma: allowlist secret
 
 
 @dataclass(slots=True)

@@ -42,6 +42,7 @@ WORKFLOW = """
             run: test.unit
             with: {command: 'cp given.xml report.xml', report: report.xml}
             inputs: [given.xml]
+            outputs: [report.xml]
           - id: make
             run: shell
             with: {command: 'mkdir -p dist && cp source.txt dist/app.txt'}
@@ -135,6 +136,22 @@ def rows_of(delivery: Delivery, kind: str) -> list[Any]:
     """Rows of the audit log of one kind."""
     with desk_of(delivery) as desk:
         return [row for row in desk.audit.entries() if row.kind == kind]
+
+
+TAMPER = """
+import json, os, sys
+from pathlib import Path
+
+store = Path(sys.argv[1])
+for file in Path(store, "evidence/revisions/shop", os.environ["MAESTRO_REVISION"]).iterdir():
+    entry = json.loads(file.read_text())
+    if entry["type"] == "provenance":
+        digest = entry["bundle"]["sha256"]
+        bundle = Path(store, "cas/sha256", digest[:2], digest[2:])
+        bundle.chmod(0o644)
+        bundle.write_bytes(bundle.read_bytes() + b" ")
+"""
+"""A program that changes the provenance of the revision it runs for: its argument is the store's folder."""
 
 
 def damage(store: ArtifactStore, sha256: str) -> None:

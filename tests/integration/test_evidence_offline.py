@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from tests.integration.evidence_project import Delivered, delivered
+from tests.integration.evidence_project import Delivered, copied, delivered
 
 
 @pytest.fixture(scope="module")
@@ -157,4 +157,11 @@ def test_what_is_in_quarantine_is_not_passed_on_unsaid(tmp_path: Path) -> None:
     shop.evidence("quarantine", app, "--reason", "wrong compiler")
     shop.evidence("export", "-o", "p.tar.zst")
     assert f"refused {app} is in quarantine: wrong compiler" in shop.evidence("verify", "p.tar.zst", code=1)
-    assert "is there already" in shop.evidence("export", "-o", "p.tar.zst", code=2)
+
+
+def test_a_pack_in_the_checkout_makes_another_revision_and_the_error_says_so(tmp_path: Path, shop: Delivered) -> None:
+    project = copied(shop, tmp_path / "shop")
+    said = project.evidence("export", "-o", "again.tar.zst", code=2)
+    assert "there is no evidence of revision worktree-" in said
+    assert "name a revision" in said
+    assert "is there already" in project.evidence("export", "HEAD", "-o", "pack.tar.zst", code=2)

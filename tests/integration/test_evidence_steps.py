@@ -5,17 +5,23 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from maestro.artifacts import keys
+from maestro.artifacts.records import StepRecord, encode
+from maestro.audit import open_checkpoint
+from maestro.profile import load_profile
 from maestro.runs.fold import EVIDENCE
-from tests.integration.delivery import Delivery
+from tests.integration.delivery import Delivery, Finished
 from tests.integration.evident import (
+    TAMPER,
     WORKFLOW,
     damage,
     delivering,
@@ -133,8 +139,6 @@ def test_a_result_somebody_put_into_the_cache_is_not_used_and_not_signed(shop: D
     file = Path(folder, keys.cache(key))
     document = json.loads(file.read_text())["record"]
     document["summary"] = "2,000 passed"
-    from maestro.artifacts.records import StepRecord, encode
-
     file.chmod(0o644)
     file.write_bytes(encode(StepRecord.from_json(document)))
     shop.write({"README.md": "another revision\n"})
@@ -225,43 +229,202 @@ def test_with_continue_on_error_a_gate_only_warns(shop: Delivery, tmp_path: Path
     assert (check.passed, check.severity.value) == (False, "WARN")
 
 
-@pytest.mark.parametrize("alone", [False, True])
-def test_a_statement_that_was_changed_stops_what_is_behind_the_gate(
-    both: Delivery, tmp_path: Path, alone: bool
-) -> None:
-    deployed, mark = tmp_path / "deployed", tmp_path / "tamper"
-    assert both.run(deployed=str(deployed)).passed
-    bundle = bundle_of(both, "provenance")
-    if alone:
-        damage(both.store(), bundle)
-        run = both.run("deploy", only=True, deployed=str(deployed))
-    else:
-        # Between the gate and the step behind it, as whoever can write to the store would.
-        store = both.store().objects.folder
-        script = f"for f in $(cat {mark}); do chmod u+w $f; echo changed >> $f; done"
-        both.write({"README.md": "another revision\n"})
-        both.run("build")
-        bundle = bundle_of(both, "provenance")
-        latest = f"{store}/cas/sha256/{bundle[:2]}/{bundle[2:]}"
-        mark.write_text("")
-        find = f"grep -rl provenance {store}/evidence/revisions/shop/$MAESTRO_REVISION"
-        sign = f"{sys.executable} -c \"import json,sys; [print(json.load(open(f))['bundle']['sha256']) for f in sys.argv[1:]]\""
-        tamper = (
-            f"for d in $({sign} $({find})); do "
-            f"f={store}/cas/sha256/$(echo $d | cut -c1-2)/$(echo $d | cut -c3-); chmod u+w $f; echo changed >> $f; done"
-        )
-        assert (latest, script)
-        run = both.run(deployed=str(deployed), before=tamper)
-        assert run.records["release/gate"].passed
+def refused_deployment(shop: Delivery, run: Finished) -> None:
+    """The step behind the gate was refused for a statement that was changed; everybody can see which and why."""
     assert not run.passed
-    assert deployed.read_text() == "deployed\n", "it was deployed once, before the statement was changed"
     assert "provenance statement sha256:" in run.failures()
     assert "does not verify" in run.failures()
-    assert run.types("release__deploy").count("STEP_UP_FOR_RETRY") == 0
-    ((asset, metadata),) = observations(both, run)
+    assert run.types("release__deploy").count("STEP_UP_FOR_RETRY") == 0, "a retry would find the same statement"
+    ((asset, metadata),) = observations(shop, run)
     assert asset == "shop/build/prove"
     assert "does not verify" in metadata["quarantined"]
     assert metadata["refused to"] == "release/deploy"
-    assert rows_of(both, "artifact.quarantined") != []
-    if not alone:
-        assert run.records["finally/tell"].passed
+    assert rows_of(shop, "artifact.quarantined") != []
+
+
+def test_a_statement_changed_behind_the_gate_stops_what_comes_next_but_not_finally(
+    both: Delivery, tmp_path: Path
+) -> None:
+    deployed, script = tmp_path / "deployed", tmp_path / "tamper.py"
+    script.write_text(TAMPER)
+    run = both.run(deployed=str(deployed), before=f"{sys.executable} {script} {both.store().objects.folder}")
+    assert run.records["release/gate"].passed
+    assert run.records["release/prepare"].passed
+    refused_deployment(both, run)
+    assert not deployed.exists()
+    assert run.records["finally/tell"].passed
+
+
+def test_one_step_alone_verifies_too(shop: Delivery, tmp_path: Path) -> None:
+    deployed = tmp_path / "deployed"
+    assert shop.run(deployed=str(deployed)).passed
+    damage(shop.store(), bundle_of(shop, "provenance"))
+    run = shop.run("deploy", only=True, deployed=str(deployed))
+    refused_deployment(shop, run)
+    assert deployed.read_text() == "deployed\n", "once, before the statement was changed"
+
+
+def test_one_step_alone_does_not_get_past_a_gate_that_denied(shop: Delivery, tmp_path: Path) -> None:
+    deployed = tmp_path / "deployed"
+    assert not shop.run(deployed=str(deployed), builders="https://builders.example/**").passed
+    run = shop.run("deploy", only=True, deployed=str(deployed))
+    assert not run.passed
+    assert "gate 'release/gate' has not let this revision through: denied by supply_chain.release" in run.failures()
+    assert run.types("release__deploy").count("STEP_UP_FOR_RETRY") == 0
+    assert not deployed.exists()
+
+
+def test_what_was_set_aside_is_not_used_until_it_is_released(shop: Delivery, tmp_path: Path) -> None:
+    deployed = tmp_path / "deployed"
+    run = shop.run("build")
+    subject = run.records["build/app"].subjects[0]
+    with desk_of(shop) as desk:
+        desk.set_aside(subject, "built on a stolen laptop", revision=None, step=None, by="ann")
+    refused = shop.run(deployed=str(deployed))
+    assert not refused.passed
+    assert "in quarantine: built on a stolen laptop" in refused.failures()
+    assert not deployed.exists()
+    with desk_of(shop) as desk:
+        desk.release(f"sha256:{subject.digest['sha256']}", "it was mine")
+    assert shop.run(deployed=str(deployed)).passed
+
+
+def test_an_effect_without_a_gate_needs_what_the_contract_requires(shop: Delivery, tmp_path: Path) -> None:
+    deployed = tmp_path / "deployed"
+    before, _, _ = WORKFLOW.partition("          - id: gate")
+    _, _, behind = WORKFLOW.partition("          - id: deploy")
+    shop.workflow(
+        f"{before}          - id: deploy{behind}".replace(
+            "{id: prove, run: attest.provenance}", "{id: prove, run: shell, with: {command: 'true'}}"
+        )
+    )
+    run = shop.run(deployed=str(deployed))
+    assert not run.passed
+    assert "there is no provenance statement about sha256:" in run.failures()
+    assert "which the project's contract requires" in run.failures()
+    assert not deployed.exists()
+    shop.workflow(f"{before}          - id: deploy{behind}")
+    run = shop.run(deployed=str(deployed))
+    assert run.passed, run.failures()
+
+
+@pytest.mark.parametrize("executor", ["in_process", "multiprocess"])
+def test_with_an_executor_of_dagsters_own_a_gate_stops_what_is_behind_it(
+    executor: str, shop: Delivery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = own_executor(shop, executor, tmp_path, monkeypatch)
+    deployed = tmp_path / "deployed"
+    denied = shop.run(deployed=str(deployed), builders="https://builders.example/**")
+    assert not denied.passed
+    assert not deployed.exists()
+    assert not denied.records["release/gate"].passed
+    assert denied.records["finally/tell"].passed
+    script = tmp_path / "tamper.py"
+    script.write_text(TAMPER)
+    allowed = shop.run(deployed=str(deployed))
+    assert allowed.passed, allowed.failures()
+    assert deployed.read_text() == "deployed\n"
+    shop.write({"README.md": "another revision\n"})
+    refused = shop.run(deployed=str(deployed), before=f"{sys.executable} {script} {shop.store().objects.folder}")
+    refused_deployment(shop, refused)
+    with desk_of(shop) as desk:
+        assert desk.audit.verify().ok
+
+
+def own_executor(shop: Delivery, executor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Delivery:
+    folder = tmp_path / "profile"
+    shutil.copytree(load_profile("default").folder, folder)
+    settings = folder / "settings.yaml"
+    settings.write_text(settings.read_text().replace("executor: maestro", f"executor: {executor}"))
+    monkeypatch.setenv("MAESTRO_PROJECT", "")
+    monkeypatch.setenv("MAESTRO_PROFILE", "")
+    return replace(shop, profile=load_profile(str(folder)))
+
+
+def test_at_the_end_of_a_run_the_log_has_a_signed_checkpoint_and_so_has_the_vault(both: Delivery) -> None:
+    both.run("build")
+    with desk_of(both) as desk:
+        (note,) = desk.audit.checkpoints()
+        kept = [desk.vault.get(one.key).decode() for one in desk.vault.list("audit/")]
+        assert kept == [note]
+        assert open_checkpoint(note, [desk.audit.key]).size == desk.audit.size
+        assert desk.audit.verify(kept).ok
+
+
+CUT_OFF = "mv {vault} {vault}.away && touch {vault}"
+"""From here on the vault refuses everything."""
+
+
+def test_a_vault_that_is_gone_at_the_end_is_told_and_gets_it_with_the_next_run(shop: Delivery) -> None:
+    vault = shop.project.home / "vault"
+    run = shop.run(before=CUT_OFF.format(vault=vault))
+    assert run.passed, run.failures()
+    told = [event for event in run.events if (event.message or "").startswith(EVIDENCE)]
+    assert len(told) == 1
+    assert "signed, but not in the vault: the checkpoint at" in (told[0].message or "")
+    assert "maestro audit checkpoint" in (told[0].message or "")
+    assert told[0].engine_event_data.error is not None, "the UI shows it as an error"
+    assert "Traceback" not in run.messages()
+    vault.unlink()
+    vault.with_name("vault.away").rename(vault)
+    shop.write({"README.md": "another revision\n"})
+    again = shop.run("build")
+    assert again.passed, again.failures()
+    assert [event for event in again.events if (event.message or "").startswith(EVIDENCE)] == []
+    with desk_of(shop) as desk:
+        kept = {desk.vault.get(one.key).decode() for one in desk.vault.list("audit/")}
+        assert kept == set(desk.audit.checkpoints())
+        assert len(kept) == 2
+
+
+def test_with_an_executor_of_dagsters_own_a_vault_that_is_gone_is_told_too(
+    shop: Delivery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = own_executor(shop, "in_process", tmp_path, monkeypatch)
+    run = shop.run(before=CUT_OFF.format(vault=shop.project.home / "vault"))
+    assert run.passed, run.failures()
+    with shop.instance() as instance:
+        logged = [entry.user_message or "" for entry in instance.all_logs(run.run_id)]
+    assert [one for one in logged if one.startswith(EVIDENCE)] != []
+
+
+def test_a_claim_the_vault_does_not_take_fails_its_step_and_a_retry_makes_it_good(shop: Delivery) -> None:
+    vault = shop.project.home / "vault"
+    vault.parent.mkdir(exist_ok=True)
+    vault.touch()
+    refused = shop.run("unit")
+    assert not refused.passed
+    assert "vault" in refused.failures()
+    assert "build/unit" not in refused.records
+    vault.unlink()
+    run = shop.run()
+    assert run.passed, run.failures()
+
+
+def test_two_runs_of_one_project_at_once_sign_and_log_without_a_gap(both: Delivery, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "maestro.cli", "--profile", both.profile.name, "run", "build"]
+    environment = {**os.environ, "MAESTRO_PROJECT": str(both.root)}
+    both.project.ensure_home()
+    runs = [
+        subprocess.Popen(command, cwd=both.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for _ in range(2)
+    ]
+    printed = [run.communicate(timeout=120)[0].decode() for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], "\n".join(printed)
+    plain = with_settings(both, audit=None)
+    with desk_of(plain) as desk:
+        assert desk.audit.verify().ok
+        logged = [row.data["bundle"] for row in desk.audit.entries() if row.kind == "evidence.signed"]
+    entries = entries_of(plain)
+    assert sorted(f"sha256:{one.bundle.sha256}" for one in entries) == sorted(logged)
+    with desk_of(plain) as desk:
+        assert {desk.verifier.check_entry(one).state for one in entries} == {"verified"}
+
+
+def test_a_run_without_claims_opens_neither_keys_nor_log_nor_vault(shop: Delivery) -> None:
+    shop.workflow(
+        "{name: flow, project: shop, stages: [{name: a, steps: [{id: b, run: shell, with: {command: ':'}}]}]}"
+    )
+    assert shop.run().passed
+    made = {path.name for path in shop.project.home.iterdir()}
+    assert made.isdisjoint({"keys", "audit.db", "vault"})

@@ -164,15 +164,16 @@ def test_a_result_put_into_the_cache_is_not_signed_but_made_again(shop: Delivere
     (shop.root / "unit.xml").write_text(
         '<testsuite name="unit"><testcase classname="a" name="adds"><failure/></testcase></testsuite>'
     )
-    shop.commit()
-    step = {one["step"]: one for one in shop.json("plan")["steps"]}["check/unit"]
     cache = shop.home / "artifacts/cache"
     [passed] = [file for file in recorded(shop, "check/unit") if file.parent == cache]
-    forged = json.loads(passed.read_text())["record"]
-    forged["cache_key"] = step["cache_key"]
-    target = cache / f"{step['cache_key']}.json"
-    target.write_bytes(records.encode(records.StepRecord.from_json(forged)))
+    shop.commit()
     shop.run("run", "check", code=1)
+    [key] = {json.loads(one.read_text())["record"]["cache_key"] for one in recorded(shop, "check/unit")} - {passed.stem}
+    forged = json.loads(passed.read_text())["record"] | {"cache_key": key}
+    (cache / f"{key}.json").write_bytes(records.encode(records.StepRecord.from_json(forged)))
+    assert "the cached result cannot be used and is made again: its test-report statement is of another result" in (
+        shop.run("run", "check", "--verbose", code=1)
+    )
     found = shop.json("evidence", "controls", "--framework", "soc2", code=1)["controls"]
     assert any("tests failed" in reason for one in found for reason in one["because"])
 
