@@ -1,4 +1,4 @@
-"""``python -m bench steps|rebuild|cli [--json] [--quick]``."""
+"""``python -m bench NAME [--json] [--quick]``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 
 from bench.report import Figure, table
 
-NAMES = ("steps", "rebuild", "cli")
+NAMES = ("steps", "rebuild", "cli", "evidence", "signing", "policy", "vulnerabilities", "sbom", "audit")
 
 
 def main(arguments: list[str] | None = None) -> int:

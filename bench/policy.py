@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import socket
 import subprocess
@@ -18,6 +17,10 @@ from maestro.policy import Bundle, PolicyEngine, decide, load_bundle, open_engin
 from maestro.policy.bundle_building import bundle_bytes
 
 RULES = 30
+_ABOUT = f"{RULES} rules, 1 KB input"
+_WARM = 50
+"""Decisions that do not count: they start processes, connections and caches."""
+_INTEROP = Path(__file__).resolve().parents[1] / ".cache" / "interop" / "bin"
 _POLICY = "bench.release"
 _HEAD = """package maestro.bench
 
@@ -52,82 +55,96 @@ def one_kilobyte() -> dict[str, Any]:
     return {"project": "bench", "environment": "production", "waived": ["item-001"], "items": items}
 
 
-def decision_times(*, quick: bool = False) -> dict[str, float | None]:
-    """p50 and p99 in milliseconds: in process, in a child (``confined``), by OPA (None where there is none)."""
-    times = 200 if quick else 2000
-    found: dict[str, float | None] = {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "bench.rego").write_text(thirty_rules())
-        bundle = load_bundle(folder)
-        for key, confined in (("decision", False), ("decision_confined", True)):
-            engine = open_engine(bundle, confined=confined)
-            found |= _measured(key, engine, times)
-            engine.close()
-        opa = shutil.which("opa")
-        if opa is None:
-            return found | {"decision_opa_p50_ms": None, "decision_opa_p99_ms": None}
-        with _opa(opa, bundle, folder) as url:
-            engine = open_engine(bundle, opa_url=url, timeout=10)
-            found |= _measured("decision_opa", engine, times)
-            engine.close()
-    return found
-
-
-def figures(*, quick: bool = False) -> list[Figure]:
-    """What ``python -m bench evidence`` shows of policy."""
-    found = decision_times(quick=quick)
-    where = {"decision": "in process", "decision_confined": "in a child", "decision_opa": "by an OPA server"}
-    shown = [
-        at_most("decision_p99_ms", found["decision_p99_ms"], 2, "ms", f"{RULES} rules, 1 KB input, in process, p99"),
-    ]
-    for key, value in found.items():
-        if key != "decision_p99_ms":
-            name, _, rest = key.rpartition("_p")
-            about = f"{where[name]}, p{rest.removesuffix('_ms')}"
-            shown.append(Figure(key, None if value is None else round(value, 4), "ms", about))
-    return shown
-
-
 def measure(*, quick: bool) -> list[Figure]:
-    """For ``python -m bench policy``."""
-    return figures(quick=quick)
+    """In process, in the child that evaluates everybody else's policies, and by an OPA server when there is one."""
+    return [*in_process(quick=quick), *in_a_child(quick=quick), *by_opa(quick=quick)]
 
 
-def _measured(key: str, engine: PolicyEngine, times: int) -> dict[str, float]:
-    document = one_kilobyte()
-    spent = []
-    for number in range(times + 50):
-        document["environment"] = f"production-{number}"
-        began = time.perf_counter()
-        decision = decide(engine, _POLICY, document)
-        spent.append(1000 * (time.perf_counter() - began))
-        if not decision.allow:
-            raise RuntimeError(f"{key}: {decision.error or decision.reasons}")
-    # The first ones start processes, connections and caches.
-    ordered = sorted(spent[50:])
-    return {f"{key}_p50_ms": ordered[len(ordered) // 2], f"{key}_p99_ms": ordered[int(len(ordered) * 0.99)]}
+def in_process(*, quick: bool) -> list[Figure]:
+    """From the input document to the decision, in this process, as for the policies Maestro ships."""
+    with _bundle() as bundle:
+        p50, p99 = _times(open_engine(bundle, confined=False), quick)
+    about = f"a decision in process, {_ABOUT}"
+    return [
+        Figure("decision_p50_ms", p50, "ms", f"{about}, median"),
+        at_most("decision_p99_ms", p99, 2, "ms", f"{about}, p99 of {_count(quick):,}"),
+    ]
+
+
+def in_a_child(*, quick: bool) -> list[Figure]:
+    """The same in a child process, as for every other bundle."""
+    with _bundle() as bundle:
+        p50, p99 = _times(open_engine(bundle, confined=True), quick)
+    return [
+        Figure("confined_p50_ms", p50, "ms", "the same in a child process, median"),
+        at_most("confined_p99_ms", p99, 2, "ms", "the same in a child process, p99"),
+    ]
+
+
+def by_opa(*, quick: bool) -> list[Figure]:
+    """The same by an OPA server on this machine; nothing where there is no ``opa``."""
+    opa = opa_program()
+    if opa is None:
+        return []
+    with _bundle() as bundle, _opa(opa, bundle) as url:
+        p50, p99 = _times(open_engine(bundle, opa_url=url, timeout=10), quick)
+    return [
+        Figure("opa_http_p50_ms", p50, "ms", "the same decision by an OPA server over HTTP, median"),
+        Figure("opa_http_p99_ms", p99, "ms", "the same decision by an OPA server over HTTP, p99"),
+    ]
+
+
+def opa_program() -> str | None:
+    """``opa`` on the path, or where ``scripts/interop`` puts it."""
+    return shutil.which("opa") or shutil.which(str(_INTEROP / "opa"))
 
 
 @contextmanager
-def _opa(opa: str, bundle: Bundle, folder: Path) -> Iterator[str]:
+def _bundle() -> Iterator[Bundle]:
+    with tempfile.TemporaryDirectory(prefix="bench-policy-") as folder:
+        Path(folder, "bench.rego").write_text(thirty_rules())
+        yield load_bundle(Path(folder))
+
+
+def _count(quick: bool) -> int:
+    return 200 if quick else 5000
+
+
+def _times(engine: PolicyEngine, quick: bool) -> tuple[float, float]:
+    """p50 and p99 in milliseconds; the engine is closed."""
+    times = _count(quick)
+    document = one_kilobyte()
+    spent = []
+    try:
+        for number in range(_WARM + times):
+            document["environment"] = f"production-{number}"
+            began = time.perf_counter()
+            decision = decide(engine, _POLICY, document)
+            spent.append(1000 * (time.perf_counter() - began))
+            if not decision.allow:
+                raise RuntimeError(f"{engine.name}: {decision.error or decision.reasons}")
+    finally:
+        engine.close()
+    ordered = sorted(spent[_WARM:])
+    return round(ordered[times // 2], 4), round(ordered[int(times * 0.99)], 4)
+
+
+@contextmanager
+def _opa(opa: str, bundle: Bundle) -> Iterator[str]:
     import httpx
 
-    archive = folder / "bundle.tar.gz"
-    archive.write_bytes(bundle_bytes(bundle))
-    with socket.socket() as probe:
+    with tempfile.TemporaryDirectory(prefix="bench-opa-") as folder, socket.socket() as probe:
+        archive = Path(folder, "bundle.tar.gz")
+        archive.write_bytes(bundle_bytes(bundle))
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-    argv = [opa, "run", "--server", "--addr", address, "--disable-telemetry", "--log-level", "error", "--bundle"]
-    server = subprocess.Popen([*argv, str(archive)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        with httpx.Client(transport=httpx.HTTPTransport(retries=10), trust_env=False) as client:
-            client.get(f"http://{address}/health", params={"bundles": "true"}).raise_for_status()
-        yield f"http://{address}"
-    finally:
-        server.terminate()
-        server.wait(10)
-
-
-if __name__ == "__main__":
-    print(json.dumps(decision_times()))
+        probe.close()
+        argv = [opa, "run", "--server", "--addr", address, "--disable-telemetry", "--log-level", "error", "--bundle"]
+        server = subprocess.Popen([*argv, str(archive)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            with httpx.Client(transport=httpx.HTTPTransport(retries=10), trust_env=False) as client:
+                client.get(f"http://{address}/health", params={"bundles": "true"}).raise_for_status()
+            yield f"http://{address}"
+        finally:
+            server.terminate()
+            server.wait(10)

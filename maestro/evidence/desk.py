@@ -424,8 +424,8 @@ class EvidenceDesk:
                 has = self._bytes_of(output)
             except (ArtifactMissingError, CorruptArtifactError) as error:
                 raise EvidenceError(
-                    f"{subject.name} ({digest_of(subject)}) of step '{name}' cannot be used, since its bytes are not those "
-                    f"its statements are about: {error.what}",
+                    f"{subject.name} ({digest_of(subject)}) of step '{name}' cannot be used, since its bytes are not "
+                    f"those its statements are about: {error.what}",
                     next_step=f"make it again: maestro run {name}; find out who could change the store",
                 ) from error
             if has == digest_of(subject):

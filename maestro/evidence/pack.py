@@ -36,8 +36,8 @@ def write_pack(desk: EvidenceDesk, revision: str, target: Path) -> dict[str, Any
     if not entries and not logged:
         raise InputError(
             f"there is no evidence of revision {revision} of {desk.project}",
-            next_step="run the workflow first: maestro run; or name a revision, such as HEAD, when a file that git does "
-            "not know has made the checkout another one"
+            next_step="run the workflow first: maestro run; or name a revision, such as HEAD, when a file that git "
+            "does not know has made the checkout another one"
             if revision.startswith("worktree-")
             else "run the workflow first: maestro run",
         )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from maestro.artifacts import StepRecord
+from maestro.evidence.agreement import DECISION, check_newest
 from maestro.evidence.contract import Contract
 from maestro.evidence.errors import EvidenceError
 from maestro.evidence.issue import IssueContext
@@ -16,7 +17,6 @@ from maestro.steps import StepKind
 from maestro.workflow.graph import Node
 
 GATE = "gate"
-DECISION = "decision"
 
 
 def with_evidence(session: RunSession, record: StepRecord) -> StepRecord:
@@ -72,6 +72,8 @@ def check_upstream(session: RunSession, node: Node, kind: StepKind[Any], records
         return
     revision = session.revision.id
     desk.check_use(records, session.source, revision=revision)
+    for name, record in gates.items():
+        check_newest(name, record, desk.logged(revision))
     required = session.loaded.workflow.required_evidence
     if required and (gates or node.step.has_effects or kind.effects):
         desk.check_contract(Contract(tuple(required)), used, gates, session.source, revision=revision)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,8 +63,9 @@ def load(path: Path) -> TrustRoot:
     return parse(data, file=str(path))
 
 
+@lru_cache(maxsize=4)
 def parse(data: bytes, *, file: str) -> TrustRoot:
-    """The trust root in ``data``; ``file`` is its name in errors.
+    """The trust root in ``data``; ``file`` is its name in errors. Remembered, since every verification asks anew.
 
     Raises:
         KeyUnusableError: it is no trust root.

@@ -9,8 +9,6 @@ from urllib.parse import unquote, urlsplit
 
 from maestro.errors import InputError
 from maestro.vault.address import BucketAddress
-from maestro.vault.bucket_vault import BucketVault
-from maestro.vault.client import open_client
 from maestro.vault.folder import FolderVault
 from maestro.vault.retention import retention_table
 from maestro.vault.vault import Vault
@@ -46,6 +44,9 @@ def open_vault(
     local = _folder_of(url)
     if local is not None:
         return FolderVault(local, table)
+    from maestro.vault.bucket_vault import BucketVault
+    from maestro.vault.client import open_client
+
     address = BucketAddress.parse(url)
     return BucketVault(address, open_client(address, environ), table, folder / "probes", probe_good_for)
 

@@ -96,7 +96,7 @@ class Delivered:
     def bundle(self, type_: str) -> Path:
         """The file that holds a signed statement."""
         digest = json.loads(self.entry(type_).read_text())["bundle"]["sha256"]
-        return self.home / "artifacts/cas/sha256" / digest[:2] / digest[2:]
+        return Path(self.home, "artifacts/cas/sha256", digest[:2], digest[2:])
 
     def kinds(self) -> list[str]:
         """Kinds of all rows of the audit log."""

@@ -32,7 +32,7 @@ WORKFLOW = """
     params:
       deployed: {type: string, default: /dev/null}
       builders: {type: string, default: '**'}
-      before: {type: string, default: 'true', description: A command in front of everything behind the gate.}
+      before: {type: string, default: 'true', description: A command in front of the gate.}
       environment: {type: string, default: staging}
     evidence: {require: [provenance, test-report]}
     stages:
@@ -52,13 +52,13 @@ WORKFLOW = """
           - {id: prove, run: attest.provenance}
       - name: release
         steps:
+          - {id: prepare, run: shell, cache: false, with: {command: '{{ params.before }}'}}
           - id: gate
             run: gate
             with:
               policy: supply_chain.release
               environment: '{{ params.environment }}'
               config: {allowed_builders: ['{{ params.builders }}']}
-          - {id: prepare, run: shell, cache: false, with: {command: '{{ params.before }}'}}
           - id: deploy
             run: shell
             effects: true

@@ -149,12 +149,18 @@ def demo(checkout: Path) -> Path:
 def test_the_demo_runs_twice_and_shows_what_was_made_and_how_to_browse_it(demo: Path) -> None:
     (demo / "code").write_text("0")
     done = run(demo, str(demo / "scripts" / "demo"))
-    said = [line for line in done.stdout.splitlines() if line.startswith(("set up", "maestro did", "To browse"))]
+    lines = [re.sub(r"(?<=--output ).*(?=/)", "PLACE", line) for line in done.stdout.splitlines()]
+    said = [line for line in lines if line.startswith(("set up", "maestro did", "To browse"))]
     assert said == [
         "set up --quick",
+        "maestro did vulns update deploy/advisories",
         "maestro did run",
         "maestro did run",
-        "maestro did artifacts ls",
+        "maestro did artifacts ls --step package",
+        "maestro did evidence show",
+        "maestro did evidence export --output PLACE/evidence.tar.zst",
+        "maestro did keys export --output PLACE/trust.yaml",
+        "maestro did evidence verify evidence.tar.zst --trust trust.yaml",
         f"To browse runs, assets and lineage in the Dagster UI:  {demo}/.venv/bin/maestro dev",
     ]
     assert done.returncode == 0
