@@ -49,7 +49,9 @@ def advisories(project: Project, environ: Mapping[str, str] | None = None) -> dg
             raise dg.Failure(str(error)) from error
         return dg.MaterializeResult(metadata=metadata(made), data_version=dg.DataVersion(made.info.digest))
 
-    job = dg.define_asset_job("update_advisories", selection=dg.AssetSelection.assets(KEY))
+    job = dg.define_asset_job(
+        "update_advisories", selection=dg.AssetSelection.assets(KEY), description="Brings the advisories up to date."
+    )
     status = dg.DefaultScheduleStatus.RUNNING if source else dg.DefaultScheduleStatus.STOPPED
     schedule = dg.ScheduleDefinition(name="update_advisories", job=job, cron_schedule=CRON, default_status=status)
     return dg.Definitions(assets=[advisory_database], jobs=[job], schedules=[schedule])

@@ -131,7 +131,11 @@ def _asset(
                 dg.AssetObservation(
                     asset_key(source.project_name, error.step),
                     partition=session.revision.id,
-                    metadata={QUARANTINED: error.reason, "digest": error.digest, "refused to": node.name},
+                    metadata={
+                        QUARANTINED: session.masker.text(error.reason),
+                        "digest": error.digest,
+                        "refused to": node.name,
+                    },
                 )
             )
             raise dg.Failure(session.masker.text(str(error)), allow_retries=False) from None

@@ -111,7 +111,6 @@ class Source:
                 revision = revision_of(self.project, revision_of_run(run))
                 here = Checkout(revision, self._workspace(run) or stack.enter_context(checkout(self.project, revision)))
             store = self.open_store()
-            desk = open_desk(self.project, self.project_name, self.profile, store, os.environ)
             session = RunSession(
                 project=self.project,
                 project_name=self.project_name,
@@ -124,7 +123,7 @@ class Source:
                 request=self._request(run, params),
                 store=store,
                 environ=os.environ,
-                desk=desk,
+                open_desk=lambda: open_desk(self.project, self.project_name, self.profile, store, os.environ),
             )
             stack.callback(_seal, session, run, instance)
             stack.callback(session.close)

@@ -59,6 +59,12 @@ def _trusted(key: Path | None, trust: Path | None) -> TrustRoot | None:
     if key is None:
         return None
     pem = read_file(str(key)).decode("utf-8", "replace")
+    if not pem.lstrip().startswith("-----BEGIN"):
+        # A PEM block somewhere in it would do for the parser, and which of several keys that is nobody would see.
+        raise InputError(
+            f"{key} is no public key in PEM",
+            next_step="give `maestro keys export NAME`; a trust file goes with --trust",
+        )
     return TrustRoot((trusted_pem(pem, name="given", at=datetime(2000, 1, 1, tzinfo=UTC)),))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,10 +90,10 @@ def verify_pack(path: Path, *, trust: TrustRoot | None, audit_key: str | None = 
             rows.append(_statement(files, index, row, trust))
         except _UNFIT as error:
             problems.append(f"{row.get('file') if isinstance(row, dict) else row}: {_what(error)}")
-    named = [row.get("file") for row in index["statements"] if isinstance(row, dict)]
+    named = Counter(str(row.get("file")) for row in index["statements"] if isinstance(row, dict))
     if not named:
         problems.append(f"{layout.INDEX}: it names no statement")
-    problems += [f"{name}: the index names it twice" for name in {str(one) for one in named if named.count(one) > 1}]
+    problems += [f"{name}: the index names it twice" for name, times in named.items() if times > 1]
     problems += [
         f"{name}: no entry of the index names it"
         for name in sorted(files.contents)
@@ -123,7 +124,7 @@ def _index(path: Path, files: PackFiles) -> dict[str, Any]:
         raise InputError(f"{wrong}its {layout.INDEX} cannot be read: {error}", next_step="ask for it again") from None
     kinds = {"files": dict, "quarantined": dict, "statements": list, "project": str, "revision": str, "made_at": str}
     fits = isinstance(index, dict) and all(isinstance(index.get(name), kind) for name, kind in kinds.items())
-    if not fits or index.get("schema") != layout.SCHEMA:
+    if not fits or index.get("schema") != layout.SCHEMA or len(index["statements"]) > layout.MOST_FILES:
         raise InputError(
             f"{wrong}its {layout.INDEX} is of another format", next_step="use the version of Maestro that made it"
         )

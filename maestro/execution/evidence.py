@@ -1,4 +1,7 @@
-"""What a step has to do with evidence: nothing unverified is used, and what it claims is signed."""
+"""What a step has to do with evidence: nothing unverified is used, and what it claims is signed.
+
+What deals with evidence is imported once there is some: most steps have none.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from maestro.artifacts import StepRecord
-from maestro.evidence.agreement import DECISION, check_newest
-from maestro.evidence.contract import Contract
 from maestro.evidence.errors import EvidenceError
-from maestro.evidence.issue import IssueContext
 from maestro.execution.errors import StepError
 from maestro.execution.session import RunSession
 from maestro.steps import StepKind
@@ -27,25 +27,27 @@ def with_evidence(session: RunSession, record: StepRecord) -> StepRecord:
     """
     if not record.claims:
         return replace(record, evidence=()) if record.evidence else record
-    if session.desk is None:
+    desk = session.desk
+    if desk is None:
         raise StepError(
             f"step '{record.step}' makes claims that cannot be signed here",
             next_step="run it with `maestro run`",
         )
+    from maestro.evidence.issue import IssueContext
+
     context = IssueContext(
         source=session.source,
         upstream_of=lambda name: session.records_before(session.graph[name]),
         record_of=session.record_of,
-        actor=session.desk.actor,
+        actor=desk.actor,
     )
-    return session.desk.issue(record, context)
+    return desk.issue(record, context)
 
 
 def unsigned_hit(session: RunSession, found: StepRecord, key: str) -> str | None:
     """Why a cached record that makes claims must not be used; None when it may be, or makes none."""
-    if session.desk is None or not (found.claims or found.evidence):
-        return None
-    return session.desk.check_cached(found, key)
+    desk = session.desk if found.claims or found.evidence else None
+    return None if desk is None else desk.check_cached(found, key)
 
 
 def check_upstream(session: RunSession, node: Node, kind: StepKind[Any], records: Mapping[str, StepRecord]) -> None:
@@ -59,8 +61,7 @@ def check_upstream(session: RunSession, node: Node, kind: StepKind[Any], records
         EvidenceError: a gate has not let it through.
         QuarantinedError: a statement is missing or does not verify, or a person has set something aside.
     """
-    desk = session.desk
-    if desk is None or kind.name == GATE or node.final:
+    if session.open_desk is None or kind.name == GATE or node.final:
         return
     # By the workflow, since whoever can write to the store can change what a record says it is, or take it away.
     before = session.graph.ancestors([node.name]) - {node.name}
@@ -68,8 +69,12 @@ def check_upstream(session: RunSession, node: Node, kind: StepKind[Any], records
         _refuse_closed(session, name, records.get(name))
     gates = {name: one for name, one in records.items() if session.graph[name].step.run == GATE}
     used = {name: one for name, one in records.items() if one.subjects or one.claims or one.evidence}
-    if not used:
+    desk = session.desk if used else None
+    if desk is None:
         return
+    from maestro.evidence.agreement import check_newest
+    from maestro.evidence.contract import Contract
+
     revision = session.revision.id
     desk.check_use(records, session.source, revision=revision)
     for name, record in gates.items():
@@ -89,6 +94,8 @@ def _refuse_closed(session: RunSession, name: str, record: StepRecord | None) ->
             f"gate '{name}' has not been asked whether revision {session.revision.id} may go on",
             next_step=f"ask it: maestro run {name}",
         )
+    from maestro.evidence.agreement import DECISION
+
     decided = any(one.type == DECISION for one in record.claims)
     if decided and (record.passed or session.graph[name].step.continue_on_error):
         return

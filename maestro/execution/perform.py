@@ -84,7 +84,7 @@ def perform(session: RunSession, work: Work, log: StepLog, stop: threading.Event
             spend=spent.append,
             which=session.tools.which,
             records=work.records,
-            evidence=session.desk,
+            find_evidence=lambda: session.desk,
             find_source=lambda: session.source,
             workflow=session.loaded.workflow.name,
             required_evidence=session.loaded.workflow.required_evidence,

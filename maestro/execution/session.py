@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -84,7 +84,7 @@ class RunSession:
         workspace: the checkout the steps work in.
         environ: environment of Maestro itself; steps inherit an allow-list of it.
         stop: set to stop the steps; abort: set to stop finally steps and compensations as well.
-        desk: signs and verifies evidence; None while planning.
+        open_desk: of what signs and verifies evidence, opened when there is some; None while planning.
     """
 
     project: Project
@@ -100,7 +100,7 @@ class RunSession:
     environ: Mapping[str, str]
     stop: threading.Event = field(default_factory=threading.Event)
     abort: threading.Event = field(default_factory=threading.Event)
-    desk: EvidenceDesk | None = None
+    open_desk: Callable[[], EvidenceDesk] | None = None
 
     def __post_init__(self) -> None:
         self.records = RecordStore(self.store)
@@ -113,6 +113,8 @@ class RunSession:
         in_place = self.workspace == self.project.root
         self.cache_writer = CacheWriter(self.records, self.revision.files, self._files_now if in_place else None)
         self._lock = threading.Lock()
+        self._opening = threading.Lock()
+        self._desk: EvidenceDesk | None = None
         self._bringing = threading.Lock()
         self._made: dict[str, StepRecord] = {}
         self._found: dict[str, StepRecord] = {}
@@ -140,16 +142,24 @@ class RunSession:
         if self._key_parts:
             LastKeys(self.project, self.project_name).save(self._key_parts, self.revision)
 
+    @property
+    def desk(self) -> EvidenceDesk | None:
+        """Signs and verifies evidence; None while planning."""
+        with self._opening:
+            if self._desk is None and self.open_desk is not None:
+                self._desk = self.open_desk()
+            return self._desk
+
     def seal(self) -> str | None:
         """Signs what the run has logged and gives it to the vault; why not, when that fails.
 
         That is no reason to fail a run whose statements are all kept: the log has the checkpoint, and gives it to the
         vault the next time.
         """
-        if self.desk is None:
+        if self._desk is None:
             return None
         try:
-            self.desk.close()
+            self._desk.close()
         except MaestroError as error:
             return (
                 f"what this run has logged is signed, but not in the vault: {error.what}; the next run that logs "

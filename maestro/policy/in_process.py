@@ -12,7 +12,6 @@ import json
 import threading
 import time
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from maestro.policy.engine import TIMEOUT, overdue, undefined
@@ -77,6 +76,8 @@ class InProcessEngine:
 @cache
 def regorus_version() -> str:
     """Of regorus, as it is installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("celine-regorus")
     except PackageNotFoundError:

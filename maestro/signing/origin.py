@@ -65,7 +65,8 @@ class Origin:
         ):
             return None
         kind, report, result = (
-            value if isinstance(value, str) else None for value in (annotations.get(key) for key in (TYPE, REPORT, RESULT))
+            value if isinstance(value, str) else None
+            for value in (annotations.get(key) for key in (TYPE, REPORT, RESULT))
         )
         return cls(project, revision, run, step, signed_at, kind, report, result)
 

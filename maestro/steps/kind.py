@@ -166,14 +166,19 @@ class StepContext:
     """Finds an executable on the PATH the step's processes get."""
     records: Mapping[str, StepRecord] = field(default_factory=dict)
     """Step name -> its record, for every step this one waits for, directly or not, in the order of the workflow."""
-    evidence: EvidenceDesk | None = None
-    """Signed evidence, policy and audit log of the project; None where a kind is run without a project."""
+    find_evidence: Callable[[], EvidenceDesk | None] = lambda: None
+    """Opens it; few kinds need it."""
     find_source: Callable[[], Subject] = lambda: _NO_SOURCE
     """Asks git; few kinds need it."""
     workflow: str = ""
     """Name of the workflow."""
     required_evidence: Sequence[str] = ()
     """Evidence types the project's contract requires."""
+
+    @property
+    def evidence(self) -> EvidenceDesk | None:
+        """Signed evidence, policy and audit log of the project; None where a kind is run without a project."""
+        return self.find_evidence()
 
     @property
     def source(self) -> Subject:

@@ -74,6 +74,8 @@ class AdvisoryDatabase:
         try:
             address = f"{self.file.absolute().as_uri()}?mode=ro"
             self._connection = sqlite3.connect(address, uri=True, check_same_thread=False)
+            # One transaction for all questions: SQLite would lock and check the file for each of them otherwise.
+            self._connection.execute("begin")
         except sqlite3.Error as error:
             raise self._damaged(error) from error
         try:

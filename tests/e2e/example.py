@@ -16,6 +16,7 @@ FOLDER = Path(__file__).with_name("vulnerable")
 FINDING = "GHSA-462w-v97r-4m45"
 """Of high severity and years old, so no grace is left; in every Jinja2 before 2.10.1."""
 ALIAS = "CVE-2019-10906"
+REASON = "no template of strangers is rendered"
 
 _METADATA = "Metadata-Version: 2.1\nName: Jinja2\nVersion: {version}\nLicense: BSD-3-Clause\n"
 
@@ -88,10 +89,19 @@ class Example(Product):
         file = self.root / "deployed.txt"
         return file.read_text().split() if file.exists() else []
 
+    def waive(self, expires: str, finding: str = ALIAS) -> str:
+        """Lets the finding pass by Ada's word; the waiver's id."""
+        words = ["--expires", expires, "--reason", REASON, "--approver", "Ada"]
+        ended = self.maestro("waivers", "add", finding, *words)
+        assert ended.code == 0, ended.text
+        return ended.out.partition(":")[0]
+
     def audit(self, kind: str = "") -> list[dict[str, Any]]:
         """Rows of the audit log, oldest first."""
         chosen = ["--kind", kind] if kind else []
-        found: list[dict[str, Any]] = self.maestro("audit", "show", "--json", "--limit", "1000", *chosen).json()["entries"]
+        found: list[dict[str, Any]] = self.maestro("audit", "show", "--json", "--limit", "1000", *chosen).json()[
+            "entries"
+        ]
         return found
 
 

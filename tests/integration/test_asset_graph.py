@@ -10,6 +10,8 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run_iterator
 
 from maestro_defs.definitions import definitions_of
 from resources.delivery import Source
@@ -114,6 +116,21 @@ def test_advisories_are_brought_up_to_date_on_schedule_once_a_source_is_named(
     made.workflow(WORKFLOW)
     repository = definitions_of(Source.load(made.project, made.profile), environ).get_repository_def()
     assert repository.get_schedule_def("update_advisories").default_status.value == status
+
+
+def test_an_update_of_advisories_without_a_source_says_how_to_name_one(
+    definitions: dg.Definitions, tmp_path: Path
+) -> None:
+    job = definitions.resolve_job_def("update_advisories")
+    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
+        run = instance.create_run_for_job(job)
+        events = list(execute_run_iterator(InMemoryJob(job), run, instance))
+    assert events[-1].event_type_value == "PIPELINE_FAILURE"
+    (failed,) = [event for event in events if event.is_step_failure]
+    assert failed.step_failure_data.user_failure_data is not None
+    assert "set MAESTRO_ADVISORY_SOURCE to an address or a folder" in str(
+        failed.step_failure_data.user_failure_data.description
+    )
 
 
 def code_versions(definitions: dg.Definitions) -> dict[str, str | None]:

@@ -17,6 +17,7 @@ import pytest
 from maestro.artifacts import keys
 from maestro.artifacts.records import StepRecord, encode
 from maestro.audit import open_checkpoint
+from maestro.cli.tracker import Tracker
 from maestro.profile import load_profile
 from maestro.runs.fold import EVIDENCE
 from tests.integration.delivery import Delivery, Finished
@@ -84,7 +85,7 @@ def test_what_is_signed_is_the_output_as_it_was_kept_and_the_record_holds_the_st
     assert prove.metadata["evidence"][0]["state"] == "verified"
 
 
-def test_a_step_whose_outputs_cannot_be_kept_signs_nothing(shop: Delivery) -> None:
+def test_a_step_that_fails_for_want_of_an_output_says_all_the_same_how_its_tests_ended(shop: Delivery) -> None:
     shop.workflow(
         """
         name: flow
@@ -98,7 +99,6 @@ def test_a_step_whose_outputs_cannot_be_kept_signs_nothing(shop: Delivery) -> No
     run = shop.run()
     assert not run.passed
     said = statement_of(shop, run.records["build/unit"].evidence[0].sha256)
-    # It is signed all the same, and bound to the record that says it has failed.
     assert not run.records["build/unit"].passed
     assert said["predicate"]["result"] == "PASSED"
 
@@ -204,12 +204,13 @@ def test_a_gate_that_denies_fails_its_check_and_nothing_behind_it_runs(both: Del
         if event.event_type_value == "ASSET_CHECK_EVALUATION" and event.step_key == "release__gate"
     ]
     assert (check.check_name, check.passed, check.severity.value, check.blocking) == ("allowed", False, "ERROR", True)
-    (why,) = check.metadata["why"].value
+    shown: Any = check.metadata
+    (why,) = shown["why"].records
     assert why.data["rule"] == "builder"
     assert "which may not build releases" in why.data["message"]
-    assert "allowed builder" in check.metadata["to be allowed"].value[0].data["change"]
+    assert "allowed builder" in shown["to be allowed"].records[0].data["change"]
     assert "release/deploy" not in run.records
-    assert "STEP_SKIPPED" in run.types("release__deploy")
+    assert run.types("release__deploy") == []
     assert run.records["finally/tell"].passed
     assert "denied by builder: " in run.logs["release__gate"]
     (row,) = rows_of(both, "policy.decision")
@@ -249,7 +250,7 @@ def test_a_statement_that_was_changed_stops_the_step_that_would_use_it_but_not_f
     deployed = tmp_path / "deployed"
     assert both.run("build", "gate").passed
     damage(both.store(), bundle_of(both, "provenance"))
-    run = both.run("deploy", only=True, deployed=str(deployed))
+    run = both.run(selection=["release/deploy", "finally/tell"], deployed=str(deployed))
     refused_deployment(both, run)
     assert not deployed.exists()
     assert run.records["finally/tell"].passed
@@ -347,6 +348,7 @@ def test_at_the_end_of_a_run_the_log_has_a_signed_checkpoint_and_so_has_the_vaul
         assert desk.audit.verify(kept).ok
 
 
+NO_CLAIMS = "{name: flow, project: shop, stages: [{name: a, steps: [{id: b, run: shell, with: {command: ':'}}]}]}"
 CUT_OFF = "mv {vault} {vault}.away && touch {vault}"
 """From here on the vault refuses everything."""
 
@@ -362,9 +364,12 @@ def test_a_vault_that_is_gone_at_the_end_is_told_and_gets_it_with_the_next_run(s
     assert "maestro audit checkpoint" in (told[0].message or "")
     assert told[0].engine_event_data.error is not None, "the UI shows it as an error"
     assert "Traceback" not in run.messages()
+    shown = Tracker(run.run_id, {}, {}).take(told[0], 0.0)
+    assert shown is not None
+    assert shown.kind == "evidence", "the command line says so, too"
     vault.unlink()
     vault.with_name("vault.away").rename(vault)
-    shop.write({"README.md": "another revision\n"})
+    shop.workflow(WORKFLOW)
     again = shop.run("build")
     assert again.passed, again.failures()
     assert [event for event in again.events if (event.message or "").startswith(EVIDENCE)] == []
@@ -378,7 +383,8 @@ def test_with_an_executor_of_dagsters_own_a_vault_that_is_gone_is_told_too(
     shop: Delivery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = own_executor(shop, "in_process", tmp_path, monkeypatch)
-    shop.workflow(WORKFLOW.replace("echo told", CUT_OFF.format(vault=shop.project.home / "vault")))
+    cut_off = CUT_OFF.format(vault=shop.project.home / "vault")
+    shop.workflow(WORKFLOW.replace("echo deployed >> {{ params.deployed }}", cut_off))
     run = shop.run()
     assert run.passed, run.failures()
     with shop.instance() as instance:
@@ -420,9 +426,25 @@ def test_two_runs_of_one_project_at_once_sign_and_log_without_a_gap(both: Delive
 
 
 def test_a_run_without_claims_opens_neither_keys_nor_log_nor_vault(shop: Delivery) -> None:
-    shop.workflow(
-        "{name: flow, project: shop, stages: [{name: a, steps: [{id: b, run: shell, with: {command: ':'}}]}]}"
-    )
+    shop.workflow(NO_CLAIMS)
     assert shop.run().passed
     made = {path.name for path in shop.project.home.iterdir()}
     assert made.isdisjoint({"keys", "audit.db", "vault"})
+
+
+def test_a_run_without_claims_imports_nothing_that_deals_with_evidence(shop: Delivery) -> None:
+    shop.workflow(NO_CLAIMS)
+    for _ in ("made", "from the cache"):
+        run = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "maestro.cli", "run"],
+            cwd=shop.root,
+            env={**os.environ, "MAESTRO_PROJECT": str(shop.root)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        imported = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines()}
+        assert "maestro.execution.evidence" in imported
+        heavy = ("maestro.signing", "maestro.audit", "maestro.policy", "maestro.vault", "cryptography")
+        assert [one for one in imported if one.startswith(heavy) or one == "maestro.evidence.desk"] == []

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from maestro.artifacts import Artifact, ArtifactStore, StepRecord
+from maestro.artifacts import Artifact, ArtifactStore, StepRecord, Subject
+from maestro.evidence.desk import EvidenceDesk
 from maestro.steps import PlanContext, StepContext, StepKind, StepResult
 from maestro.steps.kind import Completed
 
@@ -30,6 +31,9 @@ class Harness:
         secrets: the step's secrets; they are in the environment of its processes, too.
         upstream: outputs of steps this one depends on.
         records: what the steps before it did.
+        desk: signs and judges; None: the step has no project.
+        source: the revision as a subject.
+        required_evidence: of the project's contract.
     """
 
     workspace: Path
@@ -40,6 +44,10 @@ class Harness:
     secrets: dict[str, str] = field(default_factory=dict)
     upstream: dict[str, dict[str, Artifact]] = field(default_factory=dict)
     records: dict[str, StepRecord] = field(default_factory=dict)
+    desk: EvidenceDesk | None = None
+    source: Subject = field(default_factory=lambda: Subject("shop", {"gitCommit": "0" * 40}))
+    required_evidence: Sequence[str] = ()
+    revision: str = "0" * 40
 
     @property
     def artifacts(self) -> ArtifactStore:
@@ -91,13 +99,17 @@ class Harness:
             secrets=dict(self.secrets),
             artifacts=self.artifacts,
             cancelled=threading.Event(),
-            revision="0" * 40,
+            revision=self.revision,
             upstream=self.upstream,
             run_process=run_process,
             idempotency_key="key",
             spend=lambda _usd: None,
             which=lambda name: shutil.which(name, path=env.get("PATH")),
             records=self.records,
+            find_evidence=lambda: self.desk,
+            find_source=lambda: self.source,
+            workflow="delivery",
+            required_evidence=self.required_evidence,
         )
         try:
             return kind.run(context, kind.params.model_validate(params))

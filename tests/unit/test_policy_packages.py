@@ -9,6 +9,7 @@ import pytest
 
 import policies
 from maestro.policy import decide, load_bundle, open_engine
+from maestro.policy.bundle import _builtin
 from maestro.policy.inspection import policies_of
 from maestro.policy.testing import run_tests
 
@@ -29,6 +30,19 @@ def test_every_package_has_tests_and_samples_of_allowed_and_denied_input(package
     assert (FOLDER / package / f"{package}_test.rego").is_file()
     assert any(name.startswith("allowed_") for name in names)
     assert any(name.startswith("denied_") for name in names)
+
+
+def test_what_is_shipped_passes_the_checks_it_is_not_put_through_in_each_process() -> None:
+    assert load_bundle(FOLDER).digest == load_bundle().digest
+
+
+def test_a_package_of_the_same_name_elsewhere_on_the_path_is_not_what_is_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.rego").write_text("package maestro.mine\n")
+    monkeypatch.setattr(policies, "__file__", str(tmp_path / "__init__.py"))
+    _builtin.cache_clear()
+    assert "mine.rego" not in load_bundle().files
 
 
 def test_every_package_can_be_named_by_a_gate() -> None:
