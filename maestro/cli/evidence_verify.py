@@ -10,6 +10,7 @@ import click
 
 from maestro.cli.options import JSON_OPTION, GlobalOptions, example_command, pass_options
 from maestro.cli.terminal import Terminal, plural, printable
+from maestro.errors import InputError
 
 if TYPE_CHECKING:
     from maestro.signing import TrustRoot

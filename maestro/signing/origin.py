@@ -27,7 +27,7 @@ class Origin:
         signed_at: with a time zone.
         type: evidence type, as workflows name it.
         report: ``sha256:<hex>`` of the whole report, when the predicate is only its summary.
-        result: ``sha256:<hex>`` over everything the step did that makes the claim, so that its record cannot be changed.
+        result: ``sha256:<hex>`` over everything the step did that makes the claim, so its record cannot be changed.
     """
 
     project: str
