@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from sqlalchemy import create_engine, make_url, text
 
 from maestro.profile import FOLDERS
-from maestro.vault import BucketAddress
+from maestro.vault import BucketAddress, open_vault
 from maestro.vault.bucket import prepare_bucket
 from maestro.vault.client import open_client
 from maestro.vault.plan import BucketPlan
@@ -61,6 +61,8 @@ def delivered(
     environment = {**gateway.environ("ci"), "MAESTRO_PROFILE": str(profile)}
     example = new_example(folder / "app", environment=environment)
     example.vendor("3.1.6")
+    # As whoever sets a vault up does; the first run would do it, and take longer.
+    open_vault(vault, folder=example.project.home / "vault", environ=environment).probe(seconds=3)
     ran = example.run()
     assert ran.last["state"] == "succeeded", ran.ended
     return ran
@@ -95,13 +97,13 @@ def test_not_even_the_owner_of_the_bucket_can_delete_it(
         for more in ({}, {"BypassGovernanceRetention": True}):
             with pytest.raises(ClientError, match="AccessDenied"):
                 owner.delete_object(Bucket=address.bucket, Key=one["Key"], VersionId=one["VersionId"], **more)
-    assert delivered.maestro("evidence", "verify").code == 0
+    assert delivered.maestro("evidence", "show").code == 0
 
 
 def test_a_legal_hold_is_placed_lifted_shown_and_audited(delivered: Example) -> None:
     held = delivered.maestro("evidence", "hold", "--reason", "case 4711")
     assert held.code == 0, held.text
-    assert "on legal hold" in held.out or "legal hold on" in held.out
+    assert f"legal hold on {len(bundles(delivered))} statements of {delivered.revision}" in held.out
     assert "legal hold" in delivered.maestro("evidence", "show").out
     (row,) = delivered.audit("evidence.held")
     assert (row["object"], row["data"]["reason"], row["data"]["immutable"]) == (delivered.revision, "case 4711", True)
@@ -113,7 +115,7 @@ def test_a_legal_hold_is_placed_lifted_shown_and_audited(delivered: Example) -> 
 def test_the_checkpoints_of_the_audit_log_lie_in_the_vault(
     gateway: RgwServer, address: BucketAddress, delivered: Example, tmp_path: Path
 ) -> None:
-    client = open_client(address, gateway.environ("admin"))
+    client = open_client(address, gateway.environ("ci"))
     found = client.list_objects_v2(Bucket=address.bucket, Prefix="shop/audit/app/checkpoint-")["Contents"]
     newest = max(found, key=lambda one: str(one["Key"]))
     note = tmp_path / "checkpoint.txt"
@@ -123,18 +125,20 @@ def test_the_checkpoints_of_the_audit_log_lie_in_the_vault(
 
 
 def test_a_row_that_was_changed_in_postgresql_is_named(delivered: Example, database: str) -> None:
-    index = int(delivered.audit("policy.decision")[0]["index"])
+    row = delivered.audit("policy.decision")[0]
     engine = create_engine(make_url(database).set(drivername="postgresql+psycopg2"))
+    change = text("UPDATE audit_entries SET actor = :actor WHERE idx = :idx")
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE audit_entries DISABLE TRIGGER USER"))
-        connection.execute(text("UPDATE audit_entries SET actor = 'eve' WHERE idx = :idx"), {"idx": index})
+        connection.execute(change, {"idx": row["index"], "actor": "eve"})
     try:
         ended = delivered.maestro("audit", "verify")
         assert ended.code == 1
-        assert f"edited: row {index} was edited" in ended.out
-        assert not (delivered.project.home / "audit.db").exists()
+        assert f"edited: row {row['index']} was edited" in ended.out
     finally:
         with engine.begin() as connection:
-            changed = {"idx": index, "actor": delivered.audit("policy.decision")[0]["actor"]}
-            connection.execute(text("UPDATE audit_entries SET actor = 'root' WHERE idx = :idx"), changed)
+            connection.execute(change, {"idx": row["index"], "actor": row["actor"]})
+            connection.execute(text("ALTER TABLE audit_entries ENABLE TRIGGER USER"))
         engine.dispose()
+    assert delivered.maestro("audit", "verify").code == 0
+    assert not (delivered.project.home / "audit.db").exists()
