@@ -47,7 +47,7 @@ def with_evidence(session: RunSession, record: StepRecord) -> StepRecord:
 def unsigned_hit(session: RunSession, found: StepRecord, key: str) -> str | None:
     """Why a cached record that makes claims must not be used; None when it may be, or makes none."""
     desk = session.desk if found.claims or found.evidence else None
-    return None if desk is None else desk.check_cached(found, key)
+    return None if desk is None else desk.use.why_not_cached(found, key)
 
 
 def check_upstream(session: RunSession, node: Node, kind: StepKind[Any], records: Mapping[str, StepRecord]) -> None:
@@ -76,12 +76,12 @@ def check_upstream(session: RunSession, node: Node, kind: StepKind[Any], records
     from maestro.evidence.contract import Contract
 
     revision = session.revision.id
-    desk.check_use(records, session.source, revision=revision)
+    desk.use.check(records, session.source, revision=revision)
     for name, record in gates.items():
         check_newest(name, record, desk.logged(revision))
     required = session.loaded.workflow.required_evidence
     if required and (gates or node.step.has_effects or kind.effects):
-        desk.check_contract(Contract(tuple(required)), used, gates, session.source, revision=revision)
+        desk.use.check_contract(Contract(tuple(required)), used, gates, session.source, revision=revision)
 
 
 def _refuse_closed(session: RunSession, name: str, record: StepRecord | None) -> None:

@@ -37,7 +37,7 @@ def decide(desk: Desk, built: StepRecord, **more: object) -> StepRecord:
 
 
 def use(desk: Desk, *records: StepRecord) -> None:
-    desk.open().check_use({one.step: one for one in records}, SOURCE, revision=REVISION)
+    desk.open().use.check({one.step: one for one in records}, SOURCE, revision=REVISION)
 
 
 def test_what_was_signed_later_about_a_step_may_be_used(desk: Desk) -> None:

@@ -176,26 +176,28 @@ def test_a_store_that_does_not_answer_sets_nothing_aside(desk: Desk) -> None:
     trust = desk.desk.trust_file
     trust.write_text("keys: [")
     with pytest.raises(Exception, match="this is no trust file"):
-        desk.open().check_use({record.step: record}, SOURCE, revision=REVISION)
+        desk.open().use.check({record.step: record}, SOURCE, revision=REVISION)
     assert desk.desk.quarantine.all() == []
 
 
 def test_a_record_of_another_revision_does_not_bring_its_evidence_along(desk: Desk) -> None:
     record = desk.built()
     with pytest.raises(Exception, match="revision_mismatch"):
-        desk.open().check_use({record.step: record}, SOURCE, revision="b" * 40)
+        desk.open().use.check({record.step: record}, SOURCE, revision="b" * 40)
 
 
 def cached(desk: Desk, **changes: Any) -> tuple[StepRecord, str | None]:
     record = replace(desk.built(), cache_key="k" * 64)
     record = replace(desk.sign(record), **changes)
-    return record, desk.open().check_cached(record, "k" * 64)
+    return record, desk.open().use.why_not_cached(record, "k" * 64)
 
 
 def test_a_cached_result_as_it_was_signed_may_be_used(desk: Desk) -> None:
     record, refused = cached(desk)
     assert refused is None
-    assert desk.desk.check_cached(replace(record, run_id="run-9", revision="b" * 40, step="a/b"), "k" * 64) is None
+    assert (
+        desk.desk.use.why_not_cached(replace(record, run_id="run-9", revision="b" * 40, step="a/b"), "k" * 64) is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -218,7 +220,7 @@ def test_a_cached_result_signed_by_a_key_nobody_trusts_is_made_again(desk: Desk)
     [key] = desk.desk.trust
     desk.desk.project_keys.rotate_development(environ={})
     desk.desk.project_keys.revoke(key.keyid, reason="stolen")
-    refused = desk.open().check_cached(record, "k" * 64)
+    refused = desk.open().use.why_not_cached(record, "k" * 64)
     assert refused is not None
     assert "was revoked: stolen" in refused
 

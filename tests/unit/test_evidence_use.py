@@ -27,7 +27,7 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def use(desk: Desk, *records: StepRecord, revision: str = REVISION) -> None:
-    desk.open().check_use({one.step: one for one in records}, SOURCE, revision=revision)
+    desk.open().use.check({one.step: one for one in records}, SOURCE, revision=revision)
 
 
 def with_bundle(desk: Desk, record: StepRecord, change: Callable[[dict[str, Any]], None]) -> StepRecord:
@@ -162,13 +162,13 @@ def test_releasing_what_is_not_set_aside_says_so(desk: Desk) -> None:
 def test_the_contract_holds_when_everything_required_is_there(desk: Desk) -> None:
     built, tests = desk.built(), desk.step("test/unit", claims=[unit_report()])
     contract = Contract(("provenance", "test-report"))
-    desk.open().check_contract(contract, {one.step: one for one in (built, tests)}, {}, SOURCE, revision=REVISION)
+    desk.open().use.check_contract(contract, {one.step: one for one in (built, tests)}, {}, SOURCE, revision=REVISION)
 
 
 def test_missing_evidence_that_the_contract_requires_is_named(desk: Desk) -> None:
     built = desk.built()
     with pytest.raises(QuarantinedError, match=r"there is no sbom statement about sha256:.*contract requires"):
-        desk.open().check_contract(Contract(("sbom",)), {built.step: built}, {}, SOURCE, revision=REVISION)
+        desk.open().use.check_contract(Contract(("sbom",)), {built.step: built}, {}, SOURCE, revision=REVISION)
 
 
 def test_behind_a_gate_only_what_it_let_through_must_fulfil_the_contract(desk: Desk) -> None:
@@ -178,7 +178,7 @@ def test_behind_a_gate_only_what_it_let_through_must_fulfil_the_contract(desk: D
     decision = Claim("decision", "https://maestro.example/attestation/decision/v1", built.subjects, {"allow": True})
     gate = desk.step("release/gate", claims=[decision], kind="gate")
     records = {one.step: one for one in (built, rest, gate)}
-    desk.open().check_contract(Contract(("provenance",)), records, {gate.step: gate}, SOURCE, revision=REVISION)
+    desk.open().use.check_contract(Contract(("provenance",)), records, {gate.step: gate}, SOURCE, revision=REVISION)
 
 
 def test_a_statement_is_not_made_twice_for_one_revision_and_anew_for_another(desk: Desk) -> None:
