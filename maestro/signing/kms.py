@@ -17,6 +17,7 @@ _FORMS = {
     "azurekms": "azurekms://VAULT.vault.azure.net/keys/NAME",
 }
 _AZURE_HOST = ".vault.azure.net"
+_GCP_WORDS = ["projects", "locations", "keyRings", "cryptoKeys", "cryptoKeyVersions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def open_kms(uri: str) -> KmsSigner:
         KeyUnusableError: the URI cannot be used, the extra is not installed, or the service does not answer with a key.
     """
     scheme, _, rest = uri.partition("://")
-    if scheme not in _FORMS or not rest or not rest.isprintable():
+    if scheme not in _FORMS or not rest.isprintable() or not _names_key(scheme, rest):
         _refuse_uri(uri.partition(":")[0])
     try:
         # Loads boto3 and its like where they are installed, which takes half a second: only for those who sign there.
@@ -79,6 +80,16 @@ def open_kms(uri: str) -> KmsSigner:
     return KmsSigner(PublicKey.from_pem(known.keyval["public"], known.scheme), scheme, made)
 
 
+def _names_key(scheme: str, rest: str) -> bool:
+    """Whether the form is right; asked before any library is, so that a slip of the pen is called one everywhere."""
+    host, *path = rest.split("/")
+    if scheme == "awskms":
+        return any(path)
+    if scheme == "gcpkms":
+        return len(path) == 9 and [host, *path[1::2]] == _GCP_WORDS
+    return host.endswith(_AZURE_HOST) and len(path) in (2, 3) and path[0] == "keys" and all(path)
+
+
 def _aws(rest: str) -> Any:
     from securesystemslib.signer import AWSSigner  # type: ignore[attr-defined]  # re-exported without saying so
 
@@ -88,8 +99,6 @@ def _aws(rest: str) -> Any:
             "an awskms: URI names no host",
             next_step=f"write awskms:///{key or 'alias/NAME'}, and set AWS_ENDPOINT_URL_KMS for another endpoint",
         )
-    if not key:
-        _refuse_uri("awskms")
     _uri, public = AWSSigner.import_(key)
     return AWSSigner(key, public)
 
@@ -97,9 +106,6 @@ def _aws(rest: str) -> Any:
 def _gcp(rest: str) -> Any:
     from securesystemslib.signer import GCPSigner  # type: ignore[attr-defined]  # re-exported without saying so
 
-    parts = rest.split("/")
-    if len(parts) != 10 or parts[::2] != ["projects", "locations", "keyRings", "cryptoKeys", "cryptoKeyVersions"]:
-        _refuse_uri("gcpkms")
     _uri, public = GCPSigner.import_(rest)
     return GCPSigner(rest, public)
 
@@ -108,8 +114,6 @@ def _azure(rest: str) -> Any:
     from securesystemslib.signer import AzureSigner  # type: ignore[attr-defined]  # re-exported without saying so
 
     host, *path = rest.split("/")
-    if not host.endswith(_AZURE_HOST) or len(path) not in (2, 3) or path[0] != "keys" or not all(path):
-        _refuse_uri("azurekms")
     uri, public = AzureSigner.import_(host.removesuffix(_AZURE_HOST), path[1])
     if len(path) == 3 and not uri.endswith(f"/{path[2]}"):
         raise KeyUnusableError(

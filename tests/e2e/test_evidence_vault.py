@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from botocore.exceptions import ClientError
 from sqlalchemy import create_engine, make_url, text
 
 from maestro.profile import FOLDERS
@@ -95,7 +94,7 @@ def test_not_even_the_owner_of_the_bucket_can_delete_it(
     assert {one["Key"] for one in kept} == set(bundles(delivered))
     for one in kept[:2]:
         for more in ({}, {"BypassGovernanceRetention": True}):
-            with pytest.raises(ClientError, match="AccessDenied"):
+            with pytest.raises(owner.exceptions.ClientError, match="AccessDenied"):
                 owner.delete_object(Bucket=address.bucket, Key=one["Key"], VersionId=one["VersionId"], **more)
     assert delivered.maestro("evidence", "show").code == 0
 

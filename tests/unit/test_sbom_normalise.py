@@ -4,51 +4,18 @@ from __future__ import annotations
 
 import json
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from spdx_tools.spdx.parser.parse_anything import parse_file
-from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
 from maestro.sbom import canonical, spdx
 from maestro.sbom.errors import SbomError
-from maestro.sbom.normalise import ROOT_REF, Found, Root, Tool, cyclonedx
+from maestro.sbom.normalise import Found, Tool, cyclonedx
 from maestro.sbom.reading import read_sbom
 from maestro.sbom.validation import validate
-
-ROOT = Root("localhost:5000/app", "container", "sha256:ab", "pkg:oci/app@sha256:ab", "ab" * 32)
-
-
-def part(name: str, **members: Any) -> dict[str, Any]:
-    return {
-        "bom-ref": f"ref-{name}",
-        "type": "library",
-        "name": name,
-        "version": "1.0",
-        "purl": f"pkg:pypi/{name}@1.0",
-        **members,
-    }
-
-
-def content() -> Found:
-    parts = [
-        part("a", licenses=[{"license": {"id": "MIT"}}], hashes=[{"alg": "SHA-256", "content": "ab" * 32}]),
-        part("b", licenses=[{"license": {"name": "Own Terms, 1999"}}], cpe="cpe:2.3:a:b:b:1.0:*:*:*:*:*:*:*"),
-        part("c", licenses=[{"expression": "MIT OR (Apache-2.0 AND LicenseRef-x)"}]),
-        part("b", author="another copy", **{"bom-ref": "ref-b2"}),
-        part("d", properties=[{"name": "two", "value": "2"}, {"name": "one", "value": "1"}]),
-        {
-            "bom-ref": "os",
-            "type": "operating-system",
-            "name": "debian",
-            "version": "12",
-            "swid": {"tagId": "d", "name": "d"},
-        },
-    ]
-    return Found(parts, [{"ref": ROOT_REF, "dependsOn": ["ref-a"]}, {"ref": "ref-a", "dependsOn": ["ref-c", "ref-b2"]}])
+from tests.unit.sbom_content import ROOT, content, part
 
 
 def shuffled(found: Found, seed: int) -> Found:
@@ -144,15 +111,11 @@ def test_licences_are_written_the_way_everybody_reads_them(written: list[Any], l
     assert made["components"][0].get("licenses") == licenses
 
 
-def test_both_formats_conform_to_their_schemas_and_to_independent_validators(tmp_path: Path) -> None:
+def test_both_formats_conform_to_their_schemas() -> None:
     made = cyclonedx(ROOT, [content()], tools=[Tool("syft", "1.18.1")])
-    other = spdx.from_cyclonedx(made)
     validate(made)
-    validate(other)
+    validate(spdx.from_cyclonedx(made))
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(canonical.encoded(made).decode()) is None
-    file = tmp_path / "sbom.spdx.json"
-    file.write_bytes(canonical.encoded(other))
-    assert validate_full_spdx_document(parse_file(str(file))) == []
 
 
 def test_both_formats_are_read_back_as_the_same_components() -> None:

@@ -8,19 +8,12 @@ from pathlib import Path
 import pytest
 
 from maestro.errors import InputError
-from maestro.steps import Registry
 from maestro.workflow.load import load_text
 from maestro.workflow.reference import main, reference, renewed
-from tests.unit.workflow_kinds import REGISTRY
+from tests.unit.workflow_kinds import REGISTRY, own_kinds
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "workflow.md"
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-INSTALLED = ("artifact.put", "build.python", "build.typescript", "shell", "test.e2e", "test.integration", "test.unit")
-
-
-def own_kinds() -> Registry:
-    registry = Registry()
-    return Registry([registry.get(name) for name in INSTALLED])
 
 
 def test_the_reference_is_fresh() -> None:

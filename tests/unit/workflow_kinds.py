@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
@@ -55,6 +57,13 @@ REGISTRY = Registry(
         *(kind(name, BuildParams) for name in ("build.python", "build.typescript", "test.unit")),
     ]
 )
+
+
+def own_kinds() -> Registry:
+    """The kinds of this project, whatever else is installed."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    registry = Registry()
+    return Registry([registry.get(name) for name in project["entry-points"]["maestro.steps"]])
 
 
 def load(text: str) -> LoadedWorkflow:
