@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from assets import places
 from assets.file_subjects import file_subjects
 from assets.interpreters import interpreter_requirement, interpreter_with
-from assets.sdists import clamp_times
+from assets.sdists import OWN, tidy
 from maestro.errors import InputError
 from maestro.steps import BaseParams, Output, PlanContext, Requirement, StepContext, StepKind, StepResult
 
@@ -76,7 +76,9 @@ def _run(context: StepContext, params: BuildPythonParams) -> StepResult:
         if len(found) != 1:
             return StepResult(passed=False, summary=f"the build made {len(found)} files {pattern} instead of one")
         if name == "sdist":
-            _clamp(context, found[0], epoch)
+            _tidy(context, found[0], epoch)
+        else:
+            _refuse_state(found[0])
         place = target / found[0].name
         places.publish(found[0], place)
         outputs.append(Output(name, places.relative(context.workspace, place), media_type))
@@ -120,10 +122,26 @@ def read_wheel(file: Path) -> dict[str, Any]:
     }
 
 
-def _clamp(context: StepContext, sdist: Path, epoch: int) -> None:
+def _refuse_state(wheel: Path) -> None:
+    """A wheel lists its files, so nothing is taken out of it. What is no zip file is refused by whoever reads it."""
+    if not zipfile.is_zipfile(wheel):
+        return
+    with zipfile.ZipFile(wheel) as archive:
+        found = next((name for name in archive.namelist() if OWN in name.split("/")), None)
+    if found is not None:
+        raise InputError(
+            f"'{wheel.name}' holds Maestro's own state, where private keys lie: {found}",
+            next_step=f"leave {OWN} out: write {OWN}/ into the .gitignore, or exclude it in the build backend's settings",
+        )
+
+
+def _tidy(context: StepContext, sdist: Path, epoch: int) -> None:
     try:
-        if clamp_times(sdist, epoch):
+        done = tidy(sdist, epoch)
+        if done.clamped:
             context.log.info("%s: times later than SOURCE_DATE_EPOCH were set to it", sdist.name)
+        if done.left_out:
+            context.log.info("%s: git ignores these, so they were left out: %s", sdist.name, ", ".join(done.left_out))
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise InputError(
             f"'{sdist.name}' is no gzipped tar archive: {error}", next_step="check the project's build backend"
@@ -184,7 +202,7 @@ def _requires(context: PlanContext, params: BuildPythonParams) -> list[Requireme
 
 BUILD_PYTHON = StepKind(
     name="build.python",
-    version="2",
+    version="3",
     params=BuildPythonParams,
     run=_run,
     summary="Builds a wheel and a source distribution, the same bytes for the same revision.",

@@ -1,4 +1,4 @@
-"""Makes a source distribution the same bytes whenever it is built, where its build backend does not."""
+"""Makes a source distribution hold the source alone, and the same bytes whenever it is built."""
 
 from __future__ import annotations
 
@@ -6,25 +6,42 @@ import gzip
 import struct
 import tarfile
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+OWN = ".maestro"
+"""Folder of Maestro's state, which holds private keys."""
 
 _TIMES = frozenset({"mtime", "atime", "ctime"})
+_IGNORE_LIMIT = 4096
 
 
-def clamp_times(file: Path, latest: int) -> bool:
-    """Rewrite the ``.tar.gz`` so that no time in it is later than ``latest``, Unix seconds; True when it was needed.
+@dataclass(frozen=True, slots=True)
+class Tidied:
+    """What was done to an archive: whether times were set, and the folders that were left out, sorted."""
 
-    Setuptools ignores ``SOURCE_DATE_EPOCH`` for source distributions and writes the times of the checkout. What is
-    clamped, and that owners are dropped, is as reproducible-builds.org says under "Archives". An archive of a backend
-    that honours the variable is left byte for byte as it is.
+    clamped: bool
+    left_out: tuple[str, ...]
+
+
+def tidy(file: Path, latest: int) -> Tidied:
+    """Rewrite the ``.tar.gz`` without what is no source, and so that no time in it is later than ``latest``, Unix seconds.
+
+    Some build backends, hatchling among them, read the ``.gitignore`` of the repository's top alone, and so take in
+    Maestro's state and reports. Left out are ``.maestro`` and every folder that came with a ``.gitignore`` by which it
+    ignores itself. Setuptools ignores ``SOURCE_DATE_EPOCH`` for source distributions and writes the times of the
+    checkout. What is clamped, and that owners are dropped, is as reproducible-builds.org says under "Archives". An
+    archive that needs neither is left byte for byte as it is.
     """
     with file.open("rb") as stream:
         # RFC 1952: four bytes of modification time, little-endian, after magic, method and flags.
         head = stream.read(8)
     with tarfile.open(file, "r:gz") as archive:
         written = struct.unpack("<I", head[4:])[0]
-        if written <= latest and all(member.mtime <= latest for member in archive):
-            return False
+        folders = frozenset(_ignored(archive))
+        late = written > latest or any(member.mtime > latest for member in archive)
+    if not late and not folders:
+        return Tidied(False, ())
     partial = file.with_name(f"{file.name}.partial")
     with (
         tarfile.open(file, "r:gz") as source,
@@ -33,9 +50,27 @@ def clamp_times(file: Path, latest: int) -> bool:
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as target,
     ):
         for member in _clamped(source, latest):
-            target.addfile(member, source.extractfile(member) if member.isreg() else None)
+            if not _within(member.name, folders):
+                target.addfile(member, source.extractfile(member) if member.isreg() else None)
     partial.replace(file)
-    return True
+    return Tidied(late, tuple(sorted(str(folder) for folder in folders)))
+
+
+def _ignored(archive: tarfile.TarFile) -> Iterator[PurePosixPath]:
+    """Folders that are no source. The archive's own top folder is none of them."""
+    for member in archive:
+        path = PurePosixPath(member.name)
+        if OWN in path.parts[1:]:
+            yield PurePosixPath(*path.parts[: path.parts.index(OWN, 1) + 1])
+        elif path.name == ".gitignore" and len(path.parts) > 2 and member.isreg() and member.size <= _IGNORE_LIMIT:
+            opened = archive.extractfile(member)
+            if opened is not None and b"*" in (line.strip() for line in opened.read().splitlines()):
+                yield path.parent
+
+
+def _within(name: str, folders: frozenset[PurePosixPath]) -> bool:
+    path = PurePosixPath(name)
+    return path in folders or any(parent in folders for parent in path.parents)
 
 
 def _clamped(source: tarfile.TarFile, latest: int) -> Iterator[tarfile.TarInfo]:

@@ -66,3 +66,43 @@ class RunCancelledError(MaestroError):
     """A run was cancelled."""
 
     exit_code = 130
+
+
+# What the extras bring, by the names Python imports; the rest of each extra is loaded where its own error is written.
+_EXTRAS = {
+    "evidence": (
+        "boto3",
+        "botocore",
+        "cvss",
+        "cyclonedx",
+        "detect_secrets",
+        "ijson",
+        "jsonschema_rs",
+        "license_expression",
+        "packageurl",
+        "packaging",
+        "regorus",
+        "semantic_version",
+        "univers",
+        "zstandard",
+    ),
+    "postgres": ("psycopg2", "dagster_postgres"),
+}
+
+
+def missing_library(error: BaseException, needed_by: str = "this") -> MaestroError | None:
+    """What to say when ``error`` is a library of an extra that is not installed; None for every other error.
+
+    Args:
+        needed_by: what needs it, the beginning of the sentence.
+    """
+    if not isinstance(error, ModuleNotFoundError):
+        return None
+    library = (error.name or "").partition(".")[0]
+    for extra, names in _EXTRAS.items():
+        if library in names:
+            return MaestroError(
+                f"{needed_by} needs the extra '{extra}', which is not installed: there is no '{library}'",
+                next_step=f"pip install 'maestro-conductor[{extra}]'",
+            )
+    return None

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from maestro.cli.options import GlobalOptions
-from maestro.errors import MaestroError
+from maestro.errors import MaestroError, missing_library
 
 DEFECT = "this is a defect of Maestro"
 
@@ -59,6 +59,7 @@ def explain(error: BaseException, options: GlobalOptions) -> int:
         return 0
     if options.debug:
         traceback.print_exception(error)
+    error = missing_library(error) or error
     if isinstance(error, KeyboardInterrupt | click.Abort):
         _say("cancelled")
         return 130

@@ -27,7 +27,9 @@ def overview(desk: EvidenceDesk, revision: str, required: Sequence[str]) -> list
     logged = desk.logged(revision)
     known |= {(one.type, digest) for one in logged for digest in one.subjects}
     about_source = sorted({digest for _type, digest in known if digest.startswith("git")})
-    wanted = {(type_, digest) for type_ in contract.of("artifact") for digest in names}
+    # What gates have judged is what the contract is about; without a gate, everything that was delivered.
+    judged = {digest for one in entries if one.type == "decision" for digest in one.subjects if digest in names}
+    wanted = {(type_, digest) for type_ in contract.of("artifact") for digest in judged or names}
     if records:
         wanted |= {(type_, one) for type_ in contract.of("source") for one in about_source or [f"revision {revision}"]}
     rows = []

@@ -9,7 +9,7 @@ from maestro.errors import InputError
 
 Scope: TypeAlias = Literal["artifact", "source"]
 EvidenceTypeName: TypeAlias = Literal[
-    "decision", "licenses", "provenance", "sbom", "secrets", "test-report", "vulnerabilities"
+    "decision", "delivery", "licenses", "provenance", "sbom", "secrets", "test-report", "vulnerabilities"
 ]
 
 SLSA_PROVENANCE = "https://slsa.dev/provenance/v1"
@@ -21,6 +21,7 @@ REFERENCE = "https://in-toto.io/attestation/reference/v0.1"
 SECRET_SCAN = "https://maestro.example/attestation/secret-scan/v1"  # pragma: allowlist secret
 LICENSE_CHECK = "https://maestro.example/attestation/license-check/v1"
 DECISION = "https://maestro.example/attestation/decision/v1"
+DELIVERY = "https://maestro.example/attestation/delivery/v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class EvidenceType:
 EVIDENCE_TYPES: dict[str, EvidenceType] = {
     one.name: one
     for one in (
+        EvidenceType("delivery", "artifact", (DELIVERY,), "What made it, under which cache key, with what else."),
         EvidenceType("provenance", "artifact", (SLSA_PROVENANCE,), "How it was built, and from what (SLSA v1)."),
         EvidenceType("sbom", "artifact", (CYCLONEDX, SPDX, REFERENCE), "What it is made of."),
         EvidenceType("vulnerabilities", "artifact", (VULNERABILITIES,), "Known vulnerabilities of what it is made of."),

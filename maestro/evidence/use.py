@@ -60,6 +60,8 @@ class EvidenceUse:
         """
         if record.cache_key != key:
             return "it was made under another key"
+        if record.subjects and not record.claims:
+            return "what it delivers was never signed"
         if len(record.evidence) < len(record.claims):
             return "what it claims was never signed"
         for claim, bundle in zip(record.claims, record.evidence, strict=False):
@@ -100,7 +102,7 @@ class EvidenceUse:
                 for type_ in contract.of("artifact"):
                     self._require(name, subject, type_, revision)
         for type_ in contract.of("source"):
-            self._require(next(iter(records)), source, type_, revision)
+            self._require(next(iter(records), "source"), source, type_, revision)
 
     def _require(self, name: str, subject: Subject, type_: str, revision: str) -> None:
         status = self._desk.status(type_, subject, revision)

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from maestro.artifacts import StepRecord
+from maestro.artifacts import Claim, StepRecord
 from maestro.evidence.errors import EvidenceError
+from maestro.evidence.types import DELIVERY
 from maestro.execution.errors import StepError
 from maestro.execution.session import RunSession
 from maestro.steps import StepKind
@@ -25,6 +26,8 @@ def with_evidence(session: RunSession, record: StepRecord) -> StepRecord:
     Raises:
         StepError: there are claims, and nothing to sign them with.
     """
+    if record.subjects and not record.claims and session.open_desk is not None:
+        record = replace(record, claims=(delivery(record),))
     if not record.claims:
         return replace(record, evidence=()) if record.evidence else record
     desk = session.desk
@@ -44,9 +47,20 @@ def with_evidence(session: RunSession, record: StepRecord) -> StepRecord:
     return desk.issue(record, context)
 
 
+def delivery(record: StepRecord) -> Claim:
+    """What Maestro itself says of a step that delivers and makes no claim: without it nothing signed would bind the
+    record, and whoever can write to the store could put another result into the cache."""
+    predicate = {
+        "kind": f"{record.kind} {record.kind_version}",
+        "cache_key": record.cache_key,
+        "outputs": [{"name": one.name, "digest": {"sha256": one.sha256}} for one in record.outputs],
+    }
+    return Claim("delivery", DELIVERY, record.subjects, predicate)
+
+
 def unsigned_hit(session: RunSession, found: StepRecord, key: str) -> str | None:
-    """Why a cached record that makes claims must not be used; None when it may be, or makes none."""
-    desk = session.desk if found.claims or found.evidence else None
+    """Why a cached record that delivers or makes claims must not be used; None when it may be, or does neither."""
+    desk = session.desk if found.subjects or found.claims or found.evidence else None
     return None if desk is None else desk.use.why_not_cached(found, key)
 
 
@@ -69,7 +83,9 @@ def check_upstream(session: RunSession, node: Node, kind: StepKind[Any], records
         _refuse_closed(session, name, records.get(name))
     gates = {name: one for name, one in records.items() if session.graph[name].step.run == GATE}
     used = {name: one for name, one in records.items() if one.subjects or one.claims or one.evidence}
-    desk = session.desk if used else None
+    required = session.loaded.workflow.required_evidence
+    held = bool(required) and (bool(gates) or node.step.has_effects or kind.effects)
+    desk = session.desk if used or held else None
     if desk is None:
         return
     from maestro.evidence.agreement import check_newest
@@ -79,8 +95,7 @@ def check_upstream(session: RunSession, node: Node, kind: StepKind[Any], records
     desk.use.check(records, session.source, revision=revision)
     for name, record in gates.items():
         check_newest(name, record, desk.logged(revision))
-    required = session.loaded.workflow.required_evidence
-    if required and (gates or node.step.has_effects or kind.effects):
+    if held:
         desk.use.check_contract(Contract(tuple(required)), used, gates, session.source, revision=revision)
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from maestro.errors import MaestroError
+from maestro.errors import MaestroError, missing_library
 from maestro.steps.kind import StepKind
 
 GROUP = "maestro.steps"
@@ -61,6 +61,9 @@ class Registry:
         try:
             kind = point.load()
         except Exception as error:
+            missing = missing_library(error, f"step kind '{point.name}'")
+            if missing is not None:
+                raise missing from error
             raise MaestroError(
                 f"step kind '{point.name}' of package '{package}' cannot be loaded: {type(error).__name__}: {error}",
                 next_step=f"repair or uninstall '{package}'",

@@ -103,7 +103,13 @@ def assumed(template: str, found: Found) -> Found:
 
 def compose(name: str, found: Found, kinds: Collection[str]) -> str:
     """The text of a ``maestro.yaml`` for a project called ``name``; ``kinds`` are the step kinds there are."""
-    stages = {"prepare": _prepare(found), "build": _build(found), "check": _checks(found), "test": _tests(found)}
+    stages = {
+        "prepare": _prepare(found),
+        "build": _build(found),
+        "check": _checks(found),
+        "test": _tests(found),
+        "package": _packaging(found),
+    }
     stages = {stage: [step for step in steps if step.run in kinds] for stage, steps in stages.items()}
     if not any(stages.values()):
         stages["build"] = [_HELLO]
@@ -202,6 +208,16 @@ def _tests(found: Found) -> list[_Step]:
     return steps
 
 
+def _packaging(found: Found) -> list[_Step]:
+    if not found.container_file:
+        return []
+    comment = (
+        f"The image of {found.container_file}, built by buildah and kept as an artifact. "
+        "`registry: 'registry.example/app'` under `with` pushes it too."
+    )
+    return [_Step("image", "image.build", comment)]
+
+
 def _closing(found: Found, tests: Sequence[_Step]) -> list[str]:
     notes = []
     if "test" in found.make and tests and tests[0].id != "make-test":
@@ -210,8 +226,10 @@ def _closing(found: Found, tests: Sequence[_Step]) -> list[str]:
         notes.append(
             "The Makefile has a target build as well: {id: make-build, run: shell, with: {command: make build}}"
         )
-    if found.container_file:
-        notes.append(f"{found.container_file} was found: Maestro has no step kind that builds images yet.")
+    if found.python_package or found.node_build or found.container_file:
+        notes.append(
+            "SBOMs, scans, signed provenance and gates: see the section Evidence and gates of Maestro's README."
+        )
     if not tests:
         notes.append("No tests were found. A stage for them: {name: test, steps: [{run: test.unit}]}")
     return ["", *(f"# {note}" for note in notes)] if notes else []

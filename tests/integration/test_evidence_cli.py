@@ -40,7 +40,7 @@ def test_show_names_signer_step_and_lock_of_every_statement(shop: Delivered) -> 
 
 def test_show_of_a_digest_is_about_that_artifact_alone(shop: Delivered) -> None:
     rows = shop.json("evidence", "show", digest(shop)[:20])["evidence"]
-    assert sorted(row["type"] for row in rows) == ["decision", "provenance"]
+    assert sorted(row["type"] for row in rows) == ["decision", "delivery", "provenance"]
 
 
 def test_show_of_a_revision_without_evidence_says_so(shop: Delivered) -> None:
@@ -56,7 +56,7 @@ def test_show_of_a_revision_without_evidence_says_so(shop: Delivered) -> None:
         (["show", "no-such-revision"], 2, "no-such-revision"),
         (["verify", "missing.tar.zst"], 2, "missing.tar.zst cannot be read: No such file"),
         (["verify", "unit.xml"], 2, "'unit.xml' is refused as an evidence pack: it is not compressed with zstd"),
-        (["verify", "unit.xml", "--key", "unit.xml"], 2, "this is no public key in PEM"),
+        (["verify", "unit.xml", "--key", "unit.xml"], 2, "unit.xml is no public key in PEM"),
         (["verify", "unit.xml", "--key", "none.pem"], 2, "the file cannot be read"),
         (["verify", "unit.xml", "--key", "a", "--trust", "b"], 2, "give --key or --trust, not both"),
         (["verify", "unit.xml", "--audit-key", "rubbish"], 2, "this is not the public key of an audit log"),
@@ -82,7 +82,7 @@ def test_bad_input_says_what_is_wrong_and_writes_nothing(
 
 
 def test_verify_holds_what_the_contract_requires_against_what_there_is(shop: Delivered) -> None:
-    assert "4 of 4 hold" in shop.evidence("verify")
+    assert "5 of 5 hold" in shop.evidence("verify")
     workflow = shop.root / "maestro.yaml"
     workflow.write_text(workflow.read_text().replace("[provenance,", "[sbom, provenance,"))
     shop.commit()
@@ -120,12 +120,12 @@ def test_a_quarantine_somebody_took_out_of_the_store_still_counts(shop: Delivere
 
 
 def test_a_hold_says_what_it_is_worth_and_is_logged_with_its_reason(shop: Delivered) -> None:
-    assert "legal hold on 4 statements" in (said := shop.evidence("hold", "--reason", "case 4711"))
+    assert "legal hold on 5 statements" in (said := shop.evidence("hold", "--reason", "case 4711"))
     assert "under legal hold" in said
     assert "NOT immutable" in said
     # What the index no longer names is held as well.
     shop.entry("provenance").unlink()
-    assert len(shop.json("evidence", "hold", "--lift", "--reason", "closed")["evidence"]) == 4
+    assert len(shop.json("evidence", "hold", "--lift", "--reason", "closed")["evidence"]) == 5
     entries = shop.json("audit", "show", "--limit", "1000")["entries"]
     logged = [(one["kind"], one["data"]["reason"]) for one in entries if "reason" in one["data"]]
     assert logged == [("evidence.held", "case 4711"), ("evidence.released", "closed")]
@@ -183,6 +183,7 @@ def test_what_a_revoked_key_has_signed_is_signed_anew_when_it_is_made_again(shop
     states = {row["type"]: row["state"] for row in shop.json("evidence", "verify", code=1)["evidence"]}
     assert states == {
         "decision": "rejected",
+        "delivery": "verified",
         "provenance": "verified",
         "secrets": "verified",
         "test-report": "verified",

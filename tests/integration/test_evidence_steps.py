@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from maestro.artifacts import keys
+from maestro.artifacts import RecordStore, keys
 from maestro.artifacts.records import StepRecord, encode
 from maestro.audit import open_checkpoint
 from maestro.cli.tracker import Tracker
@@ -67,7 +67,7 @@ def test_a_revision_that_has_all_it_must_have_goes_through_the_gate(both: Delive
     run = both.run(deployed=str(deployed))
     assert run.passed, run.failures()
     assert deployed.read_text() == "deployed\n"
-    assert sorted(one.type for one in entries_of(both)) == ["decision", "provenance", "test-report"]
+    assert sorted(one.type for one in entries_of(both)) == ["decision", "delivery", "provenance", "test-report"]
     with desk_of(both) as desk:
         report = desk.audit.verify()
     assert report.ok, report
@@ -448,3 +448,21 @@ def test_a_run_without_claims_imports_nothing_that_deals_with_evidence(shop: Del
         assert "maestro.execution.evidence" in imported
         heavy = ("maestro.signing", "maestro.audit", "maestro.policy", "maestro.vault", "cryptography")
         assert [one for one in imported if one.startswith(heavy) or one == "maestro.evidence.desk"] == []
+
+
+def test_a_delivery_planted_in_the_cache_is_not_used_but_made_again(shop: Delivery) -> None:
+    made = shop.run("build").records["build/app"]
+    assert made.cache_key is not None
+    assert [one.type for one in made.claims] == ["delivery"]
+    records = RecordStore(shop.store())
+    evil = records.store.put_bytes(b"another app", name=made.outputs[0].name, path=made.outputs[0].path)
+    subject = replace(made.subjects[0], digest={"sha256": evil.sha256})
+    for planted in (
+        replace(made, outputs=(evil,), subjects=(subject,)),
+        replace(made, outputs=(evil,), subjects=(subject,), claims=(), evidence=()),
+    ):
+        records.forget_cache(made.cache_key)
+        records.save_cache(made.cache_key, planted)
+        again = shop.run("build").records["build/app"]
+        assert again.subjects == made.subjects
+        assert again.cache == "miss"

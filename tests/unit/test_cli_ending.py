@@ -41,3 +41,16 @@ def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().err
     assert "InputError: wrong" in said
     assert said.endswith("error: wrong\n")
+
+
+def test_a_library_of_an_extra_that_is_not_installed_is_no_defect(capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain(ModuleNotFoundError("No module named 'regorus'", name="regorus"), GlobalOptions()) == 1
+    assert capsys.readouterr().err == (
+        "error: this needs the extra 'evidence', which is not installed: there is no 'regorus'\n"
+        "  next: pip install 'maestro-conductor[evidence]'\n"
+    )
+
+
+def test_a_library_of_no_extra_is_a_defect(capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain(ModuleNotFoundError("No module named 'nonesuch'", name="nonesuch"), GlobalOptions()) == 1
+    assert "this is a defect of Maestro" in capsys.readouterr().err

@@ -29,7 +29,11 @@ TYPESCRIPT = {
 GO = {"go.mod": "module x\n"}
 RUST = {"Cargo.toml": '[package]\nname = "x"\n'}
 MAKE = {"Makefile": "VERSION := 1\nbuild: a\n\techo b\nlint check:\n\techo l\ntest := no\n"}
-KINDS = [name for name in Registry().names if name in ("shell", "build.python", "build.typescript") or "test." in name]
+KINDS = [
+    name
+    for name in Registry().names
+    if name in ("shell", "build.python", "build.typescript", "image.build") or "test." in name
+]
 
 
 def repository(folder: Path, files: dict[str, str]) -> Path:
@@ -84,7 +88,8 @@ def test_a_repository_of_everything_gets_every_stage(tmp_path: Path) -> None:
     assert {"build/python-packages", "build/typescript", "build/go-build", "build/rust-build"} <= set(found)
     assert {"test/unit-pytest", "test/unit-vitest", "test/unit-go", "test/unit-cargo"} <= set(found)
     assert "make build" in text
-    assert "Dockerfile was found" in text
+    assert found["package/image"] == "image.build"
+    assert "The image of Dockerfile" in text
     assert not set(found.values()) - set(KINDS)
 
 

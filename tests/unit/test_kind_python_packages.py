@@ -102,6 +102,49 @@ def test_the_time_the_step_gives_is_used(step: Harness) -> None:
         step.run(BUILD_PYTHON, python=sys.executable, isolation=False, wheel=False)
 
 
+EVERYTHING = """
+    import tarfile
+    n = 'a-1.tar.gz'
+    with tarfile.open(pathlib.Path(folder, n), 'w:gz') as archive:
+        for name in ('a.py', '.gitignore', '.maestro', 'reports', 'kept'):
+            archive.add(name, 'a-1/' + name)
+    return n
+"""
+
+
+def test_state_and_reports_a_backend_takes_in_are_no_part_of_a_source_distribution(step: Harness) -> None:
+    files = {
+        "a.py": "",
+        ".gitignore": "*.pyc\n",
+        ".maestro/keys/development.pem": "private",
+        "reports/.gitignore": "*\n",
+        "reports/test/unit.xml": "<x/>",
+        "kept/.gitignore": "# all but sources\n*.o\n",
+        "kept/b.py": "",
+    }
+    backend(step, sdist=EVERYTHING).write(files)
+    result = step.run(BUILD_PYTHON, python=sys.executable, isolation=False, wheel=False)
+    assert result.passed, step.log
+    with tarfile.open(step.workspace / "dist/a-1.tar.gz") as archive:
+        names = {member.name for member in archive if member.isreg()}
+    assert names == {"a-1/a.py", "a-1/.gitignore", "a-1/kept/.gitignore", "a-1/kept/b.py"}
+    assert "a-1.tar.gz: git ignores these, so they were left out: a-1/.maestro, a-1/reports" in step.log
+
+
+def test_a_wheel_that_holds_state_is_refused(step: Harness) -> None:
+    wheel = """
+    import zipfile
+    n = 'a-1-py3-none-any.whl'
+    with zipfile.ZipFile(pathlib.Path(folder, n), 'w') as archive:
+        archive.writestr('.maestro/keys/development.pem', 'private')
+    return n
+"""
+    backend(step, wheel=wheel)
+    with pytest.raises(InputError, match=r"holds Maestro's own state, .*: \.maestro/keys/development\.pem"):
+        step.run(BUILD_PYTHON, python=sys.executable, isolation=False, sdist=False)
+    assert not (step.workspace / "dist").exists()
+
+
 @pytest.mark.parametrize("text", ["", "no archive at all", "\\x1f\\x8b"])
 def test_a_backend_that_makes_no_archive_is_an_input_error(step: Harness, text: str) -> None:
     backend(step, sdist=f"n = 'a-1.tar.gz'; pathlib.Path(folder, n).write_text('{text}'); return n")
