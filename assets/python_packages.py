@@ -131,7 +131,7 @@ def _refuse_state(wheel: Path) -> None:
     if found is not None:
         raise InputError(
             f"'{wheel.name}' holds Maestro's own state, where private keys lie: {found}",
-            next_step=f"leave {OWN} out: write {OWN}/ into the .gitignore, or exclude it in the build backend's settings",
+            next_step=f"write {OWN}/ into the .gitignore, or exclude it in the build backend's settings",
         )
 
 

@@ -25,7 +25,7 @@ class Tidied:
 
 
 def tidy(file: Path, latest: int) -> Tidied:
-    """Rewrite the ``.tar.gz`` without what is no source, and so that no time in it is later than ``latest``, Unix seconds.
+    """Rewrite the ``.tar.gz`` without what is no source, and with no time in it later than ``latest``, Unix seconds.
 
     Some build backends, hatchling among them, read the ``.gitignore`` of the repository's top alone, and so take in
     Maestro's state and reports. Left out are ``.maestro`` and every folder that came with a ``.gitignore`` by which it

@@ -68,8 +68,7 @@ class RunCancelledError(MaestroError):
     exit_code = 130
 
 
-# What the extras bring, by the names Python imports; the rest of each extra is loaded where its own error is written.
-_EXTRAS = {
+EXTRAS = {
     "evidence": (
         "boto3",
         "botocore",
@@ -88,6 +87,7 @@ _EXTRAS = {
     ),
     "postgres": ("psycopg2", "dagster_postgres"),
 }
+"""What the extras bring, by the names Python imports; those of keys are told where keys are opened."""
 
 
 def missing_library(error: BaseException, needed_by: str = "this") -> MaestroError | None:
@@ -99,7 +99,7 @@ def missing_library(error: BaseException, needed_by: str = "this") -> MaestroErr
     if not isinstance(error, ModuleNotFoundError):
         return None
     library = (error.name or "").partition(".")[0]
-    for extra, names in _EXTRAS.items():
+    for extra, names in EXTRAS.items():
         if library in names:
             return MaestroError(
                 f"{needed_by} needs the extra '{extra}', which is not installed: there is no '{library}'",

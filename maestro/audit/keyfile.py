@@ -105,9 +105,16 @@ def read_public(text_or_file: str) -> VerifierKey:
     """
     path = Path(text_or_file)
     try:
-        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else text_or_file
+        is_file = path.is_file()
+        text = path.read_text(encoding="utf-8", errors="replace") if is_file else text_or_file
     except OSError as error:
         raise _unusable(path, error) from error
+    if not is_file and "+" not in text:
+        # Not repeated: it may be part of a key that was pasted.
+        raise AuditInputError(
+            "there is no such file, and it is no public key of an audit log either",
+            next_step="give a line such as NAME+1a2b3c4d+BASE64, or its file",
+        )
     if text.startswith("PRIVATE+KEY+"):
         raise AuditInputError(
             "this is the private key",

@@ -47,6 +47,8 @@ def all_checks(options: GlobalOptions) -> Iterator[Check]:
         ("dagster", _dagster),
         ("bubblewrap", _bubblewrap),
         ("node", _node),
+        ("evidence", _evidence),
+        ("images", _images),
     ]
     for name, check in checks:
         try:
@@ -175,3 +177,23 @@ def _node(_options: GlobalOptions) -> Check:
         absent = "node" if node is None else "npm"
         return Check("node", "warn", f"{absent} is not installed; Node packages need it", "apt-get install nodejs npm")
     return Check("node", "ok", f"node {node}, npm {npm}")
+
+
+def _evidence(_options: GlobalOptions) -> Check:
+    from importlib.util import find_spec
+
+    from maestro.errors import EXTRAS
+
+    missing = [name for name in EXTRAS["evidence"] if find_spec(name) is None]
+    if missing:
+        found = f"the extra 'evidence' is not installed (no {missing[0]}); SBOMs, scans, gates and packs need it"
+        return Check("evidence", "warn", found, "pip install 'maestro-conductor[evidence]'")
+    return Check("evidence", "ok", "the extra 'evidence' is installed")
+
+
+def _images(_options: GlobalOptions) -> Check:
+    missing = [name for name in ("buildah", "skopeo") if shutil.which(name) is None]
+    if missing:
+        found = f"{' and '.join(missing)} not installed; steps that build or copy images need them"
+        return Check("images", "warn", found, f"apt-get install {' '.join(missing)}")
+    return Check("images", "ok", f"{_version('buildah', '--version')}, {_version('skopeo', '--version')}")

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import asdict
 
 from maestro.cli.options import JSON_OPTION, GlobalOptions, example_command, pass_options
-from maestro.cli.terminal import Terminal, pad, printable
+from maestro.cli.terminal import Terminal, pad, plural, printable
 
 
 @example_command(
@@ -36,5 +36,5 @@ def command(options: GlobalOptions, as_json: bool) -> int:
         if check.next_step:
             terminal.line(f"      next: {printable(check.next_step)}")
     counts = Counter(check.state for check in checks)
-    terminal.line(f"{counts['ok']} ok, {counts['warn']} warnings, {counts['fail']} failed")
+    terminal.line(f"{counts['ok']} ok, {plural(counts['warn'], 'warning')}, {counts['fail']} failed")
     return int(failed)

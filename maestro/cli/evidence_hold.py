@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from maestro.cli.evidence_show import by_day
 from maestro.cli.options import JSON_OPTION, GlobalOptions, example_command, pass_options
 from maestro.cli.terminal import Terminal, plural, printable
 from maestro.errors import InputError
@@ -65,6 +66,6 @@ def command(options: GlobalOptions, revision: str | None, reason: str, lift: boo
         return 0
     said = f"legal hold {'lifted from' if lift else 'on'} {plural(len(held), 'statement')} of {named}"
     terminal.line(printable(said))
-    for text in sorted({one.text() for one in held}):
+    for text in by_day(one.text() for one in held):
         terminal.line(f"vault: {printable(text)}")
     return 0

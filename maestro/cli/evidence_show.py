@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -66,9 +68,14 @@ def command(options: GlobalOptions, wanted: str | None, as_json: bool) -> int:
     for row in bad:
         said = printable(f"{row['type']} {row['bundle'][:19]}: {row['reason']}")
         terminal.line(f"{terminal.paint(row['state'], 'red')} {said}")
-    for text in sorted({row["lock"] for row in rows if row["lock"]}):
+    for text in by_day(row["lock"] for row in rows if row["lock"]):
         terminal.line(f"vault: {printable(text)}")
     return 1 if bad else 0
+
+
+def by_day(texts: Iterable[str]) -> list[str]:
+    """What the vault says, sorted and each once: statements made seconds apart are locked to the same day."""
+    return sorted({re.sub(r" \d\d:\d\d:\d\d UTC", "", text) for text in texts})
 
 
 def _row(desk: EvidenceDesk, entry: Entry) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def _pack(options: GlobalOptions, pack: Path, trust: TrustRoot | None, audit_key
     rows = [
         (
             printable(row["type"]),
-            printable(row["subjects"][0].partition(":")[2][:12]),
+            printable(row["subjects"][0].partition(":")[2][:12]) + ("…" if len(row["subjects"]) > 1 else ""),
             printable(f"{row['signer']}{' (development)' if row['development'] else ''}"),
             str(row["signed_at"])[:19] + "Z",
         )
@@ -123,7 +123,7 @@ def _revision(options: GlobalOptions, wanted: str | None, as_json: bool) -> int:
         terminal.json({"revision": revision, "holds": bool(rows) and not bad, "evidence": rows})
         return 0 if rows and not bad else 1
     if not rows:
-        terminal.line(f"there is no evidence of revision {revision}, and no contract that requires any")
+        terminal.line(f"there is no evidence of revision {revision}: nothing was run for it that makes any")
         return 1
     table = [
         (

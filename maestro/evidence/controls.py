@@ -94,7 +94,11 @@ def load_controls(path: Path | None = None) -> ControlTable:
         )
         return ControlTable.model_validate(yaml.safe_load(text))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"it cannot be read: {error}", where=Location(shown), next_step="name a YAML file") from error
+        raise InputError(
+            f"it cannot be read: {getattr(error, 'strerror', None) or error}",
+            where=Location(shown),
+            next_step="name a YAML file",
+        ) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from maestro.errors import MaestroError
+from maestro.errors import MaestroError, missing_library
 from maestro.policy.decision import Decision, Reason, canonical
 from maestro.policy.engine import PolicyEngine
 from maestro.policy.errors import PolicyEngineError
@@ -57,7 +57,7 @@ def decide(
     except MaestroError as told:
         error = told
     except Exception as unexpected:  # noqa: BLE001 - a gate that cannot ask must stay closed, whatever the cause
-        error = PolicyEngineError(
+        error = missing_library(unexpected, "asking a policy") or PolicyEngineError(
             f"the policy engine failed: {type(unexpected).__name__}: {str(unexpected)[:300]}",
             next_step="report this; until then the gate stays closed",
         )

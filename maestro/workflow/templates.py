@@ -211,10 +211,7 @@ def _tests(found: Found) -> list[_Step]:
 def _packaging(found: Found) -> list[_Step]:
     if not found.container_file:
         return []
-    comment = (
-        f"The image of {found.container_file}, built by buildah and kept as an artifact. "
-        "`registry: 'registry.example/app'` under `with` pushes it too."
-    )
+    comment = f"The image of {found.container_file}, kept as an artifact; `registry` under `with` pushes it as well."
     return [_Step("image", "image.build", comment)]
 
 

@@ -214,3 +214,8 @@ def test_the_private_key_is_not_taken_for_the_public_one(tmp_path: Path) -> None
     load_or_create(file, ORIGIN)
     with pytest.raises(AuditInputError, match="this is the private key"):
         read_public(str(file))
+
+
+def test_a_public_key_file_that_is_not_there_is_called_missing(tmp_path: Path) -> None:
+    with pytest.raises(AuditInputError, match="there is no such file, and it is no public key of an audit log either"):
+        read_public(str(tmp_path / "audit.pem.pub"))

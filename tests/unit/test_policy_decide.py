@@ -143,6 +143,15 @@ def test_an_engine_that_breaks_in_any_way_is_a_deny() -> None:
     assert "ZeroDivisionError" in (decide(opening, "access.release", {}).error or "")
 
 
+def test_an_engine_that_is_not_installed_is_a_deny_that_names_the_extra() -> None:
+    def opening() -> PolicyEngine:
+        raise ModuleNotFoundError("No module named 'regorus'", name="regorus")
+
+    decision = decide(opening, "access.release", {})
+    assert (decision.allow, decision.changes) == (False, ("pip install 'maestro-conductor[evidence]'",))
+    assert decision.error == "asking a policy needs the extra 'evidence', which is not installed: there is no 'regorus'"
+
+
 def test_after_a_failure_the_next_question_is_answered(engine_for: Callable[..., PolicyEngine]) -> None:
     engine = engine_for()
     assert decide(engine, "t.failing", {"zero": 0}).error
