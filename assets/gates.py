@@ -103,6 +103,7 @@ def _result(
         )
         for name, content in (("decision.json", made), ("input.json", document))
     ]
+    context.log.info("%s; all of it: maestro policy explain %s", "allowed" if decision.allow else "denied", decision.id)
     for reason in decision.reasons:
         context.log.info("denied by %s: %s", reason.rule, reason.message)
         if reason.fix:

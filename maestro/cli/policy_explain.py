@@ -81,7 +81,7 @@ def _found(options: GlobalOptions, id_: str) -> Decision:
     if len(found) != 1:
         raise InputError(
             f"{len(found) or 'no'} decisions of this project begin with '{id_}'",
-            next_step="give the whole id, as a gate's summary and `maestro evidence show` have it; or a file",
+            next_step="give the whole id, as the gate's log has it (`maestro logs latest GATE`); or a file",
         )
     return Decision.from_json(json.loads(store.get_bytes(next(iter(found.values())))))
 

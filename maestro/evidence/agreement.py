@@ -1,8 +1,8 @@
 """Holds what a step has delivered against what the signed statements of later steps say it has.
 
 The statement of a step itself binds its record. But a record can be replaced by an earlier one of the same revision,
-with its statement. Its provenance and the decision of a gate name it and what it had delivered when they were signed. Of
-a gate only the newest decision counts.
+with its statement. Its provenance and the decision of a gate name it and what it had delivered when they were signed.
+Of a gate only the newest decision counts.
 """
 
 from __future__ import annotations

@@ -43,6 +43,7 @@ def write_pack(desk: EvidenceDesk, revision: str, target: Path) -> dict[str, Any
         )
     if target.exists() or target.is_symlink():
         raise InputError(f"{target} is there already", next_step="give another name with --output")
+    entries = [one for one in entries if not _replaced(desk, one, entries)]
     statuses = [_verified(desk, entry) for entry in entries]
     _refuse_withheld(desk, revision, entries)
     made_at = _rfc3339(desk)
@@ -81,6 +82,19 @@ def write_pack(desk: EvidenceDesk, revision: str, target: Path) -> dict[str, Any
         {"project": desk.project, "statements": len(entries), "pack": f"sha256:{digest}"},
     )
     return index
+
+
+def _replaced(desk: EvidenceDesk, entry: Entry, entries: Sequence[Entry]) -> bool:
+    """It does not hold any more, but the same step has since made one about the same that does."""
+    if desk.verifier.check_entry(entry).state == "verified":
+        return False
+    return all(
+        any(
+            status.origin is not None and status.origin.step == entry.step and status.state == "verified"
+            for status in desk.verifier.statuses(entry.type, subject, entry.revision, entries)
+        )
+        for subject in entry.subjects
+    )
 
 
 def _verified(desk: EvidenceDesk, entry: Entry) -> EvidenceStatus:

@@ -13,6 +13,7 @@ import zstandard
 
 from maestro.artifacts import Claim
 from maestro.errors import InputError
+from maestro.evidence.errors import EvidenceError
 from maestro.evidence.pack import write_pack
 from maestro.evidence.pack_reading import read_pack, read_whole_pack
 from maestro.evidence.pack_verify import verify_pack
@@ -237,3 +238,18 @@ def test_a_pack_is_not_made_of_statements_that_do_not_verify(desk: Desk, tmp_pat
 def test_a_revision_without_evidence_says_what_to_do(desk: Desk, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"there is no evidence of revision c{40} of shop"):
         write_pack(desk.desk, "c" * 40, tmp_path / "pack.tar.zst")
+
+
+def test_what_a_revoked_key_signed_is_left_out_once_the_step_has_made_it_again(tmp_path: Path) -> None:
+    made = Desk(tmp_path / "home")
+    made.built()
+    old = made.desk.signer.keyid
+    made.desk.project_keys.rotate_development(environ={})
+    made.desk.project_keys.revoke(old, reason="the laptop was stolen")
+    made.open()
+    with pytest.raises(EvidenceError, match="revoked"):
+        write_pack(made.desk, REVISION, tmp_path / "refused.tar.zst")
+    made.built()
+    index = write_pack(made.open(), REVISION, tmp_path / "pack.tar.zst")
+    assert [one["keyid"] for one in index["statements"]] == [made.desk.signer.keyid]
+    assert verify_pack(tmp_path / "pack.tar.zst", trust=made.desk.trust).holds
