@@ -76,7 +76,7 @@ def _collect(options: GlobalOptions, store: ArtifactStore, planned: Collection, 
     desk = open_desk(project, name, load_profile(options.profile), store, os.environ)
     try:
         # Opened first: without a log nothing is deleted.
-        desk.audit  # noqa: B018
+        desk.audit  # noqa: B018 - opens the log
         done = collect(store, planned)
         data = {
             "project": name,

@@ -8,8 +8,9 @@ import click
 
 from maestro.cli.keys_source import complete_key, project_keys
 from maestro.cli.options import GlobalOptions, example_command, pass_options
+from maestro.cli.output_file import write_output
 from maestro.cli.terminal import Terminal
-from maestro.errors import InputError, Location
+from maestro.errors import InputError
 
 
 @example_command(
@@ -33,15 +34,5 @@ def command(options: GlobalOptions, name: str | None, output: Path | None) -> in
     if name is None and not trust.keys:
         raise InputError("no key is trusted", next_step="make one with `maestro keys rotate`")
     text = dump(trust).decode("utf-8") if name is None else trust.find(name).public_key
-    terminal = Terminal(options)
-    if output is None:
-        terminal.stream.write(text)
-        return 0
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"the file cannot be written: {error.strerror}", where=Location(str(output)), next_step="name another file"
-        ) from None
-    terminal.line(f"wrote {output}")
+    write_output(Terminal(options), text, output)
     return 0

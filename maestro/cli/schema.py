@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from maestro.cli.options import GlobalOptions, example_command, pass_options
+from maestro.cli.output_file import write_output
 from maestro.cli.terminal import Terminal
-from maestro.errors import InputError, Location
 
 
 @example_command(
@@ -27,15 +27,5 @@ def command(options: GlobalOptions, write: Path | None) -> int:
     from maestro.workflow.schema import text
 
     schema = text(Registry())
-    terminal = Terminal(options)
-    if write is None:
-        terminal.stream.write(schema)
-        return 0
-    try:
-        write.write_text(schema, encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"the file cannot be written: {error.strerror}", where=Location(str(write)), next_step="name another file"
-        ) from error
-    terminal.line(f"wrote {write}")
+    write_output(Terminal(options), schema, write)
     return 0

@@ -15,6 +15,7 @@ from maestro.evidence.index import Entry
 from maestro.evidence.issue import digest_of
 from maestro.evidence.types import EVIDENCE_TYPES
 from maestro.evidence.verify import EvidenceStatus
+from maestro.signing.origin import write_seconds
 
 _MOST_NAMES = 50
 _Statuses: TypeAlias = Callable[[str, str], list[EvidenceStatus]]
@@ -66,7 +67,7 @@ def gate_input(desk: EvidenceDesk, question: GateQuestion) -> dict[str, Any]:
         "environment": question.environment,
         "revision": question.revision,
         "run_id": question.run_id,
-        "now": _rfc3339(now),
+        "now": write_seconds(now),
         "user": {"name": desk.actor, "groups": []},
         "required": list(question.required),
         "subjects": [one.to_input(now) for one in found],
@@ -295,7 +296,3 @@ def _hours(text: object, now: datetime) -> float | None:
 def _days(text: object, now: datetime) -> float | None:
     hours = _hours(text, now)
     return None if hours is None else hours / 24
-
-
-def _rfc3339(at: datetime) -> str:
-    return at.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -16,6 +16,7 @@ from maestro.evidence.errors import EvidenceError
 from maestro.evidence.index import Entry
 from maestro.evidence.pack_writing import write_archive
 from maestro.evidence.verify import EvidenceStatus
+from maestro.signing.origin import write_seconds
 
 if TYPE_CHECKING:
     from maestro.signing import TrustedKey
@@ -46,7 +47,7 @@ def write_pack(desk: EvidenceDesk, revision: str, target: Path) -> dict[str, Any
     entries = [one for one in entries if not _replaced(desk, one, entries)]
     statuses = [_verified(desk, entry) for entry in entries]
     _refuse_withheld(desk, revision, entries)
-    made_at = _rfc3339(desk)
+    made_at = write_seconds(desk.now())
     signer = desk.signer
     own = desk.trust.by_keyid(signer.keyid)
     keys = {one.signer.keyid: one.signer for status in statuses if (one := status.verified) is not None}
@@ -216,7 +217,3 @@ def _statement(position: int, status: EvidenceStatus, logged: Mapping[str, int])
         "audit": f"{layout.AUDIT}/{_row(entry, logged)}.json",
         "vault": None if entry.vault is None else dict(entry.vault),
     }
-
-
-def _rfc3339(desk: EvidenceDesk) -> str:
-    return desk.now().isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from maestro.artifacts import Material, StepRecord, Subject
+from maestro.signing.origin import write_seconds
 
 BUILD_TYPE = "https://maestro.example/buildtypes/step/v1"
 
@@ -97,4 +98,4 @@ def _descriptor(material: Material) -> dict[str, Any]:
 
 
 def _rfc3339(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return write_seconds(datetime.fromtimestamp(seconds, UTC))

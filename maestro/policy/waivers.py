@@ -8,11 +8,12 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from maestro.policy.decision import canonical
 from maestro.policy.errors import PolicyError
+from maestro.signing.origin import write_seconds
 
 if TYPE_CHECKING:
     from maestro.artifacts import ArtifactStore
@@ -94,8 +95,8 @@ def make_waiver(
         finding=finding,
         reason=reason.strip(),
         approver=approver.strip(),
-        created=_rfc3339(now),
-        expires=_rfc3339(expires),
+        created=write_seconds(now),
+        expires=write_seconds(expires),
         purl=purl,
         subject=subject,
         file=file,
@@ -223,7 +224,3 @@ def _time(text: object) -> datetime:
     if at is None or at.tzinfo is None:
         raise PolicyError(f"{ascii(text)[:60]} is no time with a zone", next_step="write it like 2030-01-31T00:00:00Z")
     return at
-
-
-def _rfc3339(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -109,7 +109,7 @@ def _zip_members(archive: Path, limits: ArchiveLimits) -> Iterator[Member]:
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise _no_plain_file(entry.filename)
             if not entry.is_dir():
-                yield Member(name, lambda entry=entry: opened.open(entry))  # type: ignore[misc]
+                yield Member(name, lambda entry=entry: opened.open(entry))  # type: ignore[misc]  # mypy cannot type a default of a lambda
 
 
 def _tar_members(archive: Path, limits: ArchiveLimits) -> Iterator[Member]:
@@ -122,7 +122,7 @@ def _tar_members(archive: Path, limits: ArchiveLimits) -> Iterator[Member]:
                 continue
             if not entry.isreg() or entry.issparse():
                 raise _no_plain_file(entry.name)
-            yield Member(name, lambda entry=entry: _stream(opened, entry))  # type: ignore[misc]
+            yield Member(name, lambda entry=entry: _stream(opened, entry))  # type: ignore[misc]  # mypy cannot type a default of a lambda
 
 
 def _stream(opened: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes]:

@@ -84,3 +84,8 @@ def read_time(text: str) -> datetime | None:
 def write_time(at: datetime) -> str:
     """RFC 3339, in UTC, with microseconds unless there are none."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def write_seconds(at: datetime) -> str:
+    """RFC 3339, in UTC, in whole seconds."""
+    return write_time(at.replace(microsecond=0))

@@ -128,7 +128,7 @@ def test_processes_that_open_and_append_at_once_lose_and_double_nothing(place: P
         assert log.verify().ok
 
 
-def append_until_killed(place: Place, said: multiprocessing.connection.Connection) -> None:  # type: ignore[name-defined]
+def append_until_killed(place: Place, said: multiprocessing.connection.Connection) -> None:  # type: ignore[name-defined]  # a submodule the stubs do not export
     with place.open() as log:
         while True:
             said.send(log.append(events(1)[0]).index)
@@ -149,7 +149,7 @@ def test_what_was_acknowledged_survives_the_death_of_the_writer(place: Place) ->
         assert log.verify().ok
 
 
-def append_in_child(log: AuditLog, answers: multiprocessing.queues.Queue[int]) -> None:  # type: ignore[name-defined]
+def append_in_child(log: AuditLog, answers: multiprocessing.queues.Queue[int]) -> None:  # type: ignore[name-defined]  # a submodule the stubs do not export
     answers.put(log.append(events(1)[0]).index)
 
 
@@ -171,7 +171,7 @@ def test_every_entry_is_proved_at_every_size(log: AuditLog) -> None:
         for index in range(size):
             proof = read_proof(json.dumps(log.prove(index).to_json()).encode())
             assert proof == log.prove(index)
-            assert proof.verify(log.key).size == size  # type: ignore[union-attr]
+            assert proof.verify(log.key).size == size  # type: ignore[union-attr]  # both proofs verify, each to its own kind
 
 
 def test_a_log_begins_with_each_of_its_earlier_checkpoints(log: AuditLog) -> None:
@@ -182,7 +182,7 @@ def test_a_log_begins_with_each_of_its_earlier_checkpoints(log: AuditLog) -> Non
     for old, earlier in enumerate(notes):
         for new, later in enumerate(notes[old:], start=old):
             checked = read_proof(json.dumps(log.consistency(earlier, later).to_json()).encode()).verify(log.key)
-            assert [one.size for one in checked] == [old, new]  # type: ignore[union-attr]
+            assert [one.size for one in checked] == [old, new]  # type: ignore[union-attr]  # both proofs verify, each to its own kind
     assert log.checkpoints() == notes
 
 

@@ -137,7 +137,7 @@ def archive_of(layout: Layout, place: Path, *more: tuple[tarfile.TarInfo, bytes]
         for entry in tar:
             stream = tar.extractfile(entry)
             entries.append((entry, stream.read() if stream else b""))
-    with tarfile.open(place, mode) as tar:  # type: ignore[call-overload]
+    with tarfile.open(place, mode) as tar:  # type: ignore[call-overload]  # the mode is a parameter
         for entry, data in [*entries, *more]:
             tar.addfile(entry, io.BytesIO(data))
     return place

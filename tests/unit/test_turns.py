@@ -46,7 +46,7 @@ def test_work_that_has_not_begun_comes_before_what_is_done_and_each_in_the_order
         worked.set()
         waiting(turns, 1)
         for count, name in enumerate(("second", "third"), start=2):
-            threads.append(started(lambda name=name: at_its_beginning(name)))  # type: ignore[misc]
+            threads.append(started(lambda name=name: at_its_beginning(name)))  # type: ignore[misc]  # mypy cannot type a default of a lambda
             waiting(turns, count)
     for thread in threads:
         thread.join(PATIENCE)
