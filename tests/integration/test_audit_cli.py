@@ -123,7 +123,7 @@ def test_export_writes_a_line_for_each_entry(shop: Shop, tmp_path: Path) -> None
         (("prove", "12"), 2, "there is no entry 12: the audit log has 12"),
         (("prove", "--verify", "missing.json"), 2, "--verify needs --key"),
         (("prove", "--verify", "missing.json", "--key", "x+1+y"), 2, "missing.json: cannot be read: No such file"),
-        (("verify", "--key", "nonsense"), 2, "this is not the public key of an audit log"),
+        (("verify", "--key", "nonsense"), 2, "it is no public key of an audit log either"),
         (("verify", "--checkpoint", "missing.txt"), 2, "missing.txt: cannot be read"),
         (("verify", "--db", "sqlite:////nowhere/x.db"), 2, "there is no audit log in sqlite:////nowhere/x.db"),
         (("consistency", "missing.txt"), 2, "missing.txt: cannot be read"),

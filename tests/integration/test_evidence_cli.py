@@ -59,7 +59,7 @@ def test_show_of_a_revision_without_evidence_says_so(shop: Delivered) -> None:
         (["verify", "unit.xml", "--key", "unit.xml"], 2, "unit.xml is no public key in PEM"),
         (["verify", "unit.xml", "--key", "none.pem"], 2, "the file cannot be read"),
         (["verify", "unit.xml", "--key", "a", "--trust", "b"], 2, "give --key or --trust, not both"),
-        (["verify", "unit.xml", "--audit-key", "rubbish"], 2, "this is not the public key of an audit log"),
+        (["verify", "unit.xml", "--audit-key", "rubbish"], 2, "it is no public key of an audit log either"),
         (["verify", "--key", "a.pem"], 2, "--key, --trust and --audit-key are for packs"),
         (["export", "-o", "no/such/folder/p.tar.zst"], 2, "cannot be written: No such file or directory"),
         (["export", "-o", "unit.xml"], 2, "unit.xml is there already"),
