@@ -15,9 +15,18 @@ from maestro_defs.compiler import compile_workflow
 from resources.delivery import Source
 
 
+SERVED = "MAESTRO_SERVER_PROJECT"
+
+
 @dg.definitions
 def defs() -> dg.Definitions:
-    """The definitions of one project."""
+    """The definitions of one project: on a server the one that is named, else the one of this folder."""
+    served = os.environ.get(SERVED)
+    if served:
+        from maestro.server.home import find_server
+        from maestro_defs.served import definitions_of_project
+
+        return definitions_of_project(find_server(), served, os.environ)
     start = Path(os.environ.get("MAESTRO_PROJECT") or Path.cwd())
     project = Project.find(start, file=os.environ.get("MAESTRO_FILE"))
     return definitions_of(Source.load(project, load_profile()), os.environ)

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 import dagster as dg
@@ -84,6 +85,7 @@ class _Run:
     running: set[str] = field(default_factory=set)
     worked: set[str] = field(default_factory=set)
     held: list[ExecutionStep] = field(default_factory=list)
+    again: list[ExecutionStep] = field(default_factory=list)
     failed: bool = False
     interrupted: bool = False
     looked: float = field(default_factory=time.monotonic)
@@ -149,7 +151,7 @@ class ConcurrentExecutor(Executor):
             yield from iter(
                 ExecuteRunWithPlanIterable(
                     execution_plan=execution_plan,
-                    iterator=self._iterate,
+                    iterator=partial(self._iterate, resumes=plan_context.resume_from_failure),
                     execution_context_manager=PlanExecutionContextManager(
                         job=plan_context.job,
                         retry_mode=plan_context.retry_mode,
@@ -164,7 +166,9 @@ class ConcurrentExecutor(Executor):
                 )
             )
 
-    def _iterate(self, job_context: PlanExecutionContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
+    def _iterate(
+        self, job_context: PlanExecutionContext, execution_plan: ExecutionPlan, *, resumes: bool
+    ) -> Iterator[DagsterEvent]:
         instance, run = job_context.instance, job_context.dagster_run
         with (
             InstanceConcurrencyContext(instance, run) as pools,
@@ -180,6 +184,8 @@ class ConcurrentExecutor(Executor):
             state = _Run(job_context, active, threads, logs, CachedSteps(job_context, session, logs))
             end = RunEnd(job_context, session, logs)
             end.introduce()
+            if resumes:
+                _take_up(state)
             try:
                 yield from self._main_steps(state, end)
                 yield from end.compensate(needed=state.failed or state.interrupted)
@@ -206,6 +212,8 @@ class ConcurrentExecutor(Executor):
 
     def _start_ready(self, state: _Run) -> Iterator[DagsterEvent]:
         restored: list[Restored] = []
+        while state.again and self._free(state) > 0:
+            state.start(state.again.pop(0))
         while (free := self._free(state)) > 0:
             steps = state.active.get_steps_to_execute(limit=free)
             for step in steps:
@@ -326,6 +334,16 @@ class ConcurrentExecutor(Executor):
             if again or not active.sleep_interval():  # type: ignore[no-untyped-call]
                 return again
             active.sleep_til_ready()
+
+
+def _take_up(state: _Run) -> None:
+    """Brings the loop to where the run's last worker left it: what had not ended in its events is done again."""
+    job = state.job
+    logged = (entry.dagster_event for entry in job.instance.all_logs(job.run_id))
+    before = [event for event in logged if event is not None and event.is_step_event]
+    for step in state.active.rebuild_from_events(before):
+        (state.held if step.tags.get(FINAL_TAG) else state.again).append(step)
+    state.failed = any(event.is_step_failure for event in before)
 
 
 def _all_news(news: queue.SimpleQueue[_News], patience: float) -> Iterator[_News]:

@@ -39,6 +39,11 @@ def dagster_home(project: Project, profile: Profile) -> Path:
     """The project's ``DAGSTER_HOME``, with the profile's ``dagster.yaml`` in it."""
     home = project.ensure_home() / "dagster"
     home.mkdir(exist_ok=True)
+    return prepare_home(home, profile)
+
+
+def prepare_home(home: Path, profile: Profile) -> Path:
+    """``home``, with the profile's ``dagster.yaml`` in it."""
     target = home / "dagster.yaml"
     wanted = profile.dagster_yaml.read_bytes()
     if not target.exists() or target.read_bytes() != wanted:
@@ -55,7 +60,17 @@ def open_instance(project: Project, profile: Profile) -> Iterator[DagsterInstanc
     Raises:
         MaestroError: its storage does not answer or cannot be used.
     """
-    home = dagster_home(project, profile)
+    with open_home(dagster_home(project, profile), profile) as instance:
+        yield instance
+
+
+@contextmanager
+def open_home(home: Path, profile: Profile) -> Iterator[DagsterInstance]:
+    """The Dagster instance of a ``DAGSTER_HOME`` that was prepared.
+
+    Raises:
+        MaestroError: its storage does not answer or cannot be used.
+    """
     stamp = _Stamp(home)
     with ExitStack() as stack:
         try:

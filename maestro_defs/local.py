@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,12 +101,7 @@ def start_run(source: Source, request: LocalRequest) -> Iterator[LocalRun]:
         MaestroError: Dagster's storage cannot be used.
     """
     definitions = compile_workflow(source)
-    job = definitions.resolve_job_def(job_name(source.loaded.workflow.name))
-    selection = set(request.selection) & set(in_job(source))
-    if selection != set(in_job(source)):
-        chosen = {asset_key(source.project_name, name) for name in selection}
-        checks = {key for key in job.asset_layer.asset_graph.asset_check_keys if key.asset_key in chosen}
-        job = job.get_subset(asset_selection=chosen, asset_check_selection=checks)
+    job = selected(source, definitions, request.selection)
     with open_instance(source.project, source.profile) as instance, kept_connections(instance):
         register_revision(instance, source.project_name, request.revision)
         resumes = request.resumes
@@ -120,7 +115,7 @@ def start_run(source: Source, request: LocalRequest) -> Iterator[LocalRun]:
                 asset_selection=job.asset_selection,
                 root_run_id=resumes.root_run_id if resumes else None,
                 parent_run_id=resumes.earlier[0] if resumes else None,
-                remote_job_origin=_origin(job.name),
+                remote_job_origin=job_origin(job.name),
             )
         if request.here is not None:
             source.in_place[run.run_id] = request.here
@@ -130,6 +125,17 @@ def start_run(source: Source, request: LocalRequest) -> Iterator[LocalRun]:
             ended = instance.get_run_by_id(run.run_id)
             if ended is not None:
                 end_late(source, instance, ended)
+
+
+def selected(source: Source, definitions: dg.Definitions, selection: Collection[str]) -> dg.JobDefinition:
+    """The workflow's job, of the nodes ``selection`` names and their checks."""
+    job = definitions.resolve_job_def(job_name(source.loaded.workflow.name))
+    wanted = set(selection) & set(in_job(source))
+    if wanted == set(in_job(source)):
+        return job
+    chosen = {asset_key(source.project_name, name) for name in wanted}
+    checks = {key for key in job.asset_layer.asset_graph.asset_check_keys if key.asset_key in chosen}
+    return job.get_subset(asset_selection=chosen, asset_check_selection=checks)
 
 
 def _executable(source: Source, job: dg.JobDefinition) -> InMemoryJob | ReconstructableJob:
@@ -177,6 +183,6 @@ def _tags(source: Source, request: LocalRequest) -> dict[str, str]:
     return tags
 
 
-def _origin(job: str) -> RemoteJobOrigin:
+def job_origin(job: str, location: str = LOCATION) -> RemoteJobOrigin:
     """Lets the UI know which code location the run belongs to."""
-    return RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(LOCATION), "__repository__"), job)
+    return RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), "__repository__"), job)

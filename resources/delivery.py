@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,13 @@ from maestro.runs.process import is_of_this_process
 from maestro.runs.tags import (
     ASSUME_DONE_TAG,
     BASE_TAG,
+    BRANCH_TAG,
     EARLIER_TAG,
     LOCAL_TAG,
     PARTITION_TAG,
     PLANNED_TAG,
     REDO_TAG,
+    UNTRUSTED_TAG,
     WORKSPACE_TAG,
 )
 from maestro.steps import Registry
@@ -109,6 +111,8 @@ class Source:
             here = self.in_place.get(run.run_id)
             if here is None:
                 revision = revision_of(self.project, revision_of_run(run))
+                if BRANCH_TAG in run.tags:
+                    revision = replace(revision, branch=run.tags[BRANCH_TAG])
                 here = Checkout(revision, self._workspace(run) or stack.enter_context(checkout(self.project, revision)))
             store = self.open_store()
             session = RunSession(
@@ -152,6 +156,7 @@ class Source:
             redo=_names(run, REDO_TAG),
             assume_done=_names(run, ASSUME_DONE_TAG),
             cached=self.cached.get(run.run_id, frozenset()),
+            untrusted=UNTRUSTED_TAG in run.tags,
         )
 
 

@@ -51,10 +51,12 @@ class RecordStore:
         """Drop the record under ``key``, so that the step runs again."""
         self.store.objects.delete(keys.cache(key))
 
-    def save(self, record: StepRecord) -> None:
-        """Keep ``record`` for its run and as the latest of its revision; each replaces what was there, whole."""
+    def save(self, record: StepRecord, *, of_revision: bool = True) -> None:
+        """Keep ``record`` for its run, and as the latest of its revision; each replaces what was there, whole."""
         data = encode(record)
         self.store.objects.replace(keys.run_step(record.run_id, record.step), data)
+        if not of_revision:
+            return
         self.store.objects.replace(keys.revision_step(record.project, record.revision, record.step), data)
 
     def of_run(self, run_id: str) -> list[StepRecord]:

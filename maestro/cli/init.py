@@ -22,7 +22,8 @@ def _complete_template(_context: click.Context, _parameter: click.Parameter, typ
     "init",
     example="""maestro init                     # looks at what is there
 maestro init --template go
-maestro init --print > ci.yaml""",
+maestro init --print > ci.yaml
+maestro init --ci github         # a workflow for GitHub Actions, beside maestro.yaml""",
 )
 @click.option(
     "--template",
@@ -32,11 +33,20 @@ maestro init --print > ci.yaml""",
     shell_complete=_complete_template,
     help="auto, python, typescript, go, rust, make or minimal.",
 )
-@click.option("--force", is_flag=True, help="Overwrite the workflow file.")
+@click.option(
+    "--ci",
+    type=click.Choice(["github", "gitlab"]),
+    help="Write the file that makes this service's own runners run maestro.yaml.",
+)
+@click.option("--force", is_flag=True, help="Overwrite the file; with --ci that of the service alone.")
 @click.option("--print", "printed", is_flag=True, help="Print it, write nothing.")
 @pass_options
-def command(options: GlobalOptions, template: str, force: bool, printed: bool) -> int:
-    """Write a maestro.yaml for this repository, after looking at what is there."""
+def command(options: GlobalOptions, template: str, ci: str | None, force: bool, printed: bool) -> int:
+    """Write a maestro.yaml for this repository, after looking at what is there.
+
+    With --ci a file for GitHub Actions or GitLab CI is written, and maestro.yaml as well when there is none.
+    """
+    from maestro.cli.output_file import replace_file
     from maestro.cli.prepare import find_project
     from maestro.cli.surroundings import look, untidy, words
     from maestro.steps import Registry
@@ -46,7 +56,19 @@ def command(options: GlobalOptions, template: str, force: bool, printed: bool) -
     check_template(template)
     project = find_project(options)
     target = project.workflow_file
-    if target.exists() and not force and not printed:
+    terminal = Terminal(options)
+    if ci is not None:
+        from maestro.cli.ci_file import compose_ci, write_ci
+
+        text = compose_ci(project, ci)
+        if printed:
+            terminal.stream.write(text)
+            return 0
+        write_ci(terminal, project, ci, text, force=force)
+        if target.exists():
+            terminal.line("next: read it, then commit and push it")
+            return 0
+    elif target.exists() and not force and not printed:
         raise InputError(
             "there is a workflow file already",
             where=Location(str(target)),
@@ -56,18 +78,10 @@ def command(options: GlobalOptions, template: str, force: bool, printed: bool) -
     registry = Registry()
     text = compose(project.default_name(), assumed(template, seen), registry.names)
     load_text(text.encode(), file=target.name, registry=registry)
-    terminal = Terminal(options)
     if printed:
         terminal.stream.write(text)
         return 0
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(target)
-    except OSError as error:
-        raise InputError(
-            f"the file cannot be written: {error.strerror}", where=Location(str(target)), next_step="check the folder"
-        ) from error
+    replace_file(target, text)
     terminal.line(f"found: {', '.join(words(seen)) or 'nothing Maestro knows'}")
     terminal.line(f"wrote {os.path.relpath(target)}")
     loose = untidy(project, seen)

@@ -38,7 +38,9 @@ def compensations(session: RunSession) -> list[Compensation]:
     A result that came from the cache changed nothing in this run and is not among them. A step whose undoing was
     interrupted is.
     """
-    found = []
+    found: list[Compensation] = []
+    if session.request.untrusted:
+        return found  # It had no effects outside.
     for node in session.graph:
         record = session.record_of_run(node.name) if node.step.compensate is not None else None
         if record is None or record.cache == "hit":

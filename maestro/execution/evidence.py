@@ -28,6 +28,8 @@ def with_evidence(session: RunSession, record: StepRecord) -> StepRecord:
     """
     if record.subjects and not record.claims and session.open_desk is not None:
         record = replace(record, claims=(delivery(record),))
+    if session.request.untrusted:
+        return replace(record, claims=(), evidence=())
     if not record.claims:
         return replace(record, evidence=()) if record.evidence else record
     desk = session.desk

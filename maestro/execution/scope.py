@@ -188,6 +188,7 @@ def base_scope(
     git: GitScope,
     workspace: Path,
     run_id: str,
+    trusted: bool = True,
 ) -> dict[str, Any]:
     """Everything but ``matrix`` and ``steps``, which differ from step to step."""
     return {
@@ -196,7 +197,7 @@ def base_scope(
         "files": FilesScope(workspace),
         "changed": git.changed,
         "project": project_name,
-        "run": {"id": run_id, "revision": git["sha"]},
+        "run": {"id": run_id, "revision": git["sha"], "trusted": trusted},
         "matrix": {},
         "steps": {},
     }

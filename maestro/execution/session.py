@@ -57,6 +57,8 @@ class RunRequest:
         redo: steps with effects to do again although nobody knows whether the effect happened.
         assume_done: steps with effects a person vouches for.
         cached: steps whose results the planner found in the cache.
+        untrusted: somebody without write access made the revision: no secrets, everything sandboxed, no effects,
+            nothing signed, and nothing kept where a trusted run would find it.
     """
 
     params: Mapping[str, Any]
@@ -65,6 +67,7 @@ class RunRequest:
     redo: frozenset[str] = frozenset()
     assume_done: frozenset[str] = frozenset()
     cached: frozenset[str] = frozenset()
+    untrusted: bool = False
 
 
 def products_of(workflow: Workflow) -> tuple[str, ...]:
@@ -181,7 +184,16 @@ class RunSession:
             git=GitScope(self.project, self.revision, self.request.base),
             workspace=self.workspace,
             run_id=self.identity.root_run_id,
+            trusted=not self.request.untrusted,
         )
+
+    def text(self, template: str) -> str:
+        """``template`` with its expressions evaluated, as far as they are known before any step has run.
+
+        Raises:
+            InputError: an expression fails.
+        """
+        return str(self.expressions.render(template, self._base_scope))
 
     def scope(self, node: Node) -> dict[str, Any]:
         """Names an expression of ``node`` may use."""
@@ -200,7 +212,7 @@ class RunSession:
         with self._lock:
             self._made[record.step] = record
             self._in_place.add(record.step)
-        self.records.save(record)
+        self.records.save(record, of_revision=not self.request.untrusted)
 
     def record_of(self, name: str) -> StepRecord | None:
         """What a step left behind: in this run, in the runs it resumes, else at this revision."""
@@ -290,6 +302,11 @@ class RunSession:
         """Environment variable -> value, of the secrets ``node`` names; from now on masked in the whole run."""
         named = node.step.secrets
         variables = {name: name for name in named} if isinstance(named, list) else dict(named)
+        if variables and self.request.untrusted:
+            raise StepError(
+                f"step '{node.name}' names secrets, and a run of somebody else's fork gets none",
+                next_step="leave it out there, with when: '{{ run.trusted }}', or approve the pull request",
+            )
         values = self.secret_reader.read(variables.values())
         with self._lock:
             self._secret_values.update(values[name] for name in variables.values())

@@ -89,6 +89,8 @@ def _from_cache(
     if key is None:
         return None
     found = session.records.cached(key)
+    if found is not None and session.request.untrusted and (found.subjects or found.claims or found.evidence):
+        return None  # Nothing is verified or signed in such a run.
     if found is None or (most_bytes is not None and sum(one.size for one in found.outputs) > most_bytes):
         return None
     refused = unsigned_hit(session, found, key)
@@ -123,9 +125,15 @@ def _run(
     step = node.step
     if step.compensate is not None and undo_was_interrupted(session, node):
         _finish_undoing(session, node, log)
+    if session.request.untrusted and (step.has_effects or resolved.kind.effects):
+        raise StepError(
+            f"step '{node.name}' changes something outside, which a run of somebody else's fork may not",
+            next_step="leave it out there, with when: '{{ run.trusted }}', or approve the pull request",
+        )
     guard = EffectGuard(session, resolved) if step.has_effects or resolved.kind.effects else None
     secrets = session.secrets_of(node)
     log.hide(session.masker)
+    sandboxed = step.sandbox or session.request.untrusted
     work = Work(
         name=node.name,
         kind=resolved.kind,
@@ -136,9 +144,9 @@ def _run(
         idempotency_key=effect_key(session, node),
         upstream={name: {one.name: one for one in record.outputs} for name, record in upstream.items()},
         attempt=attempt,
-        sandboxed=step.sandbox,
+        sandboxed=sandboxed,
         network=step.network,
-        brought=session.brought_files(node) if step.sandbox else (),
+        brought=session.brought_files(node) if sandboxed else (),
         writable=_patterns(session, resolved),
         records=before,
     )
@@ -156,7 +164,7 @@ def _run(
     if guard:
         guard.after(record)
     session.remember(record)
-    if record.passed and resolved.cache_key is not None:
+    if record.passed and resolved.cache_key is not None and not session.request.untrusted:
         session.cache_writer.offer(resolved.cache_key, record, resolved.input_globs)
     return record
 

@@ -17,8 +17,9 @@ from types import TracebackType
 from typing import Any
 
 from maestro.errors import InputError, MaestroError
-from maestro.process.connection import GuardConnection, encode_request, sweep
+from maestro.process.connection import encode_request, sweep
 from maestro.process.result import ProcessResult
+from maestro.process.shared import SharedGuard, shared_guard
 
 TOKEN_VARIABLE = "MAESTRO_STEP_TOKEN"
 STOP_LATENCY_SECONDS = 0.1
@@ -55,14 +56,16 @@ class _Run:
 
 
 class ProcessRunner:
-    """Runs processes under a guard of its own; one for each run worker; thread safe; a context manager.
+    """Runs processes under a guard of its own, or of its worker's; one for each run; thread safe; a context manager.
 
     The guard is started by the first ``run``, and again by the first one after it was killed.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._guard: GuardConnection | None = None
+        shared = shared_guard()
+        self._own = shared is None
+        self._guard = shared or SharedGuard()
         self._runs: set[_Run] = set()
         self._closed = False
 
@@ -135,19 +138,21 @@ class ProcessRunner:
             self._terminate(grace)
 
     def close(self) -> None:
-        """Kill what is left and end the guard; ``run`` is refused afterwards."""
+        """Kill what is left and end the guard, unless others use it; ``run`` is refused afterwards."""
         with self._changed:
             self._closed = True
             self._terminate(0.0)
-            guard, self._guard = self._guard, None
-        if guard is not None:
-            guard.close()
+            for stubborn in self._runs:
+                # Its warden kills the tree when its worker hangs up.
+                with contextlib.suppress(OSError):
+                    stubborn.control.shutdown(socket.SHUT_RDWR)
+        if self._own:
+            self._guard.close()
 
     @property
     def guard_pid(self) -> int | None:
         """Process id of the guard, when one was started."""
-        guard = self._guard
-        return guard.pid if guard else None
+        return self._guard.pid
 
     def _terminate(self, grace: float) -> None:
         runs = set(self._runs)
@@ -160,11 +165,6 @@ class ProcessRunner:
         with self._changed:
             if self._closed:
                 raise MaestroError("the process runner is closed; no more steps can start")
-            if self._guard is not None and not self._guard.alive:
-                self._guard.close()
-                self._guard = None
-            if self._guard is None:
-                self._guard = GuardConnection()
             try:
                 current = _Run(self._guard.open(stdout, stderr), token)
             except OSError as error:  # it was killed just now

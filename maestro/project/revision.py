@@ -67,6 +67,8 @@ def current_revision(project: Project, *, products: Sequence[str] = ()) -> Revis
         products: globs of files the workflow makes itself; they are never part of a revision.
     """
     git = project.git
+    if project.home.is_dir():
+        project.ensure_home()  # One that a cache of somebody's CI brought back does not ignore itself yet.
     head, branch, changed = _status(git, products)
     if head is not None and not changed:
         return Revision(head, head, branch, git.text("rev-parse", "HEAD^{tree}"), _index_files(git))

@@ -18,6 +18,8 @@ _EXPRESSIONS = ("with", "env", "cache_key", "inputs", "outputs")
 """Keys of a step whose strings are expressions, besides ``when``, ``matrix`` and ``compensate``."""
 _LITERAL = ("description", "owners", "depends_on", "network", "pool", "effects")
 _COMPENSATE = ("with", "env")
+_BEFORE_A_RUN = ("params", "git", "project", "pull_request")
+"""What is known of a run when it is put into a concurrency group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class _Scope:
         ids: of all steps, with True for a step that has a matrix.
         own: the id of the step itself.
         matrix: True in a matrix, which makes the graph and so knows nothing but parameters.
+        roots: the first parts of names.
     """
 
     params: Sequence[str]
@@ -43,6 +46,7 @@ class _Scope:
     ids: Mapping[str, bool] = field(default_factory=dict)
     own: str = ""
     matrix: bool = False
+    roots: Sequence[str] = names.ROOTS
 
 
 def check_expressions(
@@ -88,8 +92,10 @@ class _Checker:
     def check(self) -> None:
         base = self._scope(None, None, "the workflow's 'env'")
         self._strings(("env",), base)
-        for key in ("name", "version", "description"):
+        for key in ("name", "version", "description", "on"):
             self._literal((key,))
+        group = _Scope(list(self.workflow.params), "the concurrency group", roots=_BEFORE_A_RUN)
+        self._strings(("concurrency", "group"), group)
         for index, stage in enumerate(self.workflow.stages):
             self._empty_when(("stages", index))
             self._literal(("stages", index, "needs"))
@@ -168,17 +174,20 @@ def _wrong(use: Use, scope: _Scope) -> ExpressionError | None:
             "secrets are not available in expressions",
             allowed="list it under the step's 'secrets' and read the environment variable",
         )
-    if use.root == "package":
+    if use.root == "package" and "files" in scope.roots:
         if use.parts == ("json", "hash"):
             return None
         return _error(use, f"unknown name '{_shown(use)}'", allowed="package.json.hash, or files['<path>'].hash")
-    if use.root not in names.ROOTS:
+    if use.root not in scope.roots:
+        if use.root in names.ROOTS:
+            message = f"{scope.place} is made before the run and does not know '{use.root}'"
+            return _error(use, message, allowed=listed(scope.roots))
         hint = _hyphen(use, scope)
         return _error(
             use,
             f"unknown name '{use.root}'{hint}",
-            allowed=listed(names.ROOTS),
-            suggestion=nearest(use.root, names.ROOTS),
+            allowed=listed(scope.roots),
+            suggestion=nearest(use.root, scope.roots),
         )
     if scope.matrix and use.root != "params":
         return _error(use, f"a matrix knows only parameters, not '{use.root}'", allowed="params.<name>")
@@ -190,6 +199,7 @@ def _wrong(use: Use, scope: _Scope) -> ExpressionError | None:
         "params": (scope.params, "parameter"),
         "git": (names.GIT, "git value"),
         "run": (names.RUN, "run value"),
+        "pull_request": (names.PULL_REQUEST, "pull request value"),
         "matrix": (sorted(scope.axes), "matrix axis"),
         "env": (scope.env, "variable"),
     }

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from maestro.evidence.types import EvidenceTypeName
+from maestro.workflow.base import Model, Text
+from maestro.workflow.concurrency import Concurrency
 from maestro.workflow.duration import Duration
+from maestro.workflow.triggers import Started, Triggers
 
 NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,62}$"
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -21,16 +24,8 @@ Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Variable = Annotated[str, StringConstraints(pattern=VARIABLE_PATTERN)]
 OWNER_PATTERN = r"^(team:.+|[^@\s]+@[^@\s]+\.[^@\s]+)$"
 Owner = Annotated[str, StringConstraints(pattern=OWNER_PATTERN)]
-Text = Annotated[str, StringConstraints(min_length=1)]
 Scalar = str | int | float | bool | None
 EnvironmentValue = str | int | float | bool
-
-
-class Model(BaseModel):
-    """Base of the language's models: frozen, unknown keys refused, no silent conversions of text to numbers."""
-
-    # Built when first used, and then only the outermost one: a fifth of the import time of `maestro plan`.
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True, defer_build=True)
 
 
 class Parameter(Model):
@@ -215,7 +210,12 @@ class Workflow(Model):
     )
     timeout: Duration | None = Field(None, description="Longest time a run may take.")
     budget: dict[str, Any] | None = Field(None, description="Carried, not yet enforced.")
-    on: dict[str, Any] | list[str] | None = Field(None, description="What starts a run; carried, not yet acted on.")
+    on: Started | list[Started] | Triggers | None = Field(
+        None, description="What starts a run on a server: one word, a list of them, or a mapping with filters."
+    )
+    concurrency: Concurrency | None = Field(
+        None, description="Which runs must not go on at once, and which goes first, on a server."
+    )
     evidence: EvidenceContract | None = Field(None, description="The project's contract: evidence that must be there.")
     stages: list[Stage] = Field(min_length=1, description="Stages, in order.")
     finally_: list[Step] = Field(
@@ -223,6 +223,14 @@ class Workflow(Model):
         alias="finally",
         description="Steps that run at the run's end, whatever happened.",
     )
+
+    @property
+    def triggers(self) -> Triggers | None:
+        """``on`` as a mapping, also when it was written as a word or a list; None without ``on``."""
+        if self.on is None or isinstance(self.on, Triggers):
+            return self.on
+        words = [self.on] if isinstance(self.on, str) else self.on
+        return Triggers.model_validate(dict.fromkeys(words))
 
     @property
     def required_evidence(self) -> list[str]:

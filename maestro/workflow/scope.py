@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 GIT = ("sha", "short_sha", "branch", "tag", "dirty", "author", "message", "base")
-RUN = ("id", "revision")
+RUN = ("id", "revision", "trusted")
+PULL_REQUEST = ("number",)
+"""For the concurrency group only; null when no pull request started the run."""
 STEP = ("outputs", "metadata", "passed")
 MATRIX_STEP = ("cells", "passed")
 FUNCTIONS = ("changed",)

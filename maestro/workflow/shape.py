@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from maestro.workflow.document import Document, Node, Path, describe
 from maestro.workflow.problems import Problem, listed, nearest
-from maestro.workflow.words import either, expectation
+from maestro.workflow.words import choices, either, expectation
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -105,14 +105,21 @@ def _path(data: Any, error: Any) -> tuple[Path, tuple[tuple[int, str], ...], boo
     return tuple(path), tuple(labels), on_key
 
 
+_Found = tuple[Any, Path, tuple[tuple[int, str], ...], bool]
+"""A pydantic error, its path, the union labels on the way that are not dealt with yet, and whether it is at a key."""
+
+
 def _faults(model: type[BaseModel], data: Any, errors: Iterable[Any]) -> list[Fault]:
+    return _grouped(model, data, [(error, *_path(data, error)) for error in errors])
+
+
+def _grouped(model: type[BaseModel], data: Any, found: Iterable[_Found]) -> list[Fault]:
     single: list[Fault] = []
-    unions: dict[Path, dict[str, list[tuple[Any, Path, bool]]]] = {}
-    for error in errors:
-        path, labels, on_key = _path(data, error)
+    unions: dict[Path, dict[str, list[_Found]]] = {}
+    for error, path, labels, on_key in found:
         if labels:
             depth, label = labels[0]
-            unions.setdefault(path[:depth], {}).setdefault(label, []).append((error, path, on_key))
+            unions.setdefault(path[:depth], {}).setdefault(label, []).append((error, path, labels[1:], on_key))
         else:
             single.append(_fault(model, data, error, path, on_key))
     for path, branches in unions.items():
@@ -124,22 +131,24 @@ def _union(
     model: type[BaseModel],
     data: Any,
     path: Path,
-    branches: Mapping[str, list[tuple[Any, Path, bool]]],
+    branches: Mapping[str, list[_Found]],
 ) -> list[Fault]:
     """One message for a union: the errors of the branch whose type fits, or all the types that would fit."""
     fitting = [
         found
         for found in branches.values()
-        if not any(where == path and error["type"].endswith(_WRONG_TYPE) for error, where, _ in found)
+        if not any(where == path and error["type"].endswith(_WRONG_TYPE) for error, where, _, _ in found)
     ]
     if fitting:
-        return [_fault(model, data, error, where, on_key) for error, where, on_key in fitting[0]]
+        return _grouped(model, data, fitting[0])
     wanted = dict.fromkeys(expectation(found[0][0]) for found in branches.values())
     value = _at(data, path)
     if "a number" in wanted:
         wanted.pop("a whole number", None)
+    words = [word for error in branches.values() for word in choices(error[0][0])]
+    close = nearest(value, words) if isinstance(value, str) else None
     message = f"{_name(path)} must be {either(list(wanted))}; found {describe(value)}"
-    return [Fault(path, "union", message, value=value)]
+    return [Fault(path, "union", message, suggestion=close, value=value)]
 
 
 def _fault(model: type[BaseModel], data: Any, error: Any, path: Path, on_key: bool) -> Fault:
@@ -157,9 +166,7 @@ def _fault(model: type[BaseModel], data: Any, error: Any, path: Path, on_key: bo
     wanted = expectation(error)
     if on_key:
         return Fault(path, kind, f"the key '{path[-1]}' must be {wanted}", on_key=True, value=value)
-    close = None
-    if kind in ("literal_error", "enum") and isinstance(value, str):
-        close = nearest(value, [word.strip(" '") for word in wanted.replace(" or ", ",").split(",")])
+    close = nearest(value, choices(error)) if isinstance(value, str) else None
     if wanted == "not empty":
         return Fault(path, kind, f"{name} must not be empty", value=value)
     return Fault(path, kind, f"{name} must be {wanted}; found {describe(value)}", suggestion=close, value=value)

@@ -42,6 +42,13 @@ def either(choices: list[str]) -> str:
     return " or ".join([", ".join(choices[:-1]), choices[-1]]) if len(choices) > 1 else choices[0]
 
 
+def choices(error: Any) -> list[str]:
+    """The only values that the pydantic ``error`` would take; none when it is about something else."""
+    if error["type"] not in ("literal_error", "enum"):
+        return []
+    return [word.strip(" '") for word in str(error["ctx"]["expected"]).replace(" or ", ",").split(",")]
+
+
 def expectation(error: Any) -> str:
     """What should have stood where the pydantic ``error`` is: ``a whole number``, ``at least 1`` …"""
     kind = error["type"]

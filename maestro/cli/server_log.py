@@ -1,0 +1,56 @@
+"""Follows what the server's programs write, and shows the lines a person should see."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+LARGEST_LOG = 16 * 1024 * 1024
+"""Bytes; a larger log is set aside when its program is started."""
+_MOST_BYTES = 256 * 1024
+_MOST_LINES = 20
+_ALARMING = re.compile(rb'\b(?:WARN|WARNING|ERROR|CRITICAL|FATAL)\b|^error: |"level": ?"(?:warning|error|critical)"')
+# What a code server says to each reload of the workspace; Maestro starts it anew when its code changed.
+_KNOWN = re.compile(rb"Reloading definitions from a code server launched via `dagster api grpc`")
+_COLORS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Followed:
+    """One log, from where it ended when it was first looked at."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        self._offset = log.stat().st_size if log.exists() else 0
+        self._begun = b""
+
+    def alarming(self) -> list[str]:
+        """What was written since the last call, reduced to warnings and errors; at most twenty lines."""
+        found = [line for line in self._lines() if _ALARMING.search(line) and not _KNOWN.search(line)]
+        shown = [_COLORS.sub("", line.decode("utf-8", "replace")).rstrip() for line in found[:_MOST_LINES]]
+        if len(found) > _MOST_LINES:
+            shown.append(f"… {len(found) - _MOST_LINES} more in {self.log}")
+        return shown
+
+    def _lines(self) -> list[bytes]:
+        try:
+            size = self.log.stat().st_size
+        except OSError:
+            return []
+        if size < self._offset:  # Set aside, or emptied.
+            self._offset, self._begun = 0, b""
+        if size == self._offset:
+            return []
+        with self.log.open("rb") as file:
+            file.seek(max(self._offset, size - _MOST_BYTES))
+            data = self._begun + file.read(_MOST_BYTES)
+            self._offset = file.tell()
+        *whole, self._begun = data.split(b"\n")
+        self._begun = self._begun[-_MOST_BYTES:]
+        return whole
+
+
+def set_aside(log: Path) -> None:
+    """Renames a large log to ``NAME.1``, in place of the one before it."""
+    if log.exists() and log.stat().st_size > LARGEST_LOG:
+        os.replace(log, log.with_name(f"{log.name}.1"))

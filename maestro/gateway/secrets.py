@@ -1,0 +1,115 @@
+"""Which projects there are and which secrets their webhooks are signed with, read again while the gateway runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from maestro.errors import MaestroError
+from maestro.server.database import open_engine
+from maestro.server.home import ServerHome
+from maestro.server.projects import Projects, RegisteredProject
+from maestro.server.references import read_reference
+
+LOG = logging.getLogger(__name__)
+INTERVAL = 2.0
+"""Seconds after which a secret that was taken away counts no more; a new one counts as soon as it is used."""
+_SHORTEST = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What is known at one time.
+
+    Args:
+        complete: False: the database has not answered yet, so there may be more projects.
+        common: secrets of webhooks that belong to no single project.
+        secrets: of each project, by name.
+        unreadable: references that lead to nothing.
+    """
+
+    complete: bool = False
+    common: tuple[str, ...] = ()
+    projects: Mapping[str, RegisteredProject] = field(default_factory=dict)
+    by_repository: Mapping[tuple[str, str], RegisteredProject] = field(default_factory=dict)
+    secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unreadable: frozenset[str] = frozenset()
+
+    def project(self, provider: str, name: str) -> RegisteredProject | None:
+        """The project of a name, when this provider sends its events."""
+        found = self.projects.get(name)
+        return found if found is not None and found.provider == provider else None
+
+    def of_repository(self, provider: str, repository: str) -> RegisteredProject | None:
+        """The project that delivers a repository."""
+        return self.by_repository.get((provider, repository.lower()))
+
+
+class HookRegistry:
+    """Keeps ``hooks`` current."""
+
+    def __init__(self, home: ServerHome) -> None:
+        self._home = home
+        self._engine: Engine | None = None
+        self._projects: Projects | None = None
+        self._refreshing = asyncio.Lock()
+        self._read_at = float("-inf")
+        self.hooks = Hooks()
+
+    async def refresh(self) -> None:
+        """Reads everything again, unless that was done just now; says in the log what it cannot read."""
+        async with self._refreshing:
+            if time.monotonic() < self._read_at + _SHORTEST:
+                return
+            self.hooks = await asyncio.to_thread(self._read, self.hooks)
+            self._read_at = time.monotonic()
+
+    async def keep_current(self) -> None:
+        """Refreshes for ever."""
+        while True:
+            await asyncio.sleep(INTERVAL)
+            await self.refresh()
+
+    def close(self) -> None:
+        """Closes its connections."""
+        if self._engine is not None:
+            self._engine.dispose()
+
+    def _read(self, before: Hooks) -> Hooks:
+        projects, complete = before.projects, before.complete
+        try:
+            if self._projects is None:
+                self._engine = self._engine or open_engine(self._home.database_url)
+                self._projects = Projects(self._engine)
+            projects, complete = {one.name: one for one in self._projects.all()}, True
+        except (MaestroError, SQLAlchemyError) as error:
+            # What was known stays true until the database is back.
+            LOG.warning("the registry of projects does not answer: %s", type(error).__name__)
+        unreadable: set[str] = set()
+        made = Hooks(
+            complete=complete,
+            common=_values(self._home.settings.gateway.secrets, unreadable),
+            projects=projects,
+            by_repository={(one.provider, one.repository.lower()): one for one in projects.values()},
+            secrets={one.name: _values(one.hook_secrets, unreadable) for one in projects.values()},
+            unreadable=frozenset(unreadable),
+        )
+        for reference in sorted(made.unreadable - before.unreadable):
+            LOG.error("a webhook secret cannot be read, so nothing is accepted with it: %s", reference)
+        return made
+
+
+def _values(references: Iterable[str], unreadable: set[str]) -> tuple[str, ...]:
+    values = []
+    for reference in references:
+        try:
+            values.append(read_reference(reference))
+        except (MaestroError, OSError):
+            unreadable.add(reference)
+    return tuple(values)

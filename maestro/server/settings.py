@@ -1,0 +1,134 @@
+"""The server's own settings: ``server.yaml`` in its home; everything has a default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from maestro.errors import InputError, Location
+from maestro.server.references import Reference
+
+FILE = "server.yaml"
+Port = Annotated[int, Field(ge=0, le=65535)]
+Places = Annotated[int, Field(ge=1, le=100_000)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GatewaySettings(_Settings):
+    """Where webhooks are taken.
+
+    Args:
+        body_limit: bytes; GitHub sends up to 25 MB.
+        secrets: of webhooks that belong to no single project (a GitHub App's); several while one is replaced.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port = 8085
+    body_limit: int = Field(25 * 1024 * 1024, ge=1024)
+    secrets: tuple[Reference, ...] = ()
+
+
+class WebSettings(_Settings):
+    """Where Dagster's web server is.
+
+    Args:
+        url: how people reach it, for links in checks and comments; None: no links.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port = 3000
+    url: str | None = Field(None, pattern=r"^https?://")
+
+
+class GitHubSettings(_Settings):
+    """How GitHub is reached.
+
+    Args:
+        api: base URL of its REST API.
+        app: id of the GitHub App; private_key: of the App, PEM.
+        token: used where a project has no credentials of its own and no App is set up.
+    """
+
+    api: str = Field("https://api.github.com", pattern=r"^https?://")
+    app: str | None = None
+    private_key: Reference | None = None
+    token: Reference | None = None
+
+
+class LimitSettings(_Settings):
+    """How many runs go on at once; None: no limit.
+
+    Args:
+        projects, tenants: limits of single ones, by name.
+    """
+
+    runs: Places | None = 25
+    per_project: Places | None = None
+    per_tenant: Places | None = None
+    projects: dict[str, Places] = Field(default_factory=dict)
+    tenants: dict[str, Places] = Field(default_factory=dict)
+
+
+class LauncherSettings(_Settings):
+    """How runs are started.
+
+    Args:
+        runs_per_worker: runs one worker process carries out at once.
+        memory_mb: address space a worker may have; None: no limit.
+        nice: added to a worker's niceness.
+        drain_seconds: what running runs are given to finish when the server stops; then they are resumed later.
+    """
+
+    runs_per_worker: int = Field(1, ge=1, le=500)
+    memory_mb: int | None = Field(None, ge=256)
+    nice: int = Field(0, ge=0, le=19)
+    drain_seconds: float = Field(30.0, ge=0)
+
+
+class ServerSettings(_Settings):
+    """All of ``server.yaml``.
+
+    Args:
+        profile: of Maestro and Dagster; ``single`` keeps everything in files of the home.
+        database: URL of PostgreSQL, by reference; None: SQLite files in the home.
+    """
+
+    profile: str = "single"
+    database: Reference | None = None
+    gateway: GatewaySettings = GatewaySettings()
+    web: WebSettings = WebSettings()
+    github: GitHubSettings = GitHubSettings()
+    limits: LimitSettings = LimitSettings()
+    launcher: LauncherSettings = LauncherSettings()
+
+
+def read_settings(file: Path) -> ServerSettings:
+    """The settings in ``file``; the defaults when there is none.
+
+    Raises:
+        InputError: it is not YAML, or a setting is unknown or wrong; with its place.
+    """
+    if not file.is_file():
+        return ServerSettings()
+    place = Location(str(file))
+    try:
+        content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return ServerSettings.model_validate({} if content is None else content)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("the server's settings cannot be read", where=place, next_step="check the file") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        if mark is not None:
+            place = Location(str(file), mark.line + 1, mark.column + 1)
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise InputError(f"not YAML: {problem}", where=place, next_step="correct the file") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InputError(f"{name}: {first['msg']}", where=place, next_step="correct the file") from None

@@ -1,0 +1,238 @@
+"""The conductor of a server: takes deliveries, starts the runs that may start, and has their results told.
+
+One process at a time holds the lease ``conductor``; another on the same database waits and takes over when it is gone.
+Everything it does follows from what is stored, so nothing is lost with it and nothing is done twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from maestro.errors import MaestroError
+from maestro.inbox import Delivery, Inbox, Outcome, Outcomes
+from maestro.server.home import ServerHome, find_server
+from maestro.server.leases import Held, Leases
+from maestro.server.wake import Waiter
+from maestro_defs.admissions import Admissions
+from maestro_defs.dispatch import Dispatcher
+from maestro_defs.reports import Reports
+from maestro_defs.server import Server
+
+NAME = "conductor"
+LEASE_SECONDS = 10.0
+_CURSOR = "dispatch"
+_PAUSE_SECONDS = 0.5
+_REPAIR_SECONDS = 1.0
+_PROJECTS_AT_ONCE = 8
+_log = logging.getLogger("maestro.conductor")
+
+
+class Conductor:
+    """One term of conducting.
+
+    Args:
+        instance: opened by whoever holds the lease.
+    """
+
+    def __init__(self, server: Server, instance: dg.DagsterInstance, held: Held) -> None:
+        self._server = server
+        self._instance = instance
+        self._held = held
+        self._inbox = Inbox(server.home.inbox_url)
+        self._outcomes = Outcomes(server.engine)
+        self._reports = Reports(server, instance)
+        self._admissions = Admissions(instance, require=held.require)
+        self._dispatcher = Dispatcher(server, instance, self._reports.tell)
+        self._lock = threading.Lock()
+        self._queues: dict[str, deque[tuple[Delivery, int]]] = {}
+        self._busy: set[str] = set()
+        self._open: set[int] = set()
+        self._read = self._outcomes.cursor(_CURSOR)
+        self._pool = ThreadPoolExecutor(_PROJECTS_AT_ONCE, thread_name_prefix="dispatch")
+
+    def round(self) -> int:
+        """Everything there is to do now; how many deliveries were begun.
+
+        Raises:
+            MaestroError: the lease is lost, or a database does not answer.
+        """
+        self._held.require()
+        begun = self._take_new() + self._take_due()
+        admitted = self._admissions.round(self._server.home.settings.limits)
+        for run_id, reason in admitted.cancel:
+            _log.info("run %s cancelled: %s", run_id, reason)
+        self._reports.look()
+        return begun
+
+    def settle(self) -> None:
+        """Waits until every delivery that was begun has an outcome."""
+        while True:
+            with self._lock:
+                if not self._open:
+                    return
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        """Finishes what was begun."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._admissions.close()
+        self._inbox.close()
+
+    def _take_new(self) -> int:
+        begun = 0
+        for delivery in self._inbox.after(self._read):
+            self._read = delivery.id
+            if self._outcomes.get(delivery.id) is None:
+                self._begin(delivery, 0)
+                begun += 1
+        with self._lock:
+            reached = min(self._open, default=self._read + 1) - 1
+        self._outcomes.set_cursor(_CURSOR, reached)
+        return begun
+
+    def _take_due(self) -> int:
+        begun = 0
+        for outcome in self._outcomes.unsettled(datetime.now(UTC)):
+            with self._lock:
+                known = outcome.inbox_id in self._open
+            delivery = None if known else self._inbox.get(outcome.inbox_id)
+            if delivery is not None:
+                self._begin(delivery, outcome.attempts)
+                begun += 1
+        return begun
+
+    def _begin(self, delivery: Delivery, attempts: int) -> None:
+        with self._lock:
+            self._open.add(delivery.id)
+            self._queues.setdefault(delivery.project, deque()).append((delivery, attempts))
+            if delivery.project in self._busy:
+                return
+            self._busy.add(delivery.project)
+        self._pool.submit(self._take_in_order, delivery.project)
+
+    def _take_in_order(self, project: str) -> None:
+        """Of one project one after another: what is pushed later must not be there earlier."""
+        while True:
+            with self._lock:
+                queue = self._queues[project]
+                if not queue:
+                    self._busy.discard(project)
+                    return
+                delivery, attempts = queue.popleft()
+            try:
+                self._record(delivery, self._dispatcher.take(delivery, attempts))
+            except Exception:  # The delivery stays without an outcome, so the next term takes it.
+                _log.exception("delivery %s", delivery.id)
+            finally:
+                with self._lock:
+                    self._open.discard(delivery.id)
+
+    def _record(self, delivery: Delivery, outcome: Outcome) -> None:
+        self._held.require()
+        self._outcomes.record(replace(outcome, project=outcome.project or delivery.project))
+        level = logging.WARNING if outcome.state in ("dead", "waiting") else logging.INFO
+        _log.log(level, "%s %s: %s: %s", delivery.event, delivery.delivery, outcome.state, outcome.reason)
+
+
+def conduct(home: ServerHome, stop: threading.Event) -> None:
+    """Conducts until ``stop``; waits while another does."""
+    server = Server(home)
+    holder = f"{os.uname().nodename} {os.getpid()}"
+    while not stop.is_set():
+        try:
+            with (
+                Leases(server.engine).held(NAME, holder, LEASE_SECONDS, stop=stop) as held,
+                server.instance() as instance,
+            ):
+                if held is not None:
+                    _log.info("conducting")
+                    _term(server, instance, held, stop)
+        except Exception as error:  # noqa: BLE001 - a database that is away comes back; a conductor goes on
+            if stop.is_set():
+                return
+            _log.warning("%s", error, exc_info=not isinstance(error, MaestroError))
+            stop.wait(_REPAIR_SECONDS)
+
+
+def _term(server: Server, instance: dg.DagsterInstance, held: Held, stop: threading.Event) -> None:
+    waiter = Waiter(server.home, NAME)
+    conductor = Conductor(server, instance, held)
+    sender = threading.Thread(target=_send, args=(server, held, stop), name="outbox", daemon=True)
+    sender.start()
+    try:
+        while not stop.is_set():
+            if not conductor.round():
+                waiter.wait(_PAUSE_SECONDS)
+    finally:
+        waiter.close()
+        conductor.close()
+        sender.join(_PAUSE_SECONDS)
+
+
+def _send(server: Server, held: Held, stop: threading.Event) -> None:
+    """Sends what is to be sent; apart from the rest, since the other side may take its time."""
+    from resources.github import Sender
+
+    sender = Sender(server.home, server.engine)
+    while not stop.is_set() and held.alive:
+        sent = 0
+        with suppress(MaestroError):
+            sent = sender.send_due()
+        if not sent:
+            stop.wait(_PAUSE_SECONDS)
+
+
+def act_in_place(home: ServerHome) -> Sequence[str]:
+    """One round for the backstop sensor; nothing while a conductor is at work."""
+    server = Server(home)
+    leases = Leases(server.engine)
+    with (
+        leases.held(NAME, f"{os.uname().nodename} {os.getpid()} sensor", LEASE_SECONDS, patience=0.0) as held,
+        server.instance() as instance,
+    ):
+        if held is None:
+            return []
+        conductor = Conductor(server, instance, held)
+        try:
+            begun = conductor.round()
+            conductor.settle()
+            conductor.round()
+        finally:
+            conductor.close()
+    return [f"no conductor is at work; took {begun} deliveries in its place"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The program; ends on SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m maestro_defs.conductor", description=__doc__)
+    parser.add_argument("--home", required=True)
+    given = parser.parse_args(arguments)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        conduct(find_server(given.home), stop)
+    except MaestroError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

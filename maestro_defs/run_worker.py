@@ -1,0 +1,195 @@
+"""The body of a run worker: one run of a server carried out in this process, from the run's id alone.
+
+``python -m maestro_defs.run_worker RUN_ID --home FOLDER`` is a worker of its own; the warm server calls ``carry_out`` in a
+process it has forked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run_iterator
+
+from maestro.errors import InputError, MaestroError
+from maestro.project import revision_of
+from maestro.runs.tags import BRANCH_TAG, PARTITION_TAG, PROJECT_TAG, WORKFLOW_REVISION_TAG
+from maestro.server.home import ServerHome, find_server
+from maestro.server.projects import RegisteredProject
+from maestro.server.wake import poke
+from maestro.workflow.load import LoadedWorkflow
+from maestro_defs.compiler import compile_workflow, job_name
+from maestro_defs.definitions import definitions_of
+from maestro_defs.making import checkout_of, remove_checkout
+from maestro_defs.server import Server
+from resources.delivery import Checkout, Source
+
+CONDUCTOR = "conductor"
+_SAMPLE = b"""name: warm
+stages:
+  - name: warm
+    steps:
+      - run: shell
+        with: { command: 'true' }
+"""
+
+
+def preload() -> None:
+    """Imports, and builds once, what every run needs; opens nothing that would not survive a fork."""
+    import hashlib
+    import tempfile
+
+    import dagster._core.execution.plan.execute_plan
+    import dagster._core.storage.event_log.sqlite.sqlite_event_log
+    import psutil  # noqa: F401
+    from maestro.execution.session import RunSession  # noqa: F401
+    from maestro.profile import load_profile
+    from maestro.project import Project
+    from maestro.steps import Registry
+    from maestro.workflow.load import load_text
+
+    try:
+        import dagster_postgres.event_log.event_log
+        import dagster_postgres.run_storage.run_storage
+        import dagster_postgres.schedule_storage.schedule_storage  # noqa: F401
+    except ModuleNotFoundError:
+        pass  # The extra "postgres" is not installed, so no instance uses it.
+    registry = Registry()
+    for name in registry.names:
+        registry.get(name)
+    loaded = load_text(_SAMPLE, file="maestro.yaml", registry=registry)
+    with tempfile.TemporaryDirectory() as folder:
+        project = Project(Path(folder), Path(folder) / "maestro.yaml", Path(folder) / "home")
+        source = Source.load(project, load_profile("default"), registry=registry, loaded=loaded)
+        job = compile_workflow(source).resolve_job_def(job_name(loaded.workflow.name))
+        dg._core.execution.api.create_execution_plan(job)  # type: ignore[attr-defined]
+    hashlib.sha256(b"").hexdigest()
+
+
+def carry_out(run_id: str, home: ServerHome, stop: threading.Event | None = None, *, resume: bool = False) -> None:
+    """Carries out a run that was launched; its outcome is in Dagster's storage.
+
+    Args:
+        stop: set to have the run cancelled.
+        resume: the run had begun in a worker that is gone; what it finished is not done again.
+
+    Raises:
+        MaestroError: the server's storage cannot be used, or there is no such run.
+    """
+    del stop  # Asked for by run id, see maestro_defs.stops.
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    server = Server(home)
+    try:
+        with server.instance() as instance:
+            run = instance.get_run_by_id(run_id)
+            if run is None:
+                raise InputError(f"there is no run {run_id}", next_step="maestro status")
+            try:
+                with prepared_job(server, run) as job:
+                    for _ in execute_run_iterator(InMemoryJob(job), run, instance, resume_from_failure=resume):
+                        pass
+            except Exception as error:
+                instance.report_run_failed(run, f"the run could not be carried out: {error}")
+                raise
+    finally:
+        poke(home, CONDUCTOR)
+
+
+@contextmanager
+def prepared_job(server: Server, run: dg.DagsterRun) -> Iterator[dg.JobDefinition]:
+    """The job of ``run``, compiled from the workflow its revision has; its checkout is there meanwhile.
+
+    Raises:
+        MaestroError: its project is not registered any more, or its revision cannot be had.
+    """
+    project = server.projects.get(project_of(run))
+    loaded = _workflow(server, project, run)
+    source = server.source(project, loaded, _params(run))
+    folder = checkout_of(run)
+    with _place(server, project, source, run, folder):
+        yield _job(source, run, loaded)
+
+
+def project_of(run: dg.DagsterRun) -> str:
+    """Name of the project ``run`` is of: written on it, or the code location it was started in.
+
+    Raises:
+        InputError: it has neither.
+    """
+    name = run.tags.get(PROJECT_TAG)
+    if name is None and run.remote_job_origin is not None:
+        name = run.remote_job_origin.location_name
+    if name is None:
+        raise InputError(f"run {run.run_id} belongs to no project", next_step="start it from its project")
+    return name
+
+
+def _workflow(server: Server, project: RegisteredProject, run: dg.DagsterRun) -> LoadedWorkflow:
+    sha = run.tags.get(WORKFLOW_REVISION_TAG) or run.tags.get(PARTITION_TAG) or server.default_revision(project)
+    server.mirror(project).ensure(sha)
+    return server.workflow(project, sha)
+
+
+def _params(run: dg.DagsterRun) -> dict[str, object] | None:
+    config: object = run.run_config
+    for name in ("resources", "params", "config"):
+        config = config.get(name, {}) if isinstance(config, dict) else {}
+    return dict(config) if isinstance(config, dict) and config else None
+
+
+def _job(source: Source, run: dg.DagsterRun, loaded: LoadedWorkflow) -> dg.JobDefinition:
+    if run.job_name == job_name(loaded.workflow.name):
+        definitions = compile_workflow(source)
+    else:
+        import os
+
+        definitions = definitions_of(source, os.environ)
+    if run.job_name.startswith("__ASSET_JOB"):
+        return definitions.resolve_implicit_global_asset_job_def()
+    return definitions.resolve_job_def(run.job_name)
+
+
+@contextmanager
+def _place(
+    server: Server, project: RegisteredProject, source: Source, run: dg.DagsterRun, folder: Path | None
+) -> Iterator[None]:
+    sha = run.tags.get(PARTITION_TAG)
+    if sha is not None:
+        server.mirror(project).ensure(sha)
+    if folder is None or sha is None:
+        with nullcontext():
+            yield
+        return
+    revision = replace(revision_of(source.project, sha), branch=run.tags.get(BRANCH_TAG))
+    source.in_place[run.run_id] = Checkout(revision, folder)
+    try:
+        yield
+    finally:
+        remove_checkout(server, project, folder)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The program; 0 when the run was carried out, whatever came of it."""
+    parser = argparse.ArgumentParser(prog="python -m maestro_defs.run_worker", description=__doc__)
+    parser.add_argument("run_id")
+    parser.add_argument("--home", required=True)
+    parser.add_argument("--resume", action="store_true")
+    given = parser.parse_args(arguments)
+    try:
+        carry_out(given.run_id, find_server(given.home), resume=given.resume)
+    except MaestroError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""What the programs of a server share on Dagster's side: the instance, and each project's workflow at any revision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from dagster import DagsterInstance
+
+from maestro.errors import InputError
+from maestro.mirror import Mirror
+from maestro.profile import Profile, load_profile
+from maestro.project import Project
+from maestro.server.database import open_engine
+from maestro.server.home import ServerHome
+from maestro.server.projects import Projects, RegisteredProject
+from maestro.steps import Registry
+from maestro.workflow.load import LoadedWorkflow, load_text
+from maestro_defs.connections import kept_connections
+from maestro_defs.instance import open_home, prepare_home
+from resources.delivery import Source
+from resources.github import git_environment
+
+
+class Server:
+    """One server's state, opened where it is first needed; of one process, never used across a fork."""
+
+    def __init__(self, home: ServerHome) -> None:
+        self.home = home
+
+    @cached_property
+    def engine(self) -> sa.Engine:
+        """Of the server's own tables."""
+        return open_engine(self.home.database_url)
+
+    @cached_property
+    def projects(self) -> Projects:
+        """The registry of projects."""
+        return Projects(self.engine)
+
+    @cached_property
+    def profile(self) -> Profile:
+        """Of Maestro and of Dagster."""
+        return load_profile(self.home.settings.profile)
+
+    @contextmanager
+    def instance(self) -> Iterator[DagsterInstance]:
+        """The Dagster instance, with its connections kept open.
+
+        Raises:
+            MaestroError: its storage does not answer.
+        """
+        home = prepare_home(self.home.dagster, self.profile)
+        with open_home(home, self.profile) as instance, kept_connections(instance):
+            yield instance
+
+    def mirror(self, project: RegisteredProject) -> Mirror:
+        """The project's mirror; git gets its credentials by environment, read anew for each call."""
+        return Mirror(
+            self.home.mirrors / f"{project.name}.git",
+            project.url,
+            lambda: git_environment(self.home, project),
+            depth=project.depth,
+        )
+
+    def project(self, project: RegisteredProject) -> Project:
+        """As the rest of Maestro knows it: its repository is the mirror, its state a folder of the server's home."""
+        root = self.home.mirrors / f"{project.name}.git"
+        return Project(root, root / project.workflow_file, self.home.projects / project.name)
+
+    def workflow(self, project: RegisteredProject, sha: str) -> LoadedWorkflow:
+        """The workflow of a revision that is in the mirror.
+
+        Raises:
+            InputError: the revision has no workflow file, or it is wrong.
+        """
+        text = self.mirror(project).read(sha, project.workflow_file)
+        if text is None:
+            raise InputError(
+                f"revision {sha[:12]} has no {project.workflow_file}",
+                next_step="add one: `maestro init` writes a first version",
+            )
+        return loaded_from(text, project.workflow_file)
+
+    def source(
+        self, project: RegisteredProject, loaded: LoadedWorkflow, params: Mapping[str, Any] | None = None
+    ) -> Source:
+        """What a run, or a code location, is compiled from."""
+        # Assets are called after the registered name, whatever a revision of the file calls its project.
+        named = loaded.workflow.model_copy(update={"project": project.name})
+        return Source.load(
+            self.project(project),
+            self.profile,
+            registry=_registry(),
+            loaded=LoadedWorkflow(named, loaded.file, loaded.document, loaded.params_models),
+            params=params,
+        )
+
+    def default_revision(self, project: RegisteredProject) -> str:
+        """The commit the default branch stands at in the mirror, fetched when the mirror is new.
+
+        Raises:
+            MaestroError: the repository cannot be reached, or the branch is not there.
+        """
+        mirror = self.mirror(project)
+        return mirror.head(project.default_branch or mirror.default_branch())
+
+
+@lru_cache(maxsize=1)
+def _registry() -> Registry:
+    return Registry()
+
+
+@lru_cache(maxsize=256)
+def loaded_from(text: bytes, file: str) -> LoadedWorkflow:
+    """The workflow in ``text``: the same for every revision with the same file.
+
+    Raises:
+        InputError: it is wrong.
+    """
+    return load_text(text, file=Path(file).name, registry=_registry())

@@ -1,0 +1,33 @@
+"""What a worker does for a run: a function, named so that another can be put in its place."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from typing import Protocol
+
+from maestro.errors import InputError
+from maestro.server.home import ServerHome
+
+BODY = "maestro_defs.run_worker:carry_out"
+
+
+class Body(Protocol):
+    """Carries out a run to its end; called in a thread of the worker."""
+
+    def __call__(self, run_id: str, home: ServerHome, stop: threading.Event | None, *, resume: bool = False) -> None:
+        """Returns when nothing of the run goes on; ``stop`` asks it to stop, ``resume`` says a worker died with it."""
+
+
+def load_body(name: str) -> Body:
+    """The function called ``name``, ``module:function``.
+
+    Raises:
+        InputError: there is none.
+    """
+    module, _, function = name.partition(":")
+    try:
+        found: Body = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"no function '{name}' to carry out runs: {error}", next_step="check --body") from error
+    return found

@@ -1,0 +1,47 @@
+"""Notices that the code or the settings are not those the warm server was started with."""
+
+from __future__ import annotations
+
+import site
+import sys
+import sysconfig
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from maestro.server.home import ServerHome
+from maestro.server.settings import FILE
+
+Stamps = Mapping[Path, tuple[int, int]]
+
+
+def stamps(home: ServerHome) -> Stamps:
+    """When what matters was last changed, and its size; a few hundred questions to the file system, below 2 ms.
+
+    Of installed packages only their folder is looked at, which every installation changes; of code that is edited in
+    place each imported file.
+    """
+    installed = tuple(str(Path(folder).resolve()) for folder in _installed())
+    files = {home.folder / FILE, home.dagster / "dagster.yaml", *map(Path, _installed())}
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if file and file.endswith(".py") and not file.startswith(installed):
+            files.add(Path(file))
+    return {file: _stamp(file) for file in files}
+
+
+def changed(before: Stamps) -> list[Path]:
+    """Which of them are different now."""
+    return [file for file, stamp in before.items() if _stamp(file) != stamp]
+
+
+def _installed() -> Iterable[str]:
+    paths = sysconfig.get_paths()
+    return {*site.getsitepackages(), paths["stdlib"], paths["platstdlib"], paths["purelib"]}
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    try:
+        found = file.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
