@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,6 +18,7 @@ from maestro.evidence.config import EvidenceConfig, PolicyConfig
 _HERE = Path(__file__).resolve().parent
 # In a checkout profiles stand under deploy/; in an installed wheel they are data of this package.
 FOLDERS = (_HERE.parent / "deploy" / "profiles", _HERE / "profiles")
+_VARIABLE = re.compile(r"env:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<optional>\??)")
 
 
 class Settings(BaseModel):
@@ -77,18 +79,35 @@ def load_profile(name: str | None = None, environ: Mapping[str, str] | None = No
             f"there is no profile '{name}'",
             next_step=f"choose one of {', '.join(known)}, or give a folder with a dagster.yaml",
         )
-    return Profile(folder.name, folder.resolve(), _settings(folder / "settings.yaml"))
+    return Profile(folder.name, folder.resolve(), _settings(folder / "settings.yaml", environ))
 
 
-def _settings(file: Path) -> Settings:
+def _settings(file: Path, environ: Mapping[str, str]) -> Settings:
     if not file.is_file():
         return Settings()
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        return Settings.model_validate(content)
+        return Settings.model_validate(_filled(content, file, environ))
     except yaml.YAMLError as error:
         raise InputError(f"not YAML: {error}", where=Location(str(file)), next_step="correct the file") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{place}: {first['msg']}", where=Location(str(file)), next_step="correct the file") from error
+
+
+def _filled(content: Any, file: Path, environ: Mapping[str, str], name: str = "") -> Any:
+    """``content`` with variables in place of ``env:NAME``, and of ``env:NAME?``, which is null when it is not set."""
+    if isinstance(content, dict):
+        return {key: _filled(value, file, environ, f"{name}.{key}".lstrip(".")) for key, value in content.items()}
+    variable = _VARIABLE.fullmatch(content) if isinstance(content, str) else None
+    if variable is None:
+        return content
+    value = environ.get(variable["name"])
+    if value or variable["optional"]:
+        return value or None
+    raise InputError(
+        f"{name} comes from the variable {variable['name']}, which is not set",
+        where=Location(str(file)),
+        next_step=f"export {variable['name']}=…, or choose another profile",
+    )

@@ -31,14 +31,16 @@ from maestro.admission import Active, Admission, Limits, Waiting, admit
 from maestro.errors import InputError
 from maestro.runs.tags import LAUNCHES_TAG
 from maestro.server.settings import LimitSettings
+from maestro_defs.launcher import DrainingError
 from maestro_defs.queue_facts import Facts, FactsOfRuns, limits_of
-from maestro_defs.run_moves import Standing, cancel_in_queue, fail_unlaunched, move_run, standings, status_of
+from maestro_defs.run_moves import CANCELLED, Standing, cancel_in_queue, fail_unlaunched, move_run, standings, status_of
 from maestro_defs.waits import WaitingReasons
 
 _log = logging.getLogger(__name__)
 _QUEUED, _STARTING = DagsterRunStatus.QUEUED, DagsterRunStatus.STARTING
 _STARTED, _CANCELING = DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING
 _LOOKED_AT = (_QUEUED, _STARTING, _STARTED, _CANCELING)
+_DRAINING = "waits until the launcher, which is stopping, takes runs again"
 _NO_WORKER = (WorkerStatus.NOT_FOUND, WorkerStatus.FAILED, WorkerStatus.SUCCESS)
 
 
@@ -51,12 +53,14 @@ class LaunchRules:
         attempts: after so many failed ones the run fails.
         pause: seconds before the second attempt; doubled for each further one.
         grace: seconds a run may be STARTING, or CANCELING, before it is looked after.
+        draining: seconds until a launcher that takes no runs is asked again.
     """
 
     at_once: int = 8
     attempts: int = 5
     pause: float = 2.0
     grace: float = 10.0
+    draining: float = 3.0
 
 
 class Admissions:
@@ -87,12 +91,13 @@ class Admissions:
         self._held: dict[str, tuple[float, str]] = {}
         self._since: dict[tuple[str, DagsterRunStatus], float] = {}
         self._asked_to_stop: dict[str, float] = {}
+        self._draining_until = 0.0
 
-    def round(self, workspace: BaseWorkspaceRequestContext, limits: Limits | LimitSettings) -> Admission:
+    def round(self, workspace: BaseWorkspaceRequestContext | None, limits: Limits | LimitSettings) -> Admission:
         """Decides once about all queued runs and begins what follows; launches go on after it has returned.
 
         Args:
-            workspace: what a launcher may look code locations up in.
+            workspace: what the launcher may look code locations up in; None for one that does not, as the warm one.
 
         Raises:
             DagsterError, sqlalchemy.exc.SQLAlchemyError: the storage does not answer.
@@ -126,8 +131,8 @@ class Admissions:
         self._reasons.settle()
 
     def close(self) -> None:
-        """Begins nothing more and waits for launches that are under way."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Finishes what was begun; without the lease that is nothing."""
+        self._pool.shutdown(wait=True)
         self._reasons.close()
 
     def _sorted(
@@ -146,6 +151,8 @@ class Admissions:
         return waiting, active
 
     def _why_held(self, run_id: str, now: float) -> str | None:
+        if self._draining_until > now:
+            return _DRAINING
         until, reason = self._held.get(run_id, (now, ""))
         return reason if until > now else None
 
@@ -166,19 +173,20 @@ class Admissions:
             if run_id not in self._busy:
                 self._busy[run_id] = self._pool.submit(done)
 
-    def _launch(self, run: DagsterRun, workspace: BaseWorkspaceRequestContext) -> None:
+    def _launch(self, run: DagsterRun, workspace: BaseWorkspaceRequestContext | None) -> None:
         self._reasons.forget(run.run_id)
         if move_run(self._instance, run, _QUEUED, _STARTING):
             self._start_worker(run, workspace)
 
-    def _start_worker(self, run: DagsterRun, workspace: BaseWorkspaceRequestContext) -> None:
+    def _start_worker(self, run: DagsterRun, workspace: BaseWorkspaceRequestContext | None) -> None:
         starting = run.with_status(_STARTING)
         try:
             self._instance.run_launcher.launch_run(LaunchRunContext(starting, workspace))
         except Exception as error:  # noqa: BLE001 - whatever a launcher raises, the run must not be lost
             self._put_back(run.run_id, error)
             return
-        if status_of(self._instance, run.run_id) in (_CANCELING, DagsterRunStatus.CANCELED):
+        status = status_of(self._instance, run.run_id)
+        if status == _CANCELING:
             # Cancelled after it was taken from the queue and before the launcher knew it.
             self._instance.run_launcher.terminate(run.run_id)
 
@@ -186,6 +194,11 @@ class Admissions:
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.status != _STARTING:
             return  # It started all the same, or somebody cancelled it.
+        if isinstance(error, DrainingError):
+            with self._lock:
+                self._draining_until = time.monotonic() + self._rules.draining
+            move_run(self._instance, run, _STARTING, _QUEUED, _DRAINING)
+            return
         attempts = _launches(run) + 1
         said = f"{type(error).__name__}: {error}".splitlines()[0][:300]
         details = EngineEventData.engine_error(serializable_error_info_from_exc_info(sys.exc_info()))
@@ -207,22 +220,21 @@ class Admissions:
         if now - self._asked_to_stop.get(run.run_id, -self._rules.grace) < self._rules.grace:
             return
         self._asked_to_stop[run.run_id] = now
-        self._begin(run.run_id, partial(self._supersede, run, f"Cancelled: {reason}."))
+        self._begin(run.run_id, partial(self._supersede, run, f"{CANCELLED}: {reason}."))
 
     def _supersede(self, run: DagsterRun, message: str) -> None:
         self._reasons.forget(run.run_id)
         if cancel_in_queue(self._instance, run, message):
             return
-        # Said before the launcher says it, so that the log gives the reason.
-        if any(move_run(self._instance, run, before, _CANCELING, message) for before in (_STARTED, _STARTING)):
-            self._instance.run_launcher.terminate(run.run_id)
+        self._instance.report_engine_event(message, run)
+        self._instance.run_launcher.terminate(run.run_id)
 
     def _look_after(
         self,
         standing: list[Standing],
         facts: Mapping[str, Facts],
         busy: frozenset[str],
-        workspace: BaseWorkspaceRequestContext,
+        workspace: BaseWorkspaceRequestContext | None,
         now: float,
     ) -> None:
         """Runs that have been starting or stopping for long: is there a worker?"""
@@ -239,15 +251,14 @@ class Admissions:
         alive = {one.run_id for one in standing}
         self._asked_to_stop = {run_id: at for run_id, at in self._asked_to_stop.items() if run_id in alive}
 
-    def _rescue(self, known: DagsterRun, status: DagsterRunStatus, workspace: BaseWorkspaceRequestContext) -> None:
+    def _rescue(
+        self, known: DagsterRun, status: DagsterRunStatus, workspace: BaseWorkspaceRequestContext | None
+    ) -> None:
         launcher = self._instance.run_launcher
         run = self._instance.get_run_by_id(known.run_id)
         if run is None or run.status != status or not launcher.supports_check_run_worker_health:
             return  # Without a launcher that knows, Dagster's own monitoring ends such runs after its time.
-        worker = launcher.check_run_worker_health(run).status
-        if worker == WorkerStatus.RUNNING and status == _CANCELING:
-            launcher.terminate(run.run_id)
-        if worker not in _NO_WORKER:
+        if launcher.check_run_worker_health(run).status not in _NO_WORKER:
             return
         if status == _CANCELING:
             self._instance.report_run_canceled(run, message="Cancelled; there was no process left to stop.")
@@ -264,7 +275,7 @@ class Admissions:
 
 
 def admit_queued(
-    instance: DagsterInstance, workspace: BaseWorkspaceRequestContext, limits: Limits | LimitSettings
+    instance: DagsterInstance, workspace: BaseWorkspaceRequestContext | None, limits: Limits | LimitSettings
 ) -> Admission:
     """One round of admission, carried out when this returns; whoever does many keeps an ``Admissions``.
 

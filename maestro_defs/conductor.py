@@ -16,7 +16,6 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -54,9 +53,9 @@ class Conductor:
         self._held = held
         self._inbox = Inbox(server.home.inbox_url)
         self._outcomes = Outcomes(server.engine)
-        self._reports = Reports(server, instance)
+        self.reports = Reports(server, instance)
         self._admissions = Admissions(instance, require=held.require)
-        self._dispatcher = Dispatcher(server, instance, self._reports.tell)
+        self._dispatcher = Dispatcher(server, instance, self.reports.tell)
         self._lock = threading.Lock()
         self._queues: dict[str, deque[tuple[Delivery, int]]] = {}
         self._busy: set[str] = set()
@@ -72,10 +71,9 @@ class Conductor:
         """
         self._held.require()
         begun = self._take_new() + self._take_due()
-        admitted = self._admissions.round(self._server.home.settings.limits)
+        admitted = self._admissions.round(None, self._server.home.settings.limits)  # type: ignore[arg-type]
         for run_id, reason in admitted.cancel:
             _log.info("run %s cancelled: %s", run_id, reason)
-        self._reports.look()
         return begun
 
     def settle(self) -> None:
@@ -135,7 +133,7 @@ class Conductor:
                 delivery, attempts = queue.popleft()
             try:
                 self._record(delivery, self._dispatcher.take(delivery, attempts))
-            except Exception:  # The delivery stays without an outcome, so the next term takes it.
+            except Exception:  # noqa: BLE001 - the delivery stays without an outcome, so the next term takes it
                 _log.exception("delivery %s", delivery.id)
             finally:
                 with self._lock:
@@ -171,7 +169,7 @@ def conduct(home: ServerHome, stop: threading.Event) -> None:
 def _term(server: Server, instance: dg.DagsterInstance, held: Held, stop: threading.Event) -> None:
     waiter = Waiter(server.home, NAME)
     conductor = Conductor(server, instance, held)
-    sender = threading.Thread(target=_send, args=(server, held, stop), name="outbox", daemon=True)
+    sender = threading.Thread(target=_send, args=(conductor.reports, held, stop), name="outbox", daemon=True)
     sender.start()
     try:
         while not stop.is_set():
@@ -183,16 +181,16 @@ def _term(server: Server, instance: dg.DagsterInstance, held: Held, stop: thread
         sender.join(_PAUSE_SECONDS)
 
 
-def _send(server: Server, held: Held, stop: threading.Event) -> None:
-    """Sends what is to be sent; apart from the rest, since the other side may take its time."""
-    from resources.github import Sender
-
-    sender = Sender(server.home, server.engine)
+def _send(reports: Reports, held: Held, stop: threading.Event) -> None:
+    """Reports runs and sends what is to be sent; apart from the rest, since the other side may take its time."""
     while not stop.is_set() and held.alive:
-        sent = 0
-        with suppress(MaestroError):
-            sent = sender.send_due()
-        if not sent:
+        done = 0
+        try:
+            done = reports.look() + reports.send_due()
+        except Exception:  # noqa: BLE001 - whatever it is, the rest of the conductor goes on
+            _log.exception("nothing can be reported now; it is tried again")
+            stop.wait(_REPAIR_SECONDS)
+        if not done:
             stop.wait(_PAUSE_SECONDS)
 
 
@@ -211,6 +209,8 @@ def act_in_place(home: ServerHome) -> Sequence[str]:
             begun = conductor.round()
             conductor.settle()
             conductor.round()
+            conductor.reports.look()
+            conductor.reports.send_due()
         finally:
             conductor.close()
     return [f"no conductor is at work; took {begun} deliveries in its place"]

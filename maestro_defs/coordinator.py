@@ -19,7 +19,7 @@ from maestro.errors import MaestroError
 from maestro.server.home import ServerHome, find_server
 from maestro.server.wake import poke
 from maestro_defs.admissions import Admissions, admit_queued
-from maestro_defs.run_moves import cancel_in_queue, move_run
+from maestro_defs.run_moves import CANCELLED, cancel_in_queue, move_run
 
 __all__ = ["Admissions", "MaestroRunCoordinator", "admit_queued"]
 
@@ -81,20 +81,11 @@ class MaestroRunCoordinator(RunCoordinator[DagsterInstance], ConfigurableClass):
         run = instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return False
-        if cancel_in_queue(instance, run, "Cancelled while it was queued."):
+        if cancel_in_queue(instance, run, f"{CANCELLED} while it was queued."):
             self._poke()
             return True
-        # While it is being launched the launcher may not know it yet. The status stays, and whoever launches looks.
-        starting = move_run(
-            instance, run, DagsterRunStatus.STARTING, DagsterRunStatus.CANCELING, "Cancelled while it was starting."
-        )
-        try:
-            return instance.run_launcher.terminate(run_id) or starting
-        except Exception:
-            if not starting:
-                raise
-            _log.warning("The launcher does not answer; run %s is cancelled when it is launched", run_id, exc_info=True)
-            return True
+        # Its status is left to the launcher, for which a run that is being cancelled already is one to be cut short.
+        return instance.run_launcher.terminate(run_id)
 
     def _poke(self) -> None:
         try:

@@ -14,7 +14,6 @@ from maestro_defs.advisories import advisories
 from maestro_defs.compiler import compile_workflow
 from resources.delivery import Source
 
-
 SERVED = "MAESTRO_SERVER_PROJECT"
 
 

@@ -6,8 +6,9 @@ Whoever calls it, and however often: the run's id follows from delivery, workflo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import dagster as dg
 from dagster._core.run_coordinator import SubmitRunContext
@@ -15,13 +16,15 @@ from dagster._core.run_coordinator import SubmitRunContext
 from maestro.errors import MaestroError
 from maestro.events import EventError, read_event
 from maestro.inbox import Delivery, Outcome
-from maestro.mirror import GoneError, UnreachableError
+from maestro.mirror import GoneError, NoBaseError, UnreachableError
+from maestro.reporting.model import ReportState
 from maestro.runs.tags import DELIVERY_TAG
 from maestro.server.projects import RegisteredProject
-from maestro.triggers import Command, Nothing, Wanted, refusal, wanted
+from maestro.triggers import Command, Nothing, Settled, Wanted, refusal, settled, wanted
+from maestro.triggers.model import DEFAULT_REF
 from maestro.workflow.load import LoadedWorkflow
 from maestro_defs.commands import Commands
-from maestro_defs.making import AskedRun, MadeRun, make_run, refuse_unknown_base
+from maestro_defs.making import AskedRun, MadeRun, make_run
 from maestro_defs.server import Server
 
 ATTEMPTS = 10
@@ -34,12 +37,15 @@ class Told:
     """What the sender of a delivery is to hear of it, beside what its run will say itself.
 
     Args:
-        state: ``invalid``: the workflow cannot be run; ``queued``: a run was made; ``nothing``: all steps are left out.
+        delivery: as ``key_of`` names it.
+        state: ``invalid``: the workflow cannot be run; ``queued``: a run was made; ``succeeded``: nothing is to do.
     """
 
+    delivery: str
     project: RegisteredProject
-    wanted: Wanted
-    state: str
+    wanted: Settled
+    state: ReportState
+    workflow: str = ""
     reason: str = ""
     run: dg.DagsterRun | None = None
     error: MaestroError | None = None
@@ -77,12 +83,15 @@ class Dispatcher:
 
     def _take(self, delivery: Delivery, attempts: int) -> Outcome:
         event = read_event(delivery.provider, delivery.event, delivery.body)
+        named = getattr(event, "repository", "")
         asked = wanted(event)
         if isinstance(asked, Nothing):
             return _outcome(delivery, "nothing", asked.reason, attempts)
-        project = self._server.projects.find(delivery.project) if delivery.project else None
+        projects = self._server.projects
+        # A project that was registered after its delivery had come is found by its repository.
+        project = projects.find(delivery.project) or projects.by_repository(delivery.provider, named)
         if project is None:
-            named = delivery.project or getattr(event, "repository", "") or "this repository"
+            named = delivery.project or named or "this repository"
             return _outcome(
                 delivery, "dead", f"no project delivers {named}; register it: maestro projects add", attempts
             )
@@ -94,25 +103,29 @@ class Dispatcher:
 
     def _again(self, delivery: Delivery, project: RegisteredProject, asked: Wanted, attempts: int) -> Outcome:
         """A button on a check: the run it was of, else the newest of the revision; as trusted as that was."""
-        there = self._commands.runs_at(project, asked.sha)
+        there = self._commands.runs_at(project, asked.sha or "")
         runs = [run for run in there if run.run_id == asked.rerun_of] or there[:1]
         if not runs:
             return self._start(delivery, project, asked, attempts)
         done = self._commands.again(project, runs[0], key_of(delivery), self.make)
         return _outcome(delivery, "started" if done.runs else "nothing", done.said, attempts, *done.runs)
 
-    def _start(self, delivery: Delivery, project: RegisteredProject, asked: Wanted, attempts: int) -> Outcome:
+    def _start(self, delivery: Delivery, project: RegisteredProject, wanted: Wanted, attempts: int) -> Outcome:
         mirror = self._server.mirror(project)
-        mirror.ensure(asked.sha, asked.ref)
+        if wanted.sha is not None:
+            mirror.ensure(wanted.sha, wanted.ref)
+            wanted = replace(wanted, sha=mirror.peel(wanted.sha))
+        asked = settled(wanted, lambda ref: self._server.tip(project, ref))
         if asked.workflow_sha != asked.sha:
             mirror.ensure(asked.workflow_sha)
         if mirror.read(asked.workflow_sha, project.workflow_file) is None:
             return _outcome(
                 delivery, "nothing", f"revision {asked.workflow_sha[:12]} has no {project.workflow_file}", attempts
             )
+        told = partial(Told, key_of(delivery), project, asked)
         try:
             loaded = self._server.workflow(project, asked.workflow_sha)
-            base = refuse_unknown_base(self._server, project, asked.base)
+            base = self._base(project, asked)
             refused = refusal(loaded.workflow.on, asked, lambda: self._changed(project, base, asked.sha))
             if refused is not None:
                 return _outcome(delivery, "nothing", refused, attempts)
@@ -120,13 +133,27 @@ class Dispatcher:
         except UnreachableError:
             raise
         except MaestroError as error:
-            self._tell(Told(project, asked, "invalid", str(error), error=error))
+            self._tell(told("invalid", reason=str(error), error=error))
             return _outcome(delivery, "dead", str(error), attempts)
+        name = loaded.workflow.name
         if made is None:
-            self._tell(Told(project, asked, "nothing", "every step is left out"))
+            self._tell(told("succeeded", workflow=name, reason="there is nothing to do: every step is left out"))
             return _outcome(delivery, "nothing", "every step is left out", attempts)
-        self._tell(Told(project, asked, "queued", run=made.run))
+        self._tell(told("queued", workflow=name, run=made.run))
         return _outcome(delivery, "started", asked.title or asked.event, attempts, made.run.run_id)
+
+    def _base(self, project: RegisteredProject, asked: Settled) -> str | None:
+        """The commit that is compared with, when it can be had; else None: the branch's own beginning."""
+        mirror = self._server.mirror(project)
+        if asked.base is None:
+            return None
+        try:
+            mirror.ensure(asked.base)
+        except GoneError:
+            return None
+        if asked.pull_request is None:
+            return asked.base
+        return mirror.merge_base(asked.base, asked.sha)
 
     def make(self, project: RegisteredProject, loaded: LoadedWorkflow, asked: AskedRun) -> MadeRun | None:
         """Makes the run and puts it into the queue, unless it is there already.
@@ -140,14 +167,16 @@ class Dispatcher:
             self._instance.run_coordinator.submit_run(SubmitRunContext(made.run, workspace=None))  # type: ignore[arg-type]
         return made
 
-    def _changed(self, project: RegisteredProject, base: str | None, sha: str) -> list[str]:
+    def _changed(self, project: RegisteredProject, base: str | None, sha: str) -> list[str] | None:
+        """Paths that differ from the base; None when that cannot be known."""
         mirror = self._server.mirror(project)
         if base is None:
-            default = project.default_branch or mirror.default_branch()
-            base = mirror.git.ask("merge-base", default, sha) or ""
-            if base in ("", sha):
-                base = mirror.git.ask("rev-parse", "--verify", "--quiet", f"{sha}^") or ""
-        return mirror.changed(base, sha) if base else list(mirror.files(sha))
+            default = self._server.tip(project, DEFAULT_REF)
+            base = mirror.merge_base(default, sha) if default != sha else None
+        try:
+            return mirror.changed(base, sha)
+        except NoBaseError:
+            return None
 
     def _command(self, delivery: Delivery, project: RegisteredProject, asked: Command, attempts: int) -> Outcome:
         done = self._commands.obey(delivery, project, asked, self.make)
@@ -163,7 +192,7 @@ class Dispatcher:
         return Outcome(delivery.id, "waiting", reason, (), attempts, datetime.now(UTC), again)
 
 
-def asked_run(delivery: Delivery, asked: Wanted, base: str | None) -> AskedRun:
+def asked_run(delivery: Delivery, asked: Settled, base: str | None) -> AskedRun:
     """The run a delivery asks for."""
     return AskedRun(
         delivery=key_of(delivery),

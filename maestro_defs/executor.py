@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import queue
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -41,12 +41,17 @@ from maestro_defs.cached_steps import CachedSteps, Restored
 from maestro_defs.connections import kept_connections
 from maestro_defs.run_end import RunEnd, session_of
 from maestro_defs.step_logs import StepLogs, current_log
+from maestro_defs.stops import RunStop, look_for_cancelled, stop_of
 from maestro_defs.turns import Turns
 
 FINAL_TAG = "maestro/final"
 _POLL_SECONDS = 0.2
 _BRIEF_SECONDS = 0.01
 _STATUS_SECONDS = 1.0
+_STATUS_SECONDS_OF_MANY = 3.0
+"""In a worker: it is told directly when a run is cancelled, and a thousand runs may be looking."""
+_POLL_SECONDS_OF_MANY = 1.0
+"""In a worker: what asks a run to stop wakes it as well."""
 _THREADS_A_PLACE = 2
 """So that a step can begin its work while the one before it, its work done, is written down."""
 
@@ -68,7 +73,12 @@ class _Worked:
     step_key: str
 
 
-_News: TypeAlias = DagsterEvent | Restored | _Worked | _Finished
+@dataclass(frozen=True, slots=True)
+class _Woken:
+    """Somebody asks the run for something."""
+
+
+_News: TypeAlias = DagsterEvent | Restored | _Worked | _Finished | _Woken
 
 
 @dataclass
@@ -88,7 +98,24 @@ class _Run:
     again: list[ExecutionStep] = field(default_factory=list)
     failed: bool = False
     interrupted: bool = False
+    stop: RunStop | None = None
     looked: float = field(default_factory=time.monotonic)
+
+    @property
+    def poll(self) -> float:
+        """Seconds to wait for news before looking whether the run is to stop."""
+        return _POLL_SECONDS if self.stop is None else _POLL_SECONDS_OF_MANY
+
+    @property
+    def leaving(self) -> bool:
+        """Whether another worker is to go on with the run; one that is being stopped is stopped here."""
+        return self.stop is not None and self.stop.leaving and not self.interrupted
+
+    def asked_to_stop(self) -> str | None:
+        """How, for each signal, and for each time somebody asked instead of sending one."""
+        if self.active.check_for_interrupts():
+            return "received a signal"
+        return "the run is cancelled" if self.stop is not None and self.stop.take() else None
 
     @property
     def at_work(self) -> int:
@@ -181,7 +208,10 @@ class ConcurrentExecutor(Executor):
             ThreadPoolExecutor(_THREADS_A_PLACE * self._max_concurrent, thread_name_prefix="step") as threads,
         ):
             session, logs = session_of(job_context), StepLogs(instance, run.run_id)
-            state = _Run(job_context, active, threads, logs, CachedSteps(job_context, session, logs))
+            cached = CachedSteps(job_context, session, logs)
+            state = _Run(job_context, active, threads, logs, cached, stop=stop_of(run.run_id))
+            if state.stop is not None:
+                state.stop.wakes(lambda: state.news.put(_Woken()))
             end = RunEnd(job_context, session, logs)
             end.introduce()
             if resumes:
@@ -201,14 +231,27 @@ class ConcurrentExecutor(Executor):
     def _main_steps(self, state: _Run, end: RunEnd) -> Iterator[DagsterEvent]:
         active = state.active
         while True:
-            if not state.interrupted:
+            if not state.interrupted and not state.leaving:
                 yield from self._start_ready(state)
+            if state.leaving and not state.running and not active.is_complete:
+                self._leave(state, end)
             if not state.running and (state.interrupted or self._only_held(state)):
                 return
             if not state.running and not state.interrupted:
                 active.sleep_til_ready()
             yield from self._take_news(state, self._patience(state))
             yield from self._look_for_interrupt(state, end)
+
+    @staticmethod
+    def _leave(state: _Run, end: RunEnd) -> None:
+        """Nothing of the run goes on: its thread stays here for ever, since all that follows would end the run."""
+        end.close()
+        job = state.job
+        job.instance.event_log_storage.free_concurrency_slots_for_run(job.run_id)
+        message = "Left between steps, because its worker is told to end; another one goes on with the run."
+        job.instance.report_engine_event(message, job.dagster_run)
+        assert state.stop is not None
+        state.stop.park()
 
     def _start_ready(self, state: _Run) -> Iterator[DagsterEvent]:
         restored: list[Restored] = []
@@ -245,7 +288,7 @@ class ConcurrentExecutor(Executor):
             return 0.0
         wait: float = state.active.sleep_interval()  # type: ignore[no-untyped-call]
         # Negative for a retry that is due, but has no place yet.
-        return min(_POLL_SECONDS, max(_BRIEF_SECONDS, wait)) if wait else _POLL_SECONDS
+        return min(state.poll, max(_BRIEF_SECONDS, wait)) if wait else state.poll
 
     def _take_news(self, state: _Run, patience: float) -> Iterator[DagsterEvent]:
         restored: list[Restored] = []
@@ -254,6 +297,8 @@ class ConcurrentExecutor(Executor):
                 restored.append(item)
             elif isinstance(item, _Worked):
                 state.worked.add(item.step_key)
+            elif isinstance(item, _Woken):
+                pass  # The loop looks by itself what it is.
             elif isinstance(item, _Finished):
                 yield from self._finish(state, item)
             else:
@@ -293,11 +338,13 @@ class ConcurrentExecutor(Executor):
 
     @staticmethod
     def _look_for_interrupt(state: _Run, end: RunEnd) -> Iterator[DagsterEvent]:
-        signalled = state.active.check_for_interrupts()
-        reason = "received a signal" if signalled else end.timed_out()
+        signalled = state.asked_to_stop()
+        reason = signalled or end.timed_out()
         now = time.monotonic()
-        if reason is None and now - state.looked > _STATUS_SECONDS:
-            # The UI can mark a run as cancelled without reaching its process: the status is the second way in.
+        # The UI can mark a run as cancelled without reaching its process: the status is the second way in.
+        if reason is None and state.stop is not None:
+            look_for_cancelled(partial(_cancelled, state.job.instance), _STATUS_SECONDS_OF_MANY)
+        elif reason is None and now - state.looked > _STATUS_SECONDS:
             state.looked = now
             run = state.job.instance.get_run_by_id(state.job.run_id)
             if run is None or run.status in (DagsterRunStatus.CANCELING, DagsterRunStatus.CANCELED):
@@ -313,7 +360,7 @@ class ConcurrentExecutor(Executor):
         yield DagsterEvent.engine_event(
             state.job, f"Stopping: {reason}", EngineEventData.interrupted(sorted(state.running))
         )
-        end.stop_main_steps(signalled=signalled)
+        end.stop_main_steps(signalled=signalled is not None)
 
     def _final_steps(self, state: _Run, end: RunEnd) -> Iterator[DagsterEvent]:
         for first in sorted(state.held, key=lambda one: int(one.tags[FINAL_TAG])):
@@ -321,8 +368,8 @@ class ConcurrentExecutor(Executor):
             while attempts:
                 state.start(attempts[0])
                 while state.running:
-                    yield from self._take_news(state, _POLL_SECONDS)
-                    if state.active.check_for_interrupts():
+                    yield from self._take_news(state, state.poll)
+                    if state.asked_to_stop():
                         end.abort()
                 attempts = [] if end.aborted else self._due_again(state.active)
 
@@ -344,6 +391,11 @@ def _take_up(state: _Run) -> None:
     for step in state.active.rebuild_from_events(before):
         (state.held if step.tags.get(FINAL_TAG) else state.again).append(step)
     state.failed = any(event.is_step_failure for event in before)
+
+
+def _cancelled(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> list[str]:
+    marked = [DagsterRunStatus.CANCELING, DagsterRunStatus.CANCELED]
+    return [run.run_id for run in instance.get_runs(dg.RunsFilter(run_ids=list(run_ids), statuses=marked))]
 
 
 def _all_news(news: queue.SimpleQueue[_News], patience: float) -> Iterator[_News]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
+from dagster._core.events import EngineEventData
 from dagster._core.launcher.base import (
     CheckRunHealthResult,
     LaunchRunContext,
@@ -47,6 +47,10 @@ KILL_SECONDS = 60.0
 _TAIL = 4000
 
 
+class DrainingError(MaestroError):
+    """The warm server finishes what it has and takes nothing new; what is launched waits, and nothing is wrong."""
+
+
 class WarmLauncher(RunLauncher[Any], ConfigurableClass):
     """Launches each run in a fork of the warm server.
 
@@ -68,7 +72,7 @@ class WarmLauncher(RunLauncher[Any], ConfigurableClass):
         self._cancel_seconds = cancel_seconds
         self._body = body
         self._launched: set[str] = set()
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:
@@ -95,15 +99,17 @@ class WarmLauncher(RunLauncher[Any], ConfigurableClass):
         return find_server(self._folder)
 
     def launch_run(self, context: LaunchRunContext) -> None:
-        """Returns once a worker has the run; while the warm server stops, the run goes back into the queue.
+        """Returns once a worker has the run, the same one when it is asked twice.
 
         Raises:
-            MaestroError: no worker can be started at all.
+            DrainingError: the warm server is stopping, so no worker has it; MaestroError: none can be started at all.
         """
         run = context.dagster_run
         self._launched.add(run.run_id)
         if not self._start(run, resume=False):
-            self._requeue(run)
+            raise DrainingError(
+                f"run {run.run_id} waits: the warm server is stopping", next_step="launch it again once it is back"
+            )
 
     @property
     def supports_resume_run(self) -> bool:
@@ -142,7 +148,7 @@ class WarmLauncher(RunLauncher[Any], ConfigurableClass):
         records = Records(home)
         with records.launching():
             record = records.get(run_id)
-            if record is not None and record.here and (record.going_on or not resume):
+            if record is not None and record.going_on:
                 return
             told, telling = os.pipe()
             try:
@@ -167,14 +173,6 @@ class WarmLauncher(RunLauncher[Any], ConfigurableClass):
                 os.close(told)
                 if telling >= 0:
                     os.close(telling)
-
-    def _requeue(self, run: dg.DagsterRun) -> None:
-        event = DagsterEvent(
-            event_type_value=DagsterEventType.PIPELINE_ENQUEUED.value,
-            job_name=run.job_name,
-            message="The warm server is stopping; the run waits until it is back.",
-        )
-        self._instance.report_dagster_event(event, run_id=run.run_id)
 
     def terminate(self, run_id: str) -> bool:
         """Asks the run to stop; a second time gives up what it does at its end.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import tempfile
 import uuid
@@ -18,11 +17,10 @@ from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.errors import DagsterRunAlreadyExists
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 
-from maestro.errors import InputError
 from maestro.execution.parameters import complete
 from maestro.execution.planner import Plan, make_plan
 from maestro.execution.session import RunIdentity, RunRequest, RunSession
-from maestro.mirror import worktree
+from maestro.mirror import remove_worktree, worktree
 from maestro.project import Revision, revision_of
 from maestro.runs.tags import (
     AUTHOR_TAG,
@@ -141,13 +139,7 @@ def make_run(
         return MadeRun(run, plan)
     finally:
         if not kept:
-            remove_checkout(server, project, folder)
-
-
-def remove_checkout(server: Server, project: RegisteredProject, folder: Path) -> None:
-    """Nothing of a checkout is left, in the mirror neither."""
-    shutil.rmtree(folder, ignore_errors=True)
-    server.mirror(project).git.ask("worktree", "prune")
+            remove_worktree(folder)
 
 
 def checkout_of(run: dg.DagsterRun) -> Path | None:
@@ -246,10 +238,3 @@ def _tags(
         EARLIER_TAG: ",".join(resumes.earlier) if resumes else None,
     }
     return {name: value for name, value in wanted.items() if value}
-
-
-def refuse_unknown_base(server: Server, project: RegisteredProject, base: str | None) -> str | None:
-    """``base``, when the mirror has it; else None, and then the branch's own beginning is what counts."""
-    if base is None:
-        return None
-    return base if server.mirror(project).git.ask("cat-file", "-e", f"{base}^{{commit}}") is not None else None

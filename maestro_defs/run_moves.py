@@ -11,22 +11,32 @@ tests/integration/test_coordinator_moves.py.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
+import backoff
 import sqlalchemy as sa
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, EventLogEntry
 from dagster._core.storage.runs import SqlRunStorage
 from dagster._core.storage.runs.schema import RunsTable
 from dagster._time import get_current_datetime, get_current_timestamp
+from sqlalchemy.exc import DBAPIError
 
 from maestro.errors import MaestroError
+from maestro_defs.patience import is_away
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_PATIENCE = 30.0
 
 _EVENTS = {
     DagsterRunStatus.QUEUED: DagsterEventType.PIPELINE_ENQUEUED,
     DagsterRunStatus.STARTING: DagsterEventType.PIPELINE_STARTING,
     DagsterRunStatus.CANCELING: DagsterEventType.PIPELINE_CANCELING,
 }
+CANCELLED = "Cancelled"
+"""How every message that gives the reason of a cancellation begins."""
 _FROM_THE_QUEUE = (DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED)
 
 
@@ -86,7 +96,7 @@ def move_run(
         job_name=run.job_name,
         dagster_event=DagsterEvent(_EVENTS[after].value, run.job_name, message=message or None),
     )
-    instance.store_event(entry)
+    _patiently(instance.store_event, entry)
     return True
 
 
@@ -100,10 +110,13 @@ def cancel_in_queue(instance: DagsterInstance, run: DagsterRun, message: str) ->
 
 
 def why_cancelled(instance: DagsterInstance, run_id: str) -> str | None:
-    """What the log says about why a run was cancelled, for people; None when it was not, or nothing is said."""
-    events = instance.get_records_for_run(run_id, of_type=DagsterEventType.PIPELINE_CANCELING, limit=1).records
-    event = events[0].event_log_entry.dagster_event if events else None
-    return event.message if event is not None else None
+    """Why a run was cancelled, for people: superseded, or from the queue; None when nobody said, or it was not."""
+    said = {DagsterEventType.PIPELINE_CANCELING, DagsterEventType.ENGINE_EVENT}
+    for record in instance.get_records_for_run(run_id, of_type=said).records:
+        event = record.event_log_entry.dagster_event
+        if event is not None and (event.message or "").startswith(CANCELLED):
+            return event.message
+    return None
 
 
 def fail_unlaunched(instance: DagsterInstance, run: DagsterRun, message: str) -> bool:
@@ -117,8 +130,27 @@ def fail_unlaunched(instance: DagsterInstance, run: DagsterRun, message: str) ->
 def _swap(instance: DagsterInstance, run_id: str, before: DagsterRunStatus, after: DagsterRunStatus) -> bool:
     same = sa.and_(RunsTable.c.run_id == run_id, RunsTable.c.status == before.value)
     moved = RunsTable.update().where(same).values(status=after.value, update_timestamp=get_current_datetime())
-    with _storage(instance).connect() as connection:
-        return bool(connection.execute(moved).rowcount == 1)
+
+    def swap() -> bool:
+        with _storage(instance).connect() as connection:
+            return bool(connection.execute(moved).rowcount == 1)
+
+    # When the answer to the first attempt was lost, the second one finds the run moved and says no: then nobody goes
+    # on with the run, and it is found as one that was left behind.
+    return _patiently(swap)
+
+
+def _patiently(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """Outlasts a database that is away for a moment: Dagster fails a run that cannot be submitted."""
+    tried = backoff.on_exception(
+        backoff.expo,
+        DBAPIError,
+        giveup=lambda error: not is_away(error),
+        max_time=_PATIENCE,
+        factor=0.05,
+        max_value=1.0,
+    )
+    return tried(call)(*arguments, **named)
 
 
 def _storage(instance: DagsterInstance) -> SqlRunStorage:

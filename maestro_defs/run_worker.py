@@ -1,7 +1,7 @@
 """The body of a run worker: one run of a server carried out in this process, from the run's id alone.
 
-``python -m maestro_defs.run_worker RUN_ID --home FOLDER`` is a worker of its own; the warm server calls ``carry_out`` in a
-process it has forked.
+``python -m maestro_defs.run_worker RUN_ID --home FOLDER`` is a worker of its own; the warm server calls ``carry_out``
+in a process it has forked.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run_iterator
 
 from maestro.errors import InputError, MaestroError
+from maestro.mirror import remove_worktree
 from maestro.project import revision_of
 from maestro.runs.tags import BRANCH_TAG, PARTITION_TAG, PROJECT_TAG, WORKFLOW_REVISION_TAG
 from maestro.server.home import ServerHome, find_server
@@ -28,7 +29,7 @@ from maestro.server.wake import poke
 from maestro.workflow.load import LoadedWorkflow
 from maestro_defs.compiler import compile_workflow, job_name
 from maestro_defs.definitions import definitions_of
-from maestro_defs.making import checkout_of, remove_checkout
+from maestro_defs.making import checkout_of
 from maestro_defs.server import Server
 from resources.delivery import Checkout, Source
 
@@ -47,9 +48,8 @@ def preload() -> None:
     import hashlib
     import tempfile
 
-    import dagster._core.execution.plan.execute_plan
-    import dagster._core.storage.event_log.sqlite.sqlite_event_log
     import psutil  # noqa: F401
+
     from maestro.execution.session import RunSession  # noqa: F401
     from maestro.profile import load_profile
     from maestro.project import Project
@@ -70,7 +70,7 @@ def preload() -> None:
         project = Project(Path(folder), Path(folder) / "maestro.yaml", Path(folder) / "home")
         source = Source.load(project, load_profile("default"), registry=registry, loaded=loaded)
         job = compile_workflow(source).resolve_job_def(job_name(loaded.workflow.name))
-        dg._core.execution.api.create_execution_plan(job)  # type: ignore[attr-defined]
+        dg._core.execution.api.create_execution_plan(job)
     hashlib.sha256(b"").hexdigest()
 
 
@@ -173,7 +173,7 @@ def _place(
     try:
         yield
     finally:
-        remove_checkout(server, project, folder)
+        remove_worktree(folder)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -12,7 +12,7 @@ from maestro.inbox import Inbox, NewDelivery
 from maestro.server.home import ServerHome
 from maestro.server.projects import RegisteredProject
 from maestro.server.wake import poke
-from maestro.workflow.triggers import Schedule
+from maestro.workflow.triggers import Schedule, triggers_of
 from maestro_defs.advisories import advisories
 from maestro_defs.compiler import compile_workflow, job_name
 from maestro_defs.conductor import NAME, act_in_place
@@ -36,7 +36,7 @@ def definitions_of_project(home: ServerHome, name: str, environ: Mapping[str, st
     source.project.ensure_home()
     compiled = compile_workflow(source)
     job = compiled.resolve_job_def(job_name(loaded.workflow.name))
-    triggers = loaded.workflow.on
+    triggers = triggers_of(loaded.workflow.on)
     schedules = [
         workflow_schedule(number, one, job, lambda schedule, at: deliver(server, project, schedule, at))
         for number, one in enumerate(triggers.schedules if triggers is not None else ())
@@ -50,10 +50,8 @@ def definitions_of_project(home: ServerHome, name: str, environ: Mapping[str, st
 
 def deliver(server: Server, project: RegisteredProject, schedule: Schedule, at: datetime) -> str:
     """Puts the delivery of a time into the inbox; the same time again changes nothing."""
-    branch = project.default_branch or server.mirror(project).default_branch()
     moment = at.astimezone(UTC).isoformat(timespec="seconds")
-    content = {"project": project.name, "repository": project.repository, "branch": branch, "at": moment}
-    content["sha"] = server.mirror(project).head(branch)
+    content = {"project": project.name, "at": moment, "cron": schedule.cron, "timezone": schedule.timezone}
     inbox = Inbox(server.home.inbox_url)
     try:
         stored = inbox.append(

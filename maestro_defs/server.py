@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
@@ -11,19 +12,23 @@ from typing import Any
 import sqlalchemy as sa
 from dagster import DagsterInstance
 
+from maestro.artifacts import ArtifactStore
 from maestro.errors import InputError
-from maestro.mirror import Mirror
+from maestro.github.access import GitHubAccess
+from maestro.mirror import Mirror, token_environment
 from maestro.profile import Profile, load_profile
 from maestro.project import Project
 from maestro.server.database import open_engine
-from maestro.server.home import ServerHome
+from maestro.server.home import HOME_VARIABLE, ServerHome
 from maestro.server.projects import Projects, RegisteredProject
+from maestro.server.references import read_reference
 from maestro.steps import Registry
+from maestro.triggers.model import DEFAULT_REF
 from maestro.workflow.load import LoadedWorkflow, load_text
 from maestro_defs.connections import kept_connections
 from maestro_defs.instance import open_home, prepare_home
+from maestro_defs.patience import patient
 from resources.delivery import Source
-from resources.github import git_environment
 
 
 class Server:
@@ -31,6 +36,7 @@ class Server:
 
     def __init__(self, home: ServerHome) -> None:
         self.home = home
+        self._stores: dict[str, ArtifactStore] = {}
 
     @cached_property
     def engine(self) -> sa.Engine:
@@ -54,18 +60,42 @@ class Server:
         Raises:
             MaestroError: its storage does not answer.
         """
+        # The profile's dagster.yaml names the home by this variable.
+        os.environ[HOME_VARIABLE] = str(self.home.folder)
         home = prepare_home(self.home.dagster, self.profile)
-        with open_home(home, self.profile) as instance, kept_connections(instance):
+        with open_home(home, self.profile) as instance, kept_connections(instance), patient(instance):
             yield instance
 
+    @cached_property
+    def github(self) -> GitHubAccess:
+        """What the server is allowed at GitHub."""
+        return GitHubAccess(self.home.settings.github)
+
     def mirror(self, project: RegisteredProject) -> Mirror:
-        """The project's mirror; git gets its credentials by environment, read anew for each call."""
-        return Mirror(
-            self.home.mirrors / f"{project.name}.git",
-            project.url,
-            lambda: git_environment(self.home, project),
-            depth=project.depth,
+        """The project's mirror; git gets its credentials by environment, asked for anew for each call."""
+        folder = self.home.mirrors / f"{project.name}.git"
+        return Mirror(folder, project.url, lambda: self._credentials(project), depth=project.depth)
+
+    def _credentials(self, project: RegisteredProject) -> Mapping[str, str]:
+        if not project.url.startswith("https:"):
+            return {}  # A path, or ssh, which has keys of its own.
+        if project.provider == "github":
+            token = self.github.fetch_token(project)
+            return token_environment(project.url, token) if token else {}
+        if project.credentials is None:
+            return {}
+        token = read_reference(project.credentials)
+        return token_environment(
+            project.url, token, user="oauth2" if project.provider == "gitlab" else "x-access-token"
         )
+
+    def store(self, project: RegisteredProject) -> ArtifactStore:
+        """The project's artifact store, opened once."""
+        if project.name not in self._stores:
+            url = self.profile.settings.artifacts
+            folder = self.project(project).ensure_home() / "artifacts"
+            self._stores[project.name] = ArtifactStore.open(url or str(folder))
+        return self._stores[project.name]
 
     def project(self, project: RegisteredProject) -> Project:
         """As the rest of Maestro knows it: its repository is the mirror, its state a folder of the server's home."""
@@ -101,13 +131,31 @@ class Server:
         )
 
     def default_revision(self, project: RegisteredProject) -> str:
-        """The commit the default branch stands at in the mirror, fetched when the mirror is new.
+        """The commit the default branch stands at, which the mirror has then.
 
         Raises:
             MaestroError: the repository cannot be reached, or the branch is not there.
         """
+        return self.tip(project, DEFAULT_REF)
+
+    def default_branch(self, project: RegisteredProject) -> str:
+        """Name of the branch runs of the project are compared with."""
+        return project.default_branch or self.mirror(project).default_branch()
+
+    def tip(self, project: RegisteredProject, ref: str) -> str:
+        """The commit ``ref`` stands for now at the origin, which the mirror has then.
+
+        Args:
+            ref: ``refs/heads/main``, ``refs/tags/v1``; ``HEAD`` is the default branch.
+
+        Raises:
+            MaestroError: the repository cannot be reached, or has no such ref.
+        """
         mirror = self.mirror(project)
-        return mirror.head(project.default_branch or mirror.default_branch())
+        ref = f"refs/heads/{self.default_branch(project)}" if ref == DEFAULT_REF else ref
+        sha = mirror.head(ref)
+        mirror.ensure(sha, ref)
+        return mirror.peel(sha)
 
 
 @lru_cache(maxsize=1)

@@ -1,14 +1,15 @@
-"""How a run is asked to stop when no signal can reach it: several runs share a process, signals go to its main thread.
+"""How a run is asked to stop where a signal cannot: a worker's runs are in threads, and signals go to its main one.
 
-A worker registers a ``RunStop`` for each of its runs; the executor looks for it by the run's id. Asking once is what one
-signal is (steps are stopped, finished ones undone, ``finally`` steps run), asking twice gives all that up. Leaving is
-another thing: steps in progress end, no other begins, and the run is left as it is, for another worker to resume.
+A worker registers a ``RunStop`` for each of its runs; the executor looks for it by the run's id. Asking once is what
+one signal is (steps are stopped, finished ones undone, ``finally`` steps run), asking twice gives all that up. Leaving
+is another thing: steps in progress end, no other begins, and the run is left as it is, for another worker to resume.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -73,6 +74,8 @@ class RunStop(threading.Event):
 
 
 _stops: dict[str, RunStop] = {}
+_looking = threading.Lock()
+_looked = 0.0
 
 
 @contextmanager
@@ -88,3 +91,24 @@ def registered(run_id: str, stop: RunStop) -> Iterator[RunStop]:
 def stop_of(run_id: str) -> RunStop | None:
     """How the run is asked to stop in this process; None when only signals do."""
     return _stops.get(run_id)
+
+
+def look_for_cancelled(cancelled: Callable[[Sequence[str]], Iterable[str]], every: float) -> None:
+    """Asks all runs of this process to stop that are marked as cancelled, with one question for all of them.
+
+    Each of them may call this as often as it likes: one does it, the others go on.
+
+    Args:
+        cancelled: those of these runs' ids that are marked.
+        every: seconds that must have passed since it was last asked.
+    """
+    global _looked
+    if time.monotonic() - _looked < every or not _looking.acquire(blocking=False):
+        return
+    try:
+        _looked = time.monotonic()
+        for run_id in cancelled(list(_stops)):
+            if (stop := _stops.get(run_id)) is not None:
+                stop.ask()
+    finally:
+        _looking.release()

@@ -12,7 +12,9 @@ from maestro.workflow.triggers import Schedule
 Deliver = Callable[[Schedule, datetime], str]
 
 
-def workflow_schedule(number: int, schedule: Schedule, job: dg.JobDefinition, deliver: Deliver) -> dg.ScheduleDefinition:
+def workflow_schedule(
+    number: int, schedule: Schedule, job: dg.JobDefinition, deliver: Deliver
+) -> dg.ScheduleDefinition:
     """One of a workflow's times.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import Any
 
@@ -21,6 +22,8 @@ VARIABLES = {
     "DAGSTER_HOME": True,
     "NO_COLOR": True,
 }
+_PASSWORD = re.compile(r"(://[^/@:]*:)[^/]*@")
+"""Of a URL, with the user before it."""
 
 
 @example_command(
@@ -81,7 +84,7 @@ def configuration(options: GlobalOptions) -> dict[str, dict[str, dict[str, Any]]
             "dagster.yaml": _entry(str(profile.dagster_yaml), "the profile"),
         },
         "settings": {
-            name: _entry(value, str(settings_file) if name in given else "default")
+            name: _entry(_without_passwords(value), str(settings_file) if name in given else "default")
             for name, value in profile.settings.model_dump(mode="json").items()
         },
         "environment": {
@@ -126,6 +129,12 @@ def _workflow(options: GlobalOptions) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _entry(value: Any, origin: str) -> dict[str, Any]:
     return {"value": value, "from": origin}
+
+
+def _without_passwords(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_passwords(one) for name, one in value.items()}
+    return _PASSWORD.sub(r"\1***@", value) if isinstance(value, str) else value
 
 
 def _shown(value: Any) -> str:

@@ -72,7 +72,9 @@ class ExampleCommand(_WithExample, click.Command):
     def __init__(self, *, example: str, **settings: Any) -> None:
         super().__init__(**settings)
         self.example = example
-        self.params += global_options(hidden=True)
+        # A command's own option of the same name is meant behind the command's name.
+        own = {name for parameter in self.params for name in parameter.opts}
+        self.params += [option for option in global_options(hidden=True) if own.isdisjoint(option.opts)]
 
 
 class LazyGroup(_WithExample, click.Group):

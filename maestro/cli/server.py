@@ -1,4 +1,4 @@
-"""``maestro server``: the group; alone it is ``maestro server run``, its commands are ``server_run``, ``server_web`` …"""
+"""``maestro server``: alone it is ``maestro server run``; its commands are ``server_run``, ``server_web`` …"""
 
 from __future__ import annotations
 

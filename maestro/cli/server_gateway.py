@@ -14,7 +14,7 @@ from maestro.cli.server_home import HOME_OPTION
 def command(options: GlobalOptions, home: Path | None) -> int:
     """Run the gateway alone: takes webhooks and keeps them.
 
-    Several may serve one PostgreSQL database; each needs a port of its own (gateway.port in server.yaml) on one machine.
+    Several may serve one PostgreSQL database. On one machine each needs a home and a port (gateway.port) of its own.
     """
     from maestro.cli.server_alone import become
 

@@ -90,6 +90,7 @@ class Kept:
         assert self.started is not None
         # What it has left behind in its group would be in the way of the next one.
         programs.kill(self.started)
+        self.part.died(self.started.process.pid)
         self.started = None
         self.ready = False
         self.restarts = self.restarts.after(now - self._since)

@@ -17,6 +17,7 @@ import yaml
 from maestro.cli.programs import socket_answers
 from maestro.cli.server_home import projects_of
 from maestro.cli.server_parts import PROJECT_VARIABLE, Part, environment_of
+from maestro.mirror.names import TRACKED
 from maestro.project.git import Git, GitError
 from maestro.server.home import ServerHome
 from maestro.server.projects import RegisteredProject
@@ -111,8 +112,7 @@ class Locations:
 
 
 def _signature(mirror: Path, branch: str | None) -> object:
-    names = ["HEAD", "packed-refs", "refs/heads", *([f"refs/heads/{branch}"] if branch else [])]
-    return tuple(_changed_at(mirror / name) for name in names)
+    return tuple(_changed_at(mirror / name) for name in ("packed-refs", TRACKED, f"{TRACKED}{branch or 'HEAD'}"))
 
 
 def _changed_at(file: Path) -> int:
@@ -125,8 +125,8 @@ def _changed_at(file: Path) -> int:
 def _blob(mirror: Path, project: RegisteredProject) -> str:
     if not mirror.is_dir():
         return ""
-    at = f"refs/heads/{project.default_branch}" if project.default_branch else "HEAD"
+    at = f"{TRACKED}{project.default_branch or 'HEAD'}:{project.workflow_file}"
     try:
-        return Git(mirror).text("rev-parse", "--verify", "--quiet", f"{at}:{project.workflow_file}")
+        return Git(mirror, {"GIT_DIR": str(mirror)}).text("rev-parse", "--verify", "--quiet", at)
     except GitError:
         return ""

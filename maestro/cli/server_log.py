@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -13,7 +12,7 @@ _MOST_LINES = 20
 _ALARMING = re.compile(rb'\b(?:WARN|WARNING|ERROR|CRITICAL|FATAL)\b|^error: |"level": ?"(?:warning|error|critical)"')
 # What a code server says to each reload of the workspace; Maestro starts it anew when its code changed.
 _KNOWN = re.compile(rb"Reloading definitions from a code server launched via `dagster api grpc`")
-_COLORS = re.compile(r"\x1b\[[0-9;]*m")
+_COLORS = re.compile(rb"\x1b\[[0-9;]*m")
 
 
 class Followed:
@@ -26,8 +25,9 @@ class Followed:
 
     def alarming(self) -> list[str]:
         """What was written since the last call, reduced to warnings and errors; at most twenty lines."""
-        found = [line for line in self._lines() if _ALARMING.search(line) and not _KNOWN.search(line)]
-        shown = [_COLORS.sub("", line.decode("utf-8", "replace")).rstrip() for line in found[:_MOST_LINES]]
+        plain = (_COLORS.sub(b"", line) for line in self._lines())
+        found = [line for line in plain if _ALARMING.search(line) and not _KNOWN.search(line)]
+        shown = [line.decode("utf-8", "replace").rstrip() for line in found[:_MOST_LINES]]
         if len(found) > _MOST_LINES:
             shown.append(f"… {len(found) - _MOST_LINES} more in {self.log}")
         return shown
@@ -53,4 +53,4 @@ class Followed:
 def set_aside(log: Path) -> None:
     """Renames a large log to ``NAME.1``, in place of the one before it."""
     if log.exists() and log.stat().st_size > LARGEST_LOG:
-        os.replace(log, log.with_name(f"{log.name}.1"))
+        log.replace(log.with_name(f"{log.name}.1"))

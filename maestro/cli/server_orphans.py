@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -33,7 +33,7 @@ def reap_orphans(own: Collection[int]) -> None:
 
 
 def end_descendants(seconds: float) -> int:
-    """Ends whatever this process has started or adopted: asked to, and killed after ``seconds``; how many there were."""
+    """Ends what this process has started or adopted: asks, and kills after ``seconds``; how many there were."""
     import psutil
 
     left = psutil.Process().children(recursive=True)
@@ -46,10 +46,10 @@ def end_descendants(seconds: float) -> int:
     return len(left)
 
 
-def _quietly(action: object) -> None:
+def _quietly(action: Callable[[], None]) -> None:
     import psutil
 
     try:
-        action()  # type: ignore[operator]
+        action()
     except psutil.NoSuchProcess:
         return

@@ -10,7 +10,9 @@ from pathlib import Path
 from maestro.cli.programs import answers, socket_answers
 from maestro.cli.server_home import gateway_url, web_url
 from maestro.errors import MaestroError
+from maestro.server.database import open_engine
 from maestro.server.home import HOME_VARIABLE, ServerHome
+from maestro.server.leases import Leases
 
 GATEWAY, LAUNCHER, CONDUCTOR, WEB, DAEMON = "gateway", "launcher", "conductor", "web", "daemon"
 ALL = (GATEWAY, LAUNCHER, CONDUCTOR, WEB, DAEMON)
@@ -18,8 +20,10 @@ PROJECT_VARIABLE = "MAESTRO_SERVER_PROJECT"
 _GATEWAY_SECONDS = 10.0
 _CONDUCTOR_SECONDS = 10.0
 _SHORT_SECONDS = 3.0
+_LEAVE_SECONDS = 25.0
+"""After the time to drain the warm server has runs leave what they do, and kills what does not."""
 _PROBE_SECONDS = 1.0
-_PERSONS_OWN = ("MAESTRO_PROJECT", "MAESTRO_FILE", "MAESTRO_HOME", "MAESTRO_REVISION")
+_PERSONS_OWN = ("MAESTRO_PROJECT", "MAESTRO_FILE", "MAESTRO_HOME")
 """Variables about one checkout; a server has many projects."""
 
 
@@ -37,6 +41,7 @@ class Part:
         leaving: place in the order of stopping; equal ones stop together.
         seconds: what it is given to stop.
         essential: whether there is no server without it.
+        died: what to do when the process of this id has died, before it is started again.
     """
 
     name: str
@@ -48,6 +53,7 @@ class Part:
     leaving: int = 3
     seconds: float = _SHORT_SECONDS
     essential: bool = True
+    died: Callable[[int], None] = lambda _pid: None
 
     def log(self, home: ServerHome) -> Path:
         """The file it writes to."""
@@ -99,9 +105,16 @@ def part_of(home: ServerHome, name: str, workspace: Path) -> Part:
             seconds=_GATEWAY_SECONDS,
         )
     if name == CONDUCTOR:
-        conducting = _conducting(home)
-        arguments = ("-m", "maestro_defs.conductor", *own)
-        return Part(name, arguments, environment, conducting, leaving=1, seconds=_CONDUCTOR_SECONDS)
+        lease = _ConductorsLease(home)
+        return Part(
+            name,
+            ("-m", "maestro_defs.conductor", *own),
+            environment,
+            lease.held,
+            leaving=1,
+            seconds=_CONDUCTOR_SECONDS,
+            died=lease.free,
+        )
     if name == LAUNCHER:
         socket = home.sockets / "warm.sock"
         return Part(
@@ -111,29 +124,50 @@ def part_of(home: ServerHome, name: str, workspace: Path) -> Part:
             lambda: socket_answers(socket),
             first=True,
             leaving=2,
-            seconds=settings.launcher.drain_seconds + _SHORT_SECONDS,
+            seconds=settings.launcher.drain_seconds + _LEAVE_SECONDS,
         )
     if name == WEB:
         url = web_url(home)
         web = settings.web
-        arguments = ("-m", "dagster_webserver", "-h", web.host, "-p", str(web.port), "-w", str(workspace))
-        info = f"{url}/server_info"
-        return Part(name, arguments, environment, lambda: answers(info, _PROBE_SECONDS), about=f"Dagster     {url}")
+        return Part(
+            name,
+            ("-m", "dagster_webserver", "-h", web.host, "-p", str(web.port), "-w", str(workspace)),
+            environment,
+            lambda: answers(f"{url}/server_info", _PROBE_SECONDS),
+            about=f"Dagster     {url}",
+        )
     # A daemon that runs has nothing to answer with; its heartbeats are shown by the web server.
     return Part(name, ("-m", "dagster._daemon", "run", "-w", str(workspace)), environment, lambda: True)
 
 
-def _conducting(home: ServerHome) -> Callable[[], bool]:
-    """Whether somebody has the lease: this server's conductor, or another's, for which this one stands by."""
-    from maestro.server.database import open_engine
-    from maestro.server.leases import Leases
+class _ConductorsLease:
+    """The lease of the conductors on one database."""
 
-    engine = open_engine(home.database_url)
+    def __init__(self, home: ServerHome) -> None:
+        self._url = home.database_url
+        self._opened: Leases | None = None
 
-    def ready() -> bool:
+    @property
+    def _leases(self) -> Leases:
+        if self._opened is None:
+            self._opened = Leases(open_engine(self._url))
+        return self._opened
+
+    def held(self) -> bool:
+        """Whether somebody has it: this server's conductor, or another's, for which this one stands by."""
         try:
-            return Leases(engine).holding(CONDUCTOR) is not None
+            return self._leases.holding(CONDUCTOR) is not None
         except MaestroError:
             return False
 
-    return ready
+    def free(self, pid: int) -> None:
+        """Ends the term of this machine's conductor, whose process is known to be gone, so the next need not wait."""
+        holder = f"{os.uname().nodename} {pid}"
+        try:
+            holding = self._leases.holding(CONDUCTOR)
+            if holding is not None and holding.holder == holder:
+                lease = self._leases.take_over(holding, f"{holder} ended", 1.0)
+                if lease is not None:
+                    self._leases.release(lease)
+        except MaestroError:
+            return  # It runs out by itself.

@@ -125,9 +125,8 @@ class Supervisor:
                     look_at = 0.0
             self._leave()
         finally:
-            for kept in self._kept.values():
-                if kept.started is not None:
-                    programs.kill(kept.started)
+            going = [one.started for one in self._kept.values() if one.started is not None]
+            programs.stop(going, 0.0 if self._stop.hurried else _LEFT_SECONDS)
             end_descendants(0.0 if self._stop.hurried else _LEFT_SECONDS)
         self._voice.say("stopped")
         return 0
@@ -227,7 +226,8 @@ class Supervisor:
         """Stops the parts in their order, each for as long as it may take; all at once on a second signal."""
         text = "stopping; Ctrl-C again stops at once"
         if LAUNCHER in self._kept:
-            text = f"stopping: runs that go on have {self._home.settings.launcher.drain_seconds:g} s; Ctrl-C again stops at once"
+            seconds = self._home.settings.launcher.drain_seconds
+            text = f"stopping: runs that go on have {seconds:g} s; Ctrl-C again stops at once"
         self._voice.say(text)
         for place in sorted({one.part.leaving for one in self._kept.values()}):
             going = [one for one in self._kept.values() if one.part.leaving == place and one.started is not None]

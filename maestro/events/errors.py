@@ -16,6 +16,7 @@ _WORDS = {
     "int_parsing": "must be a whole number",
     "bool_type": "must be true or false",
     "list_type": "must be a list",
+    "dict_type": "must be an object",
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",
     "datetime_parsing": "must be a time as in RFC 3339",

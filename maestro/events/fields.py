@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 MAX_TITLE = 200
 _SHA = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
-_NAME = re.compile(r"(?![-/.])(?!.*(?:\.\.|//|@\{|/\.|\.lock(?:/|\Z)))[^\x00-\x20\x7f~^:?*\[\\]{1,250}(?<![/.])\Z")
+_NAME = re.compile(r"(?![-/.])(?!.*(?:\.\.|//|@\{|/\.|\.lock(?:/|\Z)))[^\x00-\x20\x7f~^:?*\[\\]{1,255}(?<![/.])\Z")
 _FULL_NAME = re.compile(r"[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)+\Z")
 
 
@@ -26,13 +26,15 @@ def _sha(text: str) -> str:
 
 
 def _name(text: str) -> str:
-    if not _NAME.match(text):
+    if not _NAME.match(text) or text == "@":
         raise ValueError("is no name that git allows for a branch or a tag")
     return text
 
 
 def _ref(text: str) -> str:
-    if not text.startswith("refs/") or not _NAME.match(text):
+    bare = next((part for part in split_ref(text) if part is not None), text)
+    # A branch may be called -x, and would then be taken for an option.
+    if not text.startswith("refs/") or not _NAME.match(bare):
         raise ValueError("is no name of a ref, such as refs/heads/main")
     return text
 

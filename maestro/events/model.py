@@ -1,7 +1,7 @@
 """Events: what Maestro needs to know of each, the same for GitHub and GitLab.
 
-``repository`` is the repository's full name, ``owner/name``; of our own events, the project's name. Commit ids are 40 or
-64 hexadecimal digits, branches and tags are bare names; both have been checked, so they may stand in a command.
+``repository`` is the repository's full name, ``owner/name``; of our own events, the project's name. Commit ids are 40
+or 64 hexadecimal digits, branches and tags are bare names; both have been checked, so they may stand in a command.
 """
 
 from __future__ import annotations

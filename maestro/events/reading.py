@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
 from urllib.parse import parse_qs
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from maestro.events import github, gitlab, own
 from maestro.events.errors import EventError, unreadable
-from maestro.events.model import Event, Other
+from maestro.events.model import Event
 
 _PROVIDERS = {"github": "GitHub", "gitlab": "GitLab", "schedule": "a schedule", "command": "a command"}
 _FORM = b"payload="
@@ -53,23 +51,3 @@ def _payload(body: bytes, name: str) -> bytes:
             f"{name} cannot be read: its body is no form with a field 'payload'",
             next_step="let the webhook send application/json",
         ) from None
-
-
-@cache
-def _anything() -> TypeAdapter[dict[str, Any]]:
-    return TypeAdapter(dict[str, Any])
-
-
-def read_other(event: str, body: bytes, repository: tuple[str, str]) -> Other:
-    """An event nothing is done with: whatever it holds is right, as long as it is a JSON object.
-
-    Args:
-        repository: the two keys under which the repository's full name is.
-    """
-    found = _anything().validate_json(body)
-    holder = found.get(repository[0])
-    full_name = holder.get(repository[1]) if isinstance(holder, dict) else None
-    action = found.get("action")
-    return Other(
-        full_name if isinstance(full_name, str) else "", event, action if isinstance(action, str) else ""
-    )

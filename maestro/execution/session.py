@@ -18,7 +18,7 @@ from maestro.execution.outputs import restore
 from maestro.execution.resolve import Resolved, Resolver
 from maestro.execution.scope import EnvScope, GitScope, base_scope, steps_scope
 from maestro.execution.tools import Tools
-from maestro.process import ProcessRunner, base_environment
+from maestro.process import ProcessRunner, StopEvent, base_environment
 from maestro.project import FileEntry, Project, Revision, current_revision, source_subject
 from maestro.secrets import Masker, SecretReader, SecretSource, SecretValues
 from maestro.steps import PlanContext, Registry
@@ -101,8 +101,8 @@ class RunSession:
     request: RunRequest
     store: ArtifactStore
     environ: Mapping[str, str]
-    stop: threading.Event = field(default_factory=threading.Event)
-    abort: threading.Event = field(default_factory=threading.Event)
+    stop: threading.Event = field(default_factory=StopEvent)
+    abort: threading.Event = field(default_factory=StopEvent)
     open_desk: Callable[[], EvidenceDesk] | None = None
 
     def __post_init__(self) -> None:

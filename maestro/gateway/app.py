@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -15,20 +13,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from maestro.gateway.access_log import AccessLog
 from maestro.gateway.body import Budget
 from maestro.gateway.github import GitHub
 from maestro.gateway.gitlab import GitLab
 from maestro.gateway.intake import Intake
 from maestro.gateway.metrics import Metrics
 from maestro.gateway.provider import Provider
-from maestro.gateway.refusal import RETRY_SECONDS, Refusal
+from maestro.gateway.refusal import RETRY_SECONDS, RefusedError
 from maestro.gateway.secrets import HookRegistry
 from maestro.gateway.status import Readiness
-from maestro.inbox import InboxWriter, NewDelivery, Stored
+from maestro.inbox import InboxWriter
 from maestro.server.home import ServerHome
 from maestro.server.wake import poke
 
-LOG = logging.getLogger(__name__)
 MOST_BODY_BYTES = 128 * 1024 * 1024
 """Bytes of all bodies in memory: of those being read, and of those waiting to be written."""
 WAKES = "conductor"
@@ -47,12 +45,13 @@ def app(home: ServerHome) -> Starlette:
     registry = HookRegistry(home)
     metrics = Metrics(writer, budget, registry)
     intake = Intake(registry, writer, home.inbox_url, home.settings.gateway.body_limit, budget)
+    log = AccessLog()
     readiness = Readiness(home.folder, writer, registry)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        await registry.refresh()
         keeping = asyncio.create_task(registry.keep_current())
+        await registry.newer()
         try:
             yield
         finally:
@@ -60,10 +59,12 @@ def app(home: ServerHome) -> Starlette:
             await asyncio.gather(keeping, return_exceptions=True)
             await asyncio.to_thread(writer.close)
             registry.close()
+            log.flush()
 
+    wake = _once_a_turn(lambda: poke(home, WAKES))
     routes = [
-        *_hooks(GitHub(), home, intake, metrics),
-        *_hooks(GitLab(), home, intake, metrics),
+        *_hooks(GitHub(), intake, metrics, log, wake),
+        *_hooks(GitLab(), intake, metrics, log, wake),
         Route("/healthz", _alive, methods=["GET"]),
         Route("/readyz", _ready(readiness), methods=["GET"]),
         Route("/metrics", _measured(metrics), methods=["GET"]),
@@ -71,52 +72,64 @@ def app(home: ServerHome) -> Starlette:
     return Starlette(routes=routes, lifespan=lifespan)
 
 
-def _hooks(provider: Provider, home: ServerHome, intake: Intake, metrics: Metrics) -> list[Route]:
+def _once_a_turn(act: Callable[[], None]) -> Callable[[], None]:
+    """``act`` for all that ask for it in one turn of the event loop: what one commit has kept wakes once."""
+    asked = False
+
+    def now() -> None:
+        nonlocal asked
+        asked = False
+        act()
+
+    def ask() -> None:
+        nonlocal asked
+        if not asked:
+            asked = True
+            asyncio.get_running_loop().call_soon(now)
+
+    return ask
+
+
+def _hooks(
+    provider: Provider, intake: Intake, metrics: Metrics, log: AccessLog, wake: Callable[[], None]
+) -> list[Route]:
     async def hook(request: Request) -> Response:
         began = time.perf_counter()
         try:
             delivery, stored = await intake.take(provider, request, request.path_params.get("project"))
-        except Refusal as refusal:
+        except RefusedError as refusal:
             metrics.answers.labels(provider.name, refusal.reason).inc()
-            LOG.info(_line(provider=provider.name, status=refusal.status, outcome=refusal.reason))
+            log.add(provider=provider.name, status=refusal.status, outcome=refusal.reason)
             return _refused(refusal)
         if stored.new:
-            poke(home, WAKES)
+            wake()
         outcome = "stored" if stored.new else "duplicate"
         seconds = time.perf_counter() - began
         metrics.answers.labels(provider.name, outcome).inc()
         metrics.seconds.labels(provider.name).observe(seconds)
-        LOG.info(_accepted(delivery, stored, outcome, seconds))
-        return JSONResponse({"id": stored.id, "outcome": outcome}, status_code=202 if stored.new else 200)
+        status = 202 if stored.new else 200
+        log.add(
+            provider=provider.name,
+            status=status,
+            outcome=outcome,
+            id=stored.id,
+            delivery=delivery.delivery,
+            event=delivery.event,
+            project=delivery.project,
+            size=len(delivery.body),
+            trace=delivery.trace,
+            ms=round(seconds * 1000, 1),
+        )
+        return JSONResponse({"id": stored.id, "outcome": outcome}, status_code=status)
 
     path = f"/hooks/{provider.name}"
     return [Route(path, hook, methods=["POST"]), Route(path + "/{project}", hook, methods=["POST"])]
 
 
-def _refused(refusal: Refusal) -> Response:
+def _refused(refusal: RefusedError) -> Response:
     headers = {"retry-after": str(RETRY_SECONDS)} if refusal.status == 503 else {}
     content = {"error": refusal.what} | ({"next": refusal.next_step} if refusal.next_step else {})
     return JSONResponse(content, status_code=refusal.status, headers=headers)
-
-
-def _accepted(delivery: NewDelivery, stored: Stored, outcome: str, seconds: float) -> str:
-    return _line(
-        provider=delivery.provider,
-        status=202 if stored.new else 200,
-        outcome=outcome,
-        id=stored.id,
-        delivery=delivery.delivery,
-        event=delivery.event,
-        project=delivery.project,
-        size=len(delivery.body),
-        trace=delivery.trace,
-        ms=round(seconds * 1000, 1),
-    )
-
-
-def _line(**values: object) -> str:
-    # Names and ids that were checked, never a header's text, a query or a part of a body.
-    return json.dumps(values)
 
 
 async def _alive(_request: Request) -> Response:

@@ -9,7 +9,7 @@ from types import TracebackType
 
 from starlette.requests import ClientDisconnect, Request
 
-from maestro.gateway.refusal import Refusal, unavailable
+from maestro.gateway.refusal import RefusedError, unavailable
 
 SECONDS = 20.0
 """How long a body may take to arrive."""
@@ -85,15 +85,15 @@ async def read_body(request: Request, limit: int, share: Share, seconds: float =
     """The body, of at most ``limit`` bytes, whatever its headers say of its length.
 
     Raises:
-        Refusal: 413, it is longer; 408, it did not arrive in time; 400, it ended early; 503, there is no room now.
+        RefusedError: 413, it is longer; 408, it did not arrive in time; 400, it ended early; 503, there is no room now.
     """
     try:
         async with asyncio.timeout(seconds):
             return await _read(request, limit, share)
     except TimeoutError:
-        raise Refusal(408, "slow", f"the body did not arrive in {seconds:g} seconds") from None
+        raise RefusedError(408, "slow", f"the body did not arrive in {seconds:g} seconds") from None
     except ClientDisconnect:
-        raise Refusal(400, "truncated", "the body ended early") from None
+        raise RefusedError(400, "truncated", "the body ended early") from None
 
 
 async def _read(request: Request, limit: int, share: Share) -> bytes:
@@ -115,5 +115,5 @@ async def _read(request: Request, limit: int, share: Share) -> bytes:
     return b"".join(chunks)
 
 
-def _too_long(limit: int) -> Refusal:
-    return Refusal(413, "too_long", f"the body is longer than {limit} bytes", next_step="raise gateway.body_limit")
+def _too_long(limit: int) -> RefusedError:
+    return RefusedError(413, "too_long", f"the body is longer than {limit} bytes", next_step="raise gateway.body_limit")

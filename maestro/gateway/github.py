@@ -8,11 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from starlette.datastructures import Headers
-
-from maestro.gateway.envelope import name_in, single
+from maestro.gateway.envelope import Headers, name_in, single
 from maestro.gateway.provider import text_at
-from maestro.gateway.refusal import Refusal
+from maestro.gateway.refusal import RefusedError
 
 HOOK_HEADER = "x-github-hook-id"
 _SIGNATURE = "x-hub-signature-256"
@@ -63,8 +61,12 @@ class GitHub:
 def _signature(headers: Headers) -> bytes:
     given = single(headers, _SIGNATURE)
     if given is None:
-        raise Refusal(401, "unsigned", "the webhook is not signed", next_step="set a secret for the webhook at GitHub")
+        raise RefusedError(
+            401, "unsigned", "the webhook is not signed", next_step="set a secret for the webhook at GitHub"
+        )
     found = _FORM.fullmatch(given)
     if found is None:
-        raise Refusal(401, "signature", f"{_SIGNATURE} is no SHA-256 signature", next_step="send it as GitHub does")
+        raise RefusedError(
+            401, "signature", f"{_SIGNATURE} is no SHA-256 signature", next_step="send it as GitHub does"
+        )
     return bytes.fromhex(found[1])

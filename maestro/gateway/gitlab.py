@@ -14,11 +14,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from starlette.datastructures import Headers
-
-from maestro.gateway.envelope import name_in, single
+from maestro.gateway.envelope import Headers, name_in, single
 from maestro.gateway.provider import text_at
-from maestro.gateway.refusal import Refusal
+from maestro.gateway.refusal import RefusedError
 
 SIGNING_PREFIX = "whsec_"
 WINDOW_SECONDS = 300
@@ -52,7 +50,7 @@ class GitLab:
         if single(headers, _SIGNATURE) is not None:
             _claim(headers)
         elif single(headers, _TOKEN) is None:
-            raise Refusal(
+            raise RefusedError(
                 401,
                 "unsigned",
                 "the webhook has neither a signature nor a token",
@@ -63,7 +61,7 @@ class GitLab:
         """Compares with all secrets of the kind that was used.
 
         Raises:
-            Refusal: 401, the signature holds and is older or younger than the window allows.
+            RefusedError: 401, the signature holds and is older or younger than the window allows.
         """
         keys = [key for key in map(_signing_key, secrets) if key is not None]
         if keys and single(headers, _SIGNATURE) is not None:
@@ -105,7 +103,7 @@ def _signature_holds(headers: Headers, body: bytes, keys: Sequence[bytes], now: 
         for signature in signatures:
             holds |= hmac.compare_digest(made.digest(), signature)
     if holds and abs(now - int(time)) > WINDOW_SECONDS:
-        raise Refusal(
+        raise RefusedError(
             401,
             "clock",
             f"the webhook was signed more than {WINDOW_SECONDS} seconds from now",
@@ -118,7 +116,7 @@ def _claim(headers: Headers) -> tuple[str, str, list[bytes]]:
     identity = name_in(headers, "webhook-id")
     time = single(headers, "webhook-timestamp") or ""
     if not _TIME.fullmatch(time):
-        raise Refusal(401, "signature", "webhook-timestamp is no time", next_step="send seconds since 1970")
+        raise RefusedError(401, "signature", "webhook-timestamp is no time", next_step="send seconds since 1970")
     signatures = []
     for part in (single(headers, _SIGNATURE) or "").split(" ")[:_MOST_SIGNATURES]:
         version, _, text = part.partition(",")

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.datastructures import Headers
 from starlette.requests import Request
 
+from maestro.gateway.answers import Answers
 from maestro.gateway.body import Budget, Share, read_body
-from maestro.gateway.envelope import check_content, kept, traceparent
+from maestro.gateway.envelope import Headers, check_content, headers_of, kept, single, traceparent
 from maestro.gateway.github import HOOK_HEADER
 from maestro.gateway.provider import Provider
-from maestro.gateway.refusal import Refusal, unavailable
+from maestro.gateway.refusal import RefusedError, unavailable
 from maestro.gateway.secrets import HookRegistry, Hooks
 from maestro.inbox import Inbox, InboxBusyError, InboxUnavailableError, InboxWriter, NewDelivery, Stored
 from maestro.inbox.model import json_payload
@@ -56,6 +56,7 @@ class Intake:
         self._inbox_url = inbox_url
         self._body_limit = body_limit
         self._budget = budget
+        self._answers: Answers[Stored] = Answers()
 
     async def take(self, provider: Provider, request: Request, name: str | None) -> tuple[NewDelivery, Stored]:
         """Keeps the webhook in ``request``; when this returns it is on disk.
@@ -64,9 +65,9 @@ class Intake:
             name: of the project, when the path names one.
 
         Raises:
-            Refusal: it is not taken.
+            RefusedError: it is not taken.
         """
-        headers = request.headers
+        headers = headers_of(request.headers.raw)
         check_content(headers)
         provider.check(headers)
         with self._budget.share() as share:
@@ -83,7 +84,7 @@ class Intake:
             )
             stored = await self._stored(delivery, share)
         if not stored.same and not await self._same_event(delivery, stored):
-            raise Refusal(
+            raise RefusedError(
                 409,
                 "conflict",
                 "a delivery of this id with another body was taken before",
@@ -99,13 +100,11 @@ class Intake:
             if found is not None:
                 return found
             # A project or a secret may have been added a moment ago.
-            await self._registry.refresh()
-            if self._registry.hooks is hooks:
-                break
+            await self._registry.newer()
         if not self._registry.hooks.complete:
             raise unavailable("registry", "the registry of projects does not answer")
         # The same for a project that is not there: who has no secret learns nothing of what there is.
-        raise Refusal(
+        raise RefusedError(
             401,
             "signature",
             "no secret known here has signed this webhook",
@@ -118,7 +117,8 @@ class Intake:
         share.pass_on()
         future.add_done_callback(lambda _: share.release())
         try:
-            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), ANSWER_SECONDS)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await self._answers.of(future)
         except InboxBusyError as error:
             raise unavailable("busy", "more waits to be written than is held in memory") from error
         except (InboxUnavailableError, TimeoutError) as error:
@@ -155,7 +155,7 @@ def verify(
             delivers the repository the body names. The common ones count always.
 
     Raises:
-        Refusal: it was signed, but is not JSON, is about another project's repository, or is too old.
+        RefusedError: it was signed, but is not JSON, is about another project's repository, or is too old.
     """
     if name is not None:
         project = hooks.project(provider.name, name)
@@ -165,7 +165,7 @@ def verify(
         payload = read_payload(headers, body)
         repository = provider.repository(payload)
         if repository and repository.lower() != project.repository.lower():
-            raise Refusal(
+            raise RefusedError(
                 403,
                 "repository",
                 "the webhook is about a repository this project does not deliver",
@@ -177,7 +177,7 @@ def verify(
         return Verified(hooks.of_repository(provider.name, provider.repository(payload)), payload)
     try:
         payload = read_payload(headers, body)
-    except Refusal:
+    except RefusedError:
         return None
     project = hooks.of_repository(provider.name, provider.repository(payload))
     if project is None or not provider.signed(headers, body, hooks.secrets[project.name], now):
@@ -189,15 +189,17 @@ def read_payload(headers: Headers, body: bytes) -> Mapping[str, Any]:
     """The JSON object in a body.
 
     Raises:
-        Refusal: 400, there is none.
+        RefusedError: 400, there is none.
     """
     try:
-        text = json_payload(headers.get("content-type", ""), body).decode("utf-8")
+        text = json_payload(single(headers, "content-type") or "", body).decode("utf-8")
         payload: object = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError):
-        raise Refusal(400, "json", "the body is not JSON in UTF-8", next_step="send it as its sender does") from None
+        raise RefusedError(
+            400, "json", "the body is not JSON in UTF-8", next_step="send it as its sender does"
+        ) from None
     if not isinstance(payload, dict):
-        raise Refusal(400, "json", "the body is not a JSON object", next_step="send it as its sender does")
+        raise RefusedError(400, "json", "the body is not a JSON object", next_step="send it as its sender does")
     return payload
 
 

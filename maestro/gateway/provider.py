@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from starlette.datastructures import Headers
+from maestro.gateway.envelope import Headers
 
 
 class Provider(Protocol):
-    """A sender. Its methods raise ``Refusal`` for what cannot be right, before anything is believed."""
+    """A sender. Its methods raise ``RefusedError`` for what cannot be right, before anything is believed."""
 
     @property
     def name(self) -> str:

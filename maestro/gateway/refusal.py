@@ -8,7 +8,7 @@ RETRY_SECONDS = 5
 """What ``Retry-After`` says."""
 
 
-class Refusal(MaestroError):
+class RefusedError(MaestroError):
     """A webhook is refused.
 
     Args:
@@ -23,6 +23,6 @@ class Refusal(MaestroError):
         self.reason = reason
 
 
-def unavailable(reason: str, what: str) -> Refusal:
+def unavailable(reason: str, what: str) -> RefusedError:
     """Nothing is wrong with what was sent; the same again will be taken later."""
-    return Refusal(503, reason, what, next_step="send it again later")
+    return RefusedError(503, reason, what, next_step="send it again later")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from maestro.errors import MaestroError
+from maestro.inbox.liveness import lively
 from maestro.server.database import open_engine
 from maestro.server.home import ServerHome
 from maestro.server.projects import Projects, RegisteredProject
@@ -20,7 +21,8 @@ from maestro.server.references import read_reference
 LOG = logging.getLogger(__name__)
 INTERVAL = 2.0
 """Seconds after which a secret that was taken away counts no more; a new one counts as soon as it is used."""
-_SHORTEST = 0.5
+_SHORTEST = 0.1
+_PATIENCE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +60,31 @@ class HookRegistry:
         self._home = home
         self._engine: Engine | None = None
         self._projects: Projects | None = None
-        self._refreshing = asyncio.Lock()
-        self._read_at = float("-inf")
+        self._wanted = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
         self.hooks = Hooks()
 
-    async def refresh(self) -> None:
-        """Reads everything again, unless that was done just now; says in the log what it cannot read."""
-        async with self._refreshing:
-            if time.monotonic() < self._read_at + _SHORTEST:
-                return
-            self.hooks = await asyncio.to_thread(self._read, self.hooks)
-            self._read_at = time.monotonic()
+    async def newer(self) -> None:
+        """Waits until ``hooks`` has been read after this call; gives up after a few seconds."""
+        read: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(read)
+        self._wanted.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(read, _PATIENCE)
 
     async def keep_current(self) -> None:
-        """Refreshes for ever."""
+        """Reads everything again and again, at once when somebody waits for it."""
         while True:
-            await asyncio.sleep(INTERVAL)
-            await self.refresh()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wanted.wait(), INTERVAL)
+            self._wanted.clear()
+            waiting, self._waiting = self._waiting, []
+            self.hooks = await asyncio.to_thread(self._read, self.hooks)
+            for one in waiting:
+                if not one.done():
+                    one.set_result(None)
+            # Forged webhooks must not keep the database busy.
+            await asyncio.sleep(_SHORTEST)
 
     def close(self) -> None:
         """Closes its connections."""
@@ -85,7 +95,7 @@ class HookRegistry:
         projects, complete = before.projects, before.complete
         try:
             if self._projects is None:
-                self._engine = self._engine or open_engine(self._home.database_url)
+                self._engine = self._engine or open_engine(lively(self._home.database_url))
                 self._projects = Projects(self._engine)
             projects, complete = {one.name: one for one in self._projects.all()}, True
         except (MaestroError, SQLAlchemyError) as error:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import httpx
 
 from maestro.errors import InputError
-from maestro.github.app import ACCEPT, AppCredentials, InstallationCredentials, Installations, TokenCredentials
+from maestro.github.app import AppCredentials, InstallationCredentials, Installations, TokenCredentials
 from maestro.github.comments import Author, token_author
 from maestro.github.rest import TIMEOUT, Credentials, RestClient
 from maestro.server.projects import RegisteredProject
@@ -66,7 +66,7 @@ class GitHubAccess:
         with self._lock:
             if key not in self._clients:
                 self._clients[key] = RestClient(
-                    self._settings.api, self._credentials(project), self._http, accept=ACCEPT, clock=self._clock
+                    self._settings.api, self._credentials(project), self._http, clock=self._clock
                 )
             return self._clients[key]
 

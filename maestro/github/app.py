@@ -13,7 +13,6 @@ from maestro.errors import InputError
 from maestro.github.errors import CredentialsError, RefusedError, UnavailableError
 from maestro.github.rest import Answer, RestClient
 
-ACCEPT = "application/vnd.github+json"
 API_VERSION = "2022-11-28"
 EARLY = timedelta(minutes=5)
 """A token is renewed so long before it expires."""
@@ -106,7 +105,7 @@ class Installations:
 
     def __init__(self, base: str, app: AppCredentials, http: httpx.Client, clock: Clock = _now) -> None:
         self._app = app
-        self._client = RestClient(base, app, http, accept=ACCEPT, clock=clock)
+        self._client = RestClient(base, app, http, clock=clock)
         self._clock = clock
         self._lock = threading.Lock()
         self._ids: dict[str, int] = {}

@@ -53,16 +53,25 @@ def marker(*parts: str) -> str:
 
 
 def put_comment(
-    client: RestClient, repository: str, number: int, mark: str, text: str, memory: Memory, author: Author
+    client: RestClient,
+    repository: str,
+    number: int,
+    mark: str,
+    text: str,
+    memory: Memory,
+    author: Author,
+    *,
+    create: bool = True,
 ) -> Mapping[str, Any]:
     """Writes the comment with that marker, or changes it.
 
     Args:
         number: of the issue or pull request.
         text: Markdown, the marker in it, at most 65,536 characters.
+        create: False: it is only changed; people are told of a new comment, and of a change they are not.
 
     Returns:
-        Its ``id`` and ``html_url``.
+        Its ``id`` and ``html_url``; nothing when it is not there and not to be made.
 
     Raises:
         GitHubError: it was not done, or nobody knows.
@@ -83,6 +92,8 @@ def put_comment(
         found = _find(client, repository, number, mark, author)
         if found is not None:
             made = _change(client, repository, found, text)
+        elif not create:
+            return {}
         else:
             made = client.request("POST", f"/repos/{repository}/issues/{number}/comments", json={"body": text}).body
     try:

@@ -16,6 +16,8 @@ from maestro.github.errors import CredentialsError, GitHubError, LimitedError, R
 from maestro.github.limits import limited_until, retry_after, server_time
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+ACCEPT = "application/json"
+"""One of GitHub's basic media types, and the one its description names; the version is asked for by a header."""
 _KEPT_READS = 500
 _LONGEST_BODY = 1_000_000
 """Bytes of a read that is kept to be asked for conditionally."""
@@ -62,14 +64,12 @@ class RestClient:
         http: httpx.Client,
         *,
         service: str = "GitHub",
-        accept: str = "application/json",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.base = base.rstrip("/")
         self._credentials = credentials
         self._http = http
         self._service = service
-        self._accept = accept
         self._clock = clock
         self._reads: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
         self._lock = threading.Lock()
@@ -103,7 +103,7 @@ class RestClient:
             GitHubError: of the class that says what to do about it.
         """
         url = httpx.URL(path if path.startswith(self.base) else self.base + path).copy_with(query=None)
-        request = self._http.build_request(method, url, params=params, json=json, headers={"Accept": self._accept})
+        request = self._http.build_request(method, url, params=params, json=json, headers={"Accept": ACCEPT})
         kept = self._reads.get(str(request.url)) if method == "GET" else None
         if kept is not None:
             request.headers["If-None-Match"] = kept[0]

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from maestro.errors import MaestroError
 from maestro.inbox.errors import InboxUnavailableError
+from maestro.inbox.liveness import lively
 from maestro.inbox.model import Delivery, Headline, NewDelivery, Stored
 from maestro.inbox.storing import store, take_turn
 from maestro.inbox.tables import DELIVERIES, HEADLINE, METADATA, delivery, headline, moment
@@ -31,7 +32,7 @@ class Inbox:
     """
 
     def __init__(self, url: str) -> None:
-        self._engine = open_engine(url)
+        self._engine = open_engine(lively(url))
         try:
             make_tables(self._engine, METADATA)
         except MaestroError as error:

@@ -7,6 +7,7 @@ until the thread has found by itself that the database takes writes again.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -20,11 +21,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from maestro.errors import MaestroError
 from maestro.inbox.errors import InboxBusyError, InboxUnavailableError
+from maestro.inbox.liveness import lively
 from maestro.inbox.model import NewDelivery, Stored
 from maestro.inbox.storing import probe, store, take_turn
 from maestro.inbox.tables import METADATA
 from maestro.server.database import first_line, make_tables, open_engine
 
+LOG = logging.getLogger(__name__)
 PATIENCE = 4.0
 """Seconds a delivery is tried again. GitHub gives up on an answer after ten."""
 MOST_WAITING = 4096
@@ -32,15 +35,6 @@ LARGEST_BATCH = 256
 _BATCH_BYTES = 8 * 1024 * 1024
 _PROBE_SECONDS = 1.0
 _SHORTEST_PAUSE = 0.05
-# A database host that is gone is noticed after seconds, not after the minutes of TCP's own defaults.
-_LIVELINESS = {
-    "connect_timeout": "5",
-    "keepalives_idle": "5",
-    "keepalives_interval": "2",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "10000",
-    "application_name": "maestro-inbox",
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,10 +57,7 @@ class InboxWriter:
     """
 
     def __init__(self, url: str, *, patience: float = PATIENCE, most_waiting: int = MOST_WAITING) -> None:
-        parsed = sa.make_url(url)
-        if parsed.get_backend_name() == "postgresql":
-            parsed = parsed.update_query_dict({**_LIVELINESS, **parsed.query})
-        self._engine = open_engine(parsed.render_as_string(hide_password=False))
+        self._engine = open_engine(lively(url))
         self._connection: sa.Connection | None = None
         self._patience = patience
         self._most_waiting = most_waiting
@@ -163,6 +154,8 @@ class InboxWriter:
             self._disconnect()
             self._failed(batch, _reason(error))
             return
+        if self._failure is not None:
+            LOG.info("the inbox is written again")
         self._failure = None
         self.batches += 1
         results = iter(stored)
@@ -186,6 +179,7 @@ class InboxWriter:
         with self._changed:
             if self._failure is None:
                 self._failing_since = now
+                LOG.error("the inbox cannot be written: %s", reason)
             self._failure = reason
             gone = now > self._failing_since + self._patience or self._closing
             # What still waits goes back to the front: its turn comes before that of what arrived meanwhile.

@@ -51,7 +51,7 @@ class Address:
     def _of_url(cls, url: str) -> Address:
         try:
             parts = urlsplit(url)
-            port = parts.port
+            _ = parts.port  # A port that is no number raises.
         except ValueError as error:
             raise _not_an_address(url) from error
         scheme = parts.scheme
@@ -68,7 +68,7 @@ class Address:
                 f"the address {_shown(url)} holds a user, a password or a token",
                 next_step="leave it out of the address, and name where it is kept with the project's credentials",
             )
-        return cls(url, scheme, parts.hostname.lower() + (f":{port}" if port else ""))
+        return cls(url, scheme, parts.netloc.rpartition("@")[2].lower())
 
     @property
     def loopback(self) -> bool:
@@ -96,12 +96,12 @@ class Address:
             InputError: it is no address, climbs above the host, or is a local path beside a remote repository.
         """
         found = Address.parse(self._joined(url) if url.startswith(("./", "../")) else url)
-        if found.scheme == "file" != self.scheme:
+        if found.scheme == "file" and self.scheme != "file":
             raise InputError(
                 f"{_shown(url)} is a path on the server, but the repository comes from {self.url}",
                 next_step="give the submodule a URL, or one relative to its repository",
             )
-        if found.scheme == "http" != self.scheme:
+        if found.scheme == "http" and self.scheme != "http":
             raise InputError(f"{_shown(url)} would be fetched unprotected", next_step="use https://")
         return found
 

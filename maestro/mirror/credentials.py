@@ -61,7 +61,7 @@ def settings_of(environment: Mapping[str, str]) -> list[tuple[str, str]]:
 
 def cleaner(environment: Mapping[str, str]) -> Masker:
     """Masks every value of ``environment`` that may be a secret, and what a Basic header carries inside it."""
-    values = set()
+    values: set[str] = set()
     for name, value in environment.items():
         if name.startswith(("GIT_CONFIG_KEY", "GIT_CONFIG_COUNT")):
             continue

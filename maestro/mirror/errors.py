@@ -3,6 +3,7 @@
 ::
 
     MirrorError             the mirror or the checkout cannot be used, and trying again does not help
+    ├── UnexplainedError    git's reason is none of the usual; the mirror may be damaged
     ├── GoneError           the origin has no such commit or branch any more
     ├── NoBaseError         there is nothing to compare with; everything counts as changed
     └── UnreachableError    the origin does not answer or refuses; ``retryable`` says whether waiting can help
@@ -15,6 +16,10 @@ from maestro.errors import MaestroError
 
 class MirrorError(MaestroError):
     """A mirror or a checkout made from it cannot be used."""
+
+
+class UnexplainedError(MirrorError):
+    """Git failed for a reason that is not the origin's; the mirror may be damaged."""
 
 
 class GoneError(MirrorError):

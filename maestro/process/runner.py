@@ -20,6 +20,7 @@ from maestro.errors import InputError, MaestroError
 from maestro.process.connection import encode_request, sweep
 from maestro.process.result import ProcessResult
 from maestro.process.shared import SharedGuard, shared_guard
+from maestro.process.stopping import StopEvent
 
 TOKEN_VARIABLE = "MAESTRO_STEP_TOKEN"
 STOP_LATENCY_SECONDS = 0.1
@@ -99,7 +100,7 @@ class ProcessRunner:
             stdout: a descriptor, or a file to make or empty.
             stderr: the same; where ``stdout`` goes when None.
             timeout: seconds after which it is stopped.
-            stop: stops it when set, within a tenth of a second.
+            stop: stops it when set; at once when it is a ``StopEvent``, else within a tenth of a second.
             grace: seconds between SIGTERM and SIGKILL, both to the whole tree.
 
         Raises:
@@ -185,6 +186,9 @@ class ProcessRunner:
             current.request(request)
             poll = select.poll()
             poll.register(current.control, select.POLLIN)
+            told = stop.descriptor if isinstance(stop, StopEvent) else None
+            if told is not None:
+                poll.register(told, select.POLLIN)
             asked = False
             while True:
                 wait: float | None = None
@@ -195,11 +199,14 @@ class ProcessRunner:
                         current.timed_out = asked = True
                     if asked:
                         current.stop(grace)
+                        if told is not None:
+                            poll.unregister(told)
                     else:
                         wait = None if deadline is None else max(0.0, deadline - time.monotonic())
-                        if stop is not None:
+                        if stop is not None and told is None:
                             wait = min(STOP_LATENCY_SECONDS, STOP_LATENCY_SECONDS if wait is None else wait)
-                if not poll.poll(None if wait is None else wait * 1000):
+                ready = poll.poll(None if wait is None else wait * 1000)
+                if not any(descriptor == current.control.fileno() for descriptor, _ in ready):
                     continue
                 data = current.control.recv(65536)
                 if not data:

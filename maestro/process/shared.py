@@ -51,7 +51,8 @@ _shared: SharedGuard | None = None
 @contextmanager
 def guard_shared() -> Iterator[SharedGuard]:
     """Within the block, all process runners this process makes have one guard; it ends with the block."""
-    global _shared  # noqa: PLW0603 - runs are in threads, and each makes its own runner far from here
+    # Runs are in threads of which each makes its runner far from here, so there is no other way to hand it on.
+    global _shared
     before, _shared = _shared, SharedGuard()
     mine = _shared
     try:

@@ -176,15 +176,26 @@ def revision_of(project: Project, name: str) -> Revision:
         about = json.loads(file.read_text(encoding="utf-8"))
         head, branch, tree = about["head"], about["branch"], about["tree"]
         return Revision(name, head, branch, tree, _tree_files(object_git(project), tree))
-    commit = project.git.ask("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    commit, branch = _commit(project.git, name)
     if not commit:
         raise InputError(
             f"there is no revision '{name}' in {project.root}",
             next_step="fetch it (git fetch), or name a commit, branch or tag of this repository",
         )
-    branch = name if project.git.ask("show-ref", "--verify", "--quiet", f"refs/heads/{name}") is not None else None
     tree = project.git.text("rev-parse", f"{commit}^{{tree}}")
     return Revision(commit, commit, branch, tree, _tree_files(project.git, commit))
+
+
+def _commit(git: Git, name: str) -> tuple[str | None, str | None]:
+    """The commit ``name`` stands for, and the branch it is; of a bare mirror, the origin's branches count as its own."""
+    commit = git.ask("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    if commit:
+        known = git.ask("show-ref", "--verify", "--quiet", f"refs/heads/{name}") is not None
+        return commit, name if known else None
+    tracked = f"refs/remotes/origin/{name}"
+    if git.ask("rev-parse", "--is-bare-repository") != "true":
+        return None, None
+    return git.ask("rev-parse", "--verify", "--quiet", "--end-of-options", f"{tracked}^{{commit}}"), name
 
 
 def _tree_files(git: Git, treeish: str) -> dict[str, FileEntry]:

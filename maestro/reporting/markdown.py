@@ -1,7 +1,7 @@
 """GitHub-flavoured Markdown in which foreign text can do nothing, within a limit of characters.
 
-Whatever is not our own words goes into a code span: there is no markup, no HTML, no mention, no reference and no link in
-one (CommonMark 0.31, 6.1).
+Whatever is not our own words goes into a code span: there is no markup, no HTML, no mention, no reference and no link
+in one (CommonMark 0.31, 6.1).
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ _MORE = 60
 def fitted(parts: Sequence[Part], limit: int = LIMIT) -> str:
     """The parts as one text of at most ``limit`` characters.
 
-    The first are the most important: a part gets what the ones before it left, and one without room for its own frame is
-    left out, so that nothing is ever cut within a block.
+    The first are the most important: a part gets what the ones before it left, and one without room for its own frame
+    is left out, so that nothing is ever cut within a block.
     """
     shown: list[str] = []
     left = limit

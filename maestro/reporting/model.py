@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from maestro.runs.view import StepState
@@ -22,6 +22,7 @@ class StepReport:
         summary: one line; why it failed or was skipped.
         seconds: wall time; None when it has not ended, or never began.
         made_by_run: of a step from the cache, the run that really made it.
+        log: the last lines of what a failed step wrote.
     """
 
     name: str
@@ -29,6 +30,7 @@ class StepReport:
     summary: str = ""
     seconds: float | None = None
     made_by_run: str | None = None
+    log: tuple[str, ...] = ()
 
     @property
     def cached(self) -> bool:
@@ -174,7 +176,6 @@ class RunReport:
     annotations: tuple[Annotation, ...] = ()
     compensations: tuple[str, ...] = ()
     provider: Literal["github", "gitlab", "git"] = "github"
-    params: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def final(self) -> bool:

@@ -109,6 +109,8 @@ def _trouble(report: RunReport) -> Iterator[Part]:
         also = f" (the first of {others + 1} that failed)" if others else ""
         why = f": {code(failed.summary)}" if failed.summary else ""
         yield Part((f"**{code(failed.name)} failed**{also}{why}", ""))
+        if failed.log:
+            yield Part(("The end of its log:", "", *block("\n".join(failed.log)), ""))
         yield Part(("To see it again:", "", *block(_reproduce(report, failed), "sh"), ""))
     if report.reason:
         lines = [line for line in report.reason.splitlines() if line.strip()]

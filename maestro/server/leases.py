@@ -295,6 +295,17 @@ class Held:
             self.lost.set()
             raise
 
+    def renew(self) -> None:
+        """Renews it now, as happens every third of the term; a database that does not answer is no loss yet."""
+        since = _clock()
+        try:
+            if self._leases.renew(self.lease):
+                self._until = since + self.lease.seconds
+            else:
+                self.lost.set()
+        except MaestroError:
+            return  # The watching thread says when the term is over.
+
     def close(self) -> None:
         """Stops renewing, and lets others have it at once."""
         self._closed.set()
@@ -306,17 +317,7 @@ class Held:
 
     def _renew(self) -> None:
         while not self._closed.wait(self.lease.seconds / 3) and not self.lost.is_set():
-            self._renew_once()
-
-    def _renew_once(self) -> None:
-        since = _clock()
-        try:
-            if self._leases.renew(self.lease):
-                self._until = since + self.lease.seconds
-            else:
-                self.lost.set()
-        except MaestroError:
-            return  # Tried again until the term is over; the watching thread says when it is.
+            self.renew()
 
     def _watch(self) -> None:
         while not self._closed.is_set() and not self.lost.is_set():

@@ -1,14 +1,15 @@
-"""Cron expressions of five fields and time zones, and the times they stand for.
+"""Cron expressions of five fields, and time zones, as far as Dagster's schedules take them.
 
-Days count as in Debian's cron: when both the day of the month and the day of the week are restricted, either is enough.
-At a change of the clock, a time that does not exist is made up for right afterwards, and one that exists twice counts
-once. cronsim is imported when the first schedule is met.
+cronsim says what is wrong with an expression; Dagster's own parser cannot be asked without importing Dagster.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
+CRON_PATTERN = r"^\s*[^\s@]\S*(\s+\S+){4}\s*$"
+"""What an editor can see of it."""
 MAX_EXPRESSION = 100
 
 
@@ -19,12 +20,15 @@ def parse_cron(text: str) -> str:
         ValueError: it is none, or names a day that never comes.
     """
     fields = text.split()
+    if _BEYOND.search(text):
+        raise ValueError(f"'{text[:MAX_EXPRESSION]}' has L, W or #, which are no part of cron; {_FORM}")
     if text.startswith("@") or len(fields) != 5 or len(text) > MAX_EXPRESSION:
         raise ValueError(f"'{text[:MAX_EXPRESSION]}' is no cron expression; {_FORM}")
     _first(text)
     return text
 
 
+_BEYOND = re.compile(r"#|(?<![A-Za-z])[0-7]?(?:[lL][wW]?|[wW])(?![A-Za-z])")
 _FORM = "write five fields: minute, hour, day of the month, month, day of the week, such as '0 3 * * 1'"
 
 
@@ -53,25 +57,3 @@ def parse_zone(text: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"'{text}' is no time zone; write a name such as UTC or Europe/Berlin") from None
     return text
-
-
-def newest(cron: str, zone: str, after: datetime, until: datetime) -> datetime | None:
-    """The newest time of ``cron`` after ``after`` and not after ``until``; None when there is none.
-
-    Args:
-        zone: the time zone that ``cron`` is written in.
-        after: with a time zone, as ``until``.
-
-    Returns:
-        In UTC.
-    """
-    from zoneinfo import ZoneInfo
-
-    from cronsim import CronSim
-
-    # Backwards, so that a server that was away for a year does not count through all of it.
-    start = datetime.fromtimestamp(int(until.timestamp()) + 1, UTC).astimezone(ZoneInfo(zone))
-    found = next(CronSim(cron, start, reverse=True), None)
-    if found is None or found <= after:
-        return None
-    return found.astimezone(UTC)

@@ -15,7 +15,7 @@ from maestro.evidence.types import EvidenceTypeName
 from maestro.workflow.base import Model, Text
 from maestro.workflow.concurrency import Concurrency
 from maestro.workflow.duration import Duration
-from maestro.workflow.triggers import Started, Triggers
+from maestro.workflow.triggers import On, Triggers, triggers_of
 
 NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,62}$"
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -210,7 +210,7 @@ class Workflow(Model):
     )
     timeout: Duration | None = Field(None, description="Longest time a run may take.")
     budget: dict[str, Any] | None = Field(None, description="Carried, not yet enforced.")
-    on: Started | list[Started] | Triggers | None = Field(
+    on: On = Field(
         None, description="What starts a run on a server: one word, a list of them, or a mapping with filters."
     )
     concurrency: Concurrency | None = Field(
@@ -226,11 +226,8 @@ class Workflow(Model):
 
     @property
     def triggers(self) -> Triggers | None:
-        """``on`` as a mapping, also when it was written as a word or a list; None without ``on``."""
-        if self.on is None or isinstance(self.on, Triggers):
-            return self.on
-        words = [self.on] if isinstance(self.on, str) else self.on
-        return Triggers.model_validate(dict.fromkeys(words))
+        """``on`` as a mapping, however it was written; None without ``on``."""
+        return triggers_of(self.on)
 
     @property
     def required_evidence(self) -> list[str]:

@@ -85,8 +85,10 @@ def _units(text: str) -> list[Unit]:
             repeatable = False
             if text.startswith("**", position):
                 after += 1
-                folders = text.startswith("/", after) and (position == 0 or text[position - 1] == "/")
-                units.append((lambda _: True, True, (1, 2) if folders else (1,)))
+                if text.startswith("/", after) and (position == 0 or text[position - 1] == "/"):
+                    # Where it begins, and only there, one may go past `**/` altogether.
+                    units.append((lambda _: False, False, (1, 3)))
+                units.append((lambda _: True, True, (1,)))
             else:
                 units.append((lambda found: found != "/", True, (1,)))
         elif character in "?+":

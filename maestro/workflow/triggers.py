@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from maestro.workflow.base import Model
-from maestro.workflow.cron import parse_cron, parse_zone
+from maestro.workflow.cron import CRON_PATTERN, parse_cron, parse_zone
 from maestro.workflow.patterns import NamePatterns, PathPatterns
 
 Started = Literal["push", "pull_request", "release"]
@@ -24,6 +24,8 @@ PullRequestType = Literal[
     "review_requested",
 ]
 ReleaseType = Literal["published", "created", "edited", "prereleased", "released"]
+_PULL_REQUEST_TYPES: tuple[PullRequestType, ...] = ("opened", "synchronize", "reopened")
+_RELEASE_TYPES: tuple[ReleaseType, ...] = ("published",)
 
 ASSOCIATIONS = ("OWNER", "MEMBER", "COLLABORATOR")
 """GitHub's words for people who belong to a repository; who else it has words for may be anybody."""
@@ -45,7 +47,7 @@ def _person(text: str) -> str:
 
 
 Person = Annotated[str, AfterValidator(_person)]
-Cron = Annotated[str, AfterValidator(parse_cron)]
+Cron = Annotated[str, AfterValidator(parse_cron), Field(json_schema_extra={"pattern": CRON_PATTERN})]
 Zone = Annotated[str, AfterValidator(parse_zone)]
 
 
@@ -81,7 +83,7 @@ class PullRequestTrigger(Model):
     paths: PathPatterns | None = Field(None, description="Only when a changed file matches.")
     paths_ignore: PathPatterns | None = Field(None, description="Not when every changed file matches.")
     types: list[PullRequestType] = Field(
-        default_factory=lambda: ["opened", "synchronize", "reopened"],
+        default_factory=lambda: list(_PULL_REQUEST_TYPES),
         min_length=1,
         description="What has happened to it; `opened`, `synchronize` (new commits) and `reopened` when not given.",
     )
@@ -111,7 +113,9 @@ class ReleaseTrigger(Model):
     """Releases that start a run of their tag."""
 
     types: list[ReleaseType] = Field(
-        default_factory=lambda: ["published"], min_length=1, description="What has happened; `published` if not given."
+        default_factory=lambda: list(_RELEASE_TYPES),
+        min_length=1,
+        description="What has happened; `published` if not given.",
     )
 
 
@@ -126,6 +130,8 @@ class CommentTrigger(Model):
 
 class Triggers(Model):
     """Each key names what starts a run; a key without a value stands for all of its kind."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     push: PushTrigger | None = Field(None, description="Branches and tags that are pushed.")
     pull_request: PullRequestTrigger | None = Field(None, description="Pull requests and merge requests.")
@@ -151,3 +157,15 @@ class Triggers(Model):
         """``schedule`` as a list of mappings."""
         given = self.schedule if isinstance(self.schedule, list) else [self.schedule]
         return tuple(Schedule(cron=one) if isinstance(one, str) else one for one in given)
+
+
+On = Started | Annotated[list[Started], Field(min_length=1)] | Triggers | None
+"""What may stand under ``on``."""
+
+
+def triggers_of(on: On) -> Triggers | None:
+    """``on`` as a mapping, also when it was written as a word or a list; None without ``on``."""
+    if on is None or isinstance(on, Triggers):
+        return on
+    words = [on] if isinstance(on, str) else on
+    return Triggers.model_validate(dict.fromkeys(words))

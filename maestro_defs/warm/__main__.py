@@ -30,7 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--drain-seconds", type=float, help="what runs are given to finish; else as the settings say")
     parser.add_argument("--body", default=BODY, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("maestro").setLevel(logging.INFO)
     try:
         home = find_server(given.home)
         os.environ["MAESTRO_SERVER_HOME"] = str(home.folder)

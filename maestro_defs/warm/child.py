@@ -50,8 +50,8 @@ def print_to(log: Path) -> None:
 
 def close_others(keep: Collection[int]) -> None:
     """Closes every descriptor but the first three and ``keep``."""
-    for name in os.listdir("/proc/self/fd"):
-        descriptor = int(name)
+    for entry in list(Path("/proc/self/fd").iterdir()):
+        descriptor = int(entry.name)
         if descriptor > 2 and descriptor not in keep:
             with contextlib.suppress(OSError):  # The one the folder was read with is closed already.
                 os.close(descriptor)

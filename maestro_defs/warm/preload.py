@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import importlib
 import logging
-import os
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -71,9 +70,9 @@ def check_single() -> None:
     Raises:
         MaestroError: there is one, of Python or of a library.
     """
-    threads = os.listdir("/proc/self/task")
+    threads = list(Path("/proc/self/task").iterdir())
     if len(threads) > 1:
-        names = sorted(Path(f"/proc/self/task/{one}/comm").read_text(encoding="utf-8").strip() for one in threads)
+        names = sorted((one / "comm").read_text(encoding="utf-8").strip() for one in threads)
         raise MaestroError(
             f"the warm server has {len(threads)} threads ({', '.join(names)}), so no worker can be forked",
             next_step="a step kind starts a thread, or uses a store, when it is imported: it must not",

@@ -16,7 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from maestro.process.shared import guard_shared
 from maestro.server.home import ServerHome
@@ -43,8 +43,8 @@ class Assignment:
 @dataclass(eq=False)
 class _Hosted:
     stop: RunStop
-    thread: threading.Thread | None = None
     parked: bool = False
+    ended: bool = False
     abort_at: float | None = None
 
 
@@ -91,13 +91,13 @@ class Worker:
                     os.read(self._changed, 4096)
                     self._look_after_ended()
                 self._keep_deadlines()
+            self._look_after_ended()
             self._finish()
         return LEFT if self._left else 0
 
     def _begin(self, assignment: Assignment) -> None:
         hosted = _Hosted(RunStop(lambda: self._parked(assignment.run_id)))
         thread = threading.Thread(target=self._carry_out, args=(assignment, hosted.stop), name="run", daemon=True)
-        hosted.thread = thread
         self._runs[assignment.run_id] = hosted
         self._records.put(WorkerRecord(assignment.run_id, os.uname().nodename, self._process, alone=self._places == 1))
         thread.start()
@@ -109,6 +109,8 @@ class Worker:
         except BaseException:  # noqa: BLE001 - it must not take other runs with it; what it says is in the log
             traceback.print_exc()
         finally:
+            # The thread itself lives a moment longer, so it is no thread that is waited for.
+            self._runs[assignment.run_id].ended = True
             self._poke()
 
     def _parked(self, run_id: str) -> None:
@@ -124,7 +126,7 @@ class Worker:
             if hosted.parked:
                 self._records.settle(run_id, self._process, "left", "left to be resumed")
                 self._left = True
-            elif hosted.thread is not None and not hosted.thread.is_alive():
+            elif hosted.ended:
                 self._records.settle(run_id, self._process, "ended")
                 del self._runs[run_id]
         self._say_free()
@@ -193,9 +195,15 @@ class Worker:
                 hosted.abort_at = None
                 hosted.stop.ask(2)
         if self._leave_at is not None and now >= self._leave_at:
-            for hosted in self._runs.values():
-                hosted.parked = True  # Its step is cut off, as if the process had been killed.
-            self._look_after_ended()
+            self._cut_off()
+
+    def _cut_off(self) -> NoReturn:
+        """Ends at once, as if killed: no thread must get to say that its step failed. The guard kills the steps."""
+        for hosted in self._runs.values():
+            hosted.parked = hosted.parked or not hosted.ended
+        self._look_after_ended()
+        self._finish()
+        os._exit(LEFT)
 
     def _finish(self) -> None:
         self._listener.close()

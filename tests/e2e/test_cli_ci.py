@@ -30,8 +30,7 @@ BIN = Path(sys.executable).parent
 
 
 def shop(folder: Path, workflow: str = WORKFLOW) -> Product:
-    product = Product.new(folder, {"maestro.yaml": workflow, ".gitignore": "dist/\n"})
-    return product
+    return Product.new(folder, {"maestro.yaml": workflow, ".gitignore": "dist/\n"})
 
 
 def bash(product: Product, script: str, environment: Mapping[str, str]) -> Ended:
