@@ -17,11 +17,13 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import dagster
 from dagster import DagsterInstance
+from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 
 from maestro.errors import MaestroError
@@ -75,7 +77,7 @@ def open_home(home: Path, profile: Profile) -> Iterator[DagsterInstance]:
     with ExitStack() as stack:
         try:
             with stamp.trusted():
-                instance = stack.enter_context(DagsterInstance.from_config(str(home)))
+                instance = stack.enter_context(DagsterInstance.from_ref(prepared_ref(home)))
         except Exception as error:
             raise MaestroError(
                 f"Dagster's storage cannot be opened (profile '{profile.name}'): {_first_line(error)}",
@@ -84,6 +86,17 @@ def open_home(home: Path, profile: Profile) -> Iterator[DagsterInstance]:
         stamp.write(instance)
         instance.optimize_for_webserver(statement_timeout=0, pool_recycle=3600, max_overflow=20)
         yield instance
+
+
+def prepared_ref(home: Path) -> InstanceRef:
+    """What an instance is opened from: its configuration read and checked, nothing opened. Once a process, and its
+    forks, as long as the file stays the same."""
+    return _prepared_ref(str(home), (home / "dagster.yaml").read_bytes())
+
+
+@lru_cache(maxsize=4)
+def _prepared_ref(home: str, _content: bytes) -> InstanceRef:
+    return InstanceRef.from_dir(home)
 
 
 def _first_line(error: BaseException) -> str:

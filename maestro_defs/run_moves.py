@@ -5,7 +5,7 @@ cancels at the moment it is taken from the queue would start all the same. Here 
 launch and a cancellation one wins, whichever processes they come from.
 
 Private seams used: ``SqlRunStorage.connect``, ``RunsTable``, ``DagsterInstance.store_event``. Pinned by
-tests/integration/test_coordinator_moves.py.
+tests/integration/test_coordinator.py.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from maestro_defs.patience import is_away
 P = ParamSpec("P")
 T = TypeVar("T")
 _PATIENCE = 30.0
+"""Seconds."""
 
 _EVENTS = {
     DagsterRunStatus.QUEUED: DagsterEventType.PIPELINE_ENQUEUED,

@@ -29,8 +29,10 @@ from maestro.server.wake import poke
 from maestro.workflow.load import LoadedWorkflow
 from maestro_defs.compiler import compile_workflow, job_name
 from maestro_defs.definitions import definitions_of
+from maestro_defs.instance import prepare_home, prepared_ref
 from maestro_defs.making import checkout_of
-from maestro_defs.server import Server
+from maestro_defs.rehearsal import import_all, modules_of_a_run
+from maestro_defs.server import Server, loaded_from
 from resources.delivery import Checkout, Source
 
 CONDUCTOR = "conductor"
@@ -43,35 +45,13 @@ stages:
 """
 
 
-def preload() -> None:
-    """Imports, and builds once, what every run needs; opens nothing that would not survive a fork."""
-    import hashlib
-    import tempfile
-
-    import psutil  # noqa: F401
-
-    from maestro.execution.session import RunSession  # noqa: F401
-    from maestro.profile import load_profile
-    from maestro.project import Project
-    from maestro.steps import Registry
-    from maestro.workflow.load import load_text
-
-    try:
-        import dagster_postgres.event_log.event_log
-        import dagster_postgres.run_storage.run_storage
-        import dagster_postgres.schedule_storage.schedule_storage  # noqa: F401
-    except ModuleNotFoundError:
-        pass  # The extra "postgres" is not installed, so no instance uses it.
-    registry = Registry()
-    for name in registry.names:
-        registry.get(name)
-    loaded = load_text(_SAMPLE, file="maestro.yaml", registry=registry)
-    with tempfile.TemporaryDirectory() as folder:
-        project = Project(Path(folder), Path(folder) / "maestro.yaml", Path(folder) / "home")
-        source = Source.load(project, load_profile("default"), registry=registry, loaded=loaded)
-        job = compile_workflow(source).resolve_job_def(job_name(loaded.workflow.name))
-        dg._core.execution.api.create_execution_plan(job)
-    hashlib.sha256(b"").hexdigest()
+def preload(home: ServerHome) -> None:
+    """Imports, and prepares once, what every run needs; opens nothing that would not survive a fork."""
+    import_all(modules_of_a_run())
+    server = Server(home)
+    prepared_ref(prepare_home(home.dagster, server.profile))
+    # Step kinds, and the models a workflow is read with, which are built when they are first used.
+    loaded_from(_SAMPLE, "maestro.yaml")
 
 
 def carry_out(run_id: str, home: ServerHome, stop: threading.Event | None = None, *, resume: bool = False) -> None:

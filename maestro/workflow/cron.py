@@ -21,14 +21,21 @@ def parse_cron(text: str) -> str:
     """
     fields = text.split()
     if _BEYOND.search(text):
-        raise ValueError(f"'{text[:MAX_EXPRESSION]}' has L, W or #, which are no part of cron; {_FORM}")
+        raise ValueError(f"L, W and # are not taken in a cron expression; {_FORM}")
     if text.startswith("@") or len(fields) != 5 or len(text) > MAX_EXPRESSION:
         raise ValueError(f"'{text[:MAX_EXPRESSION]}' is no cron expression; {_FORM}")
+    for name, size, field in zip(_NAMES, _SIZES, fields, strict=True):
+        steps = [int(step) for step in _STEP.findall(field)]
+        if any(step >= size for step in steps):
+            raise ValueError(f"the {name} of the cron expression '{text}' has a step that is never reached; {_FORM}")
     _first(text)
     return text
 
 
 _BEYOND = re.compile(r"#|(?<![A-Za-z])[0-7]?(?:[lL][wW]?|[wW])(?![A-Za-z])")
+_STEP = re.compile(r"/([0-9]+)(?![0-9])")
+_NAMES = ("minute", "hour", "day of the month", "month", "day of the week")
+_SIZES = (60, 24, 31, 12, 7)
 _FORM = "write five fields: minute, hour, day of the month, month, day of the week, such as '0 3 * * 1'"
 
 

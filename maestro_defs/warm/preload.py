@@ -58,7 +58,7 @@ def preload(home: ServerHome, body: str) -> None:
     for one in (module, sys.modules.get("maestro_defs.run_worker")):
         more = getattr(one, "preload", None)
         if callable(more):
-            more()
+            more(home)
     check_single()
     gc.collect()
     gc.freeze()

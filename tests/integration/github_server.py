@@ -7,6 +7,7 @@ it is tested what becomes of them when an answer gets lost, a limit is reached, 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -88,6 +89,11 @@ class Request:
     token: str
 
 
+@functools.cache
+def _private_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
 class GitHubServer:
     """The server; use :func:`github_server`.
 
@@ -97,7 +103,7 @@ class GitHubServer:
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.clock = clock
-        self.private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.private_key = _private_key()
         self.check_runs: dict[int, dict[str, Any]] = {}
         self.statuses: list[dict[str, Any]] = []
         self.comments: dict[int, dict[str, Any]] = {}

@@ -6,7 +6,7 @@ import base64
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -90,6 +90,7 @@ class GitServer:
     holding: threading.Event = field(default_factory=threading.Event)
     let_go: threading.Event = field(default_factory=threading.Event)
     port: int = 0
+    watch: Callable[[], object] | None = None
 
     def url(self, name: str = "app.git") -> str:
         return f"http://127.0.0.1:{self.port}/{name}"
@@ -125,6 +126,8 @@ class GitServer:
     def handle(self, request: BaseHTTPRequestHandler) -> None:
         self.asked.append(request.path)
         self.headers.append(request.headers.get("Authorization", ""))
+        if self.watch is not None:
+            self.watch()
         if self.behaviour == "hold":
             self.holding.set()
             self.let_go.wait(60)

@@ -41,15 +41,20 @@ def prism() -> Iterator[Prism]:
         yield server
 
 
-@pytest.fixture(params=["app", "token"])
-def reporter(request: pytest.FixtureRequest, prism: Prism, tmp_path: Path) -> Iterator[Reporter]:
-    key = tmp_path / "app.pem"
-    key.touch(mode=0o600)
-    key.write_bytes(
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("key") / "app.pem"
+    made.touch(mode=0o600)
+    made.write_bytes(
         rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
     )
+    return made
+
+
+@pytest.fixture(params=["app", "token"])
+def reporter(request: pytest.FixtureRequest, prism: Prism, key: Path, tmp_path: Path) -> Iterator[Reporter]:
     credentials: dict[str, Any] = {"app": "1", "private_key": f"file:{key}"}
     if request.param == "token":
         credentials = {"token": "env:GITHUB_TOKEN"}
