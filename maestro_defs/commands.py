@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from maestro.errors import InputError
+from maestro.github.teams import is_member
 from maestro.inbox import Delivery
 from maestro.runs.tags import (
     AUTHOR_TAG,
@@ -56,7 +57,11 @@ class Commands:
         """
         # Who may command is read from the default branch: a pull request must not say so itself.
         loaded = self._server.workflow(project, self._server.default_revision(project))
-        refused = allowed(command, loaded.workflow.on)
+        refused = allowed(
+            command,
+            loaded.workflow.on,
+            in_team=lambda team, login: is_member(self._server.github.client(project), team, login),
+        )
         if refused is not None:
             return Obeyed(refused)
         runs = self._runs({PROJECT_TAG: project.name, PULL_REQUEST_TAG: str(command.number)})

@@ -71,7 +71,7 @@ class Conductor:
         """
         self._held.require()
         begun = self._take_new() + self._take_due()
-        admitted = self._admissions.round(None, self._server.home.settings.limits)  # type: ignore[arg-type]
+        admitted = self._admissions.round(None, self._server.home.settings.limits)
         for run_id, reason in admitted.cancel:
             _log.info("run %s cancelled: %s", run_id, reason)
         return begun

@@ -13,9 +13,10 @@ from functools import partial
 import dagster as dg
 from dagster._core.run_coordinator import SubmitRunContext
 
-from maestro.errors import MaestroError
+from maestro.errors import InputError, MaestroError
 from maestro.events import EventError, read_event
 from maestro.inbox import Delivery, Outcome
+from maestro.inbox.outcomes import State
 from maestro.mirror import GoneError, NoBaseError, UnreachableError
 from maestro.reporting.model import ReportState
 from maestro.runs.tags import DELIVERY_TAG
@@ -106,15 +107,31 @@ class Dispatcher:
         there = self._commands.runs_at(project, asked.sha or "")
         runs = [run for run in there if run.run_id == asked.rerun_of] or there[:1]
         if not runs:
+            self._refuse_foreign(project, asked)
             return self._start(delivery, project, asked, attempts)
         done = self._commands.again(project, runs[0], key_of(delivery), self.make)
         return _outcome(delivery, "started" if done.runs else "nothing", done.said, attempts, *done.runs)
+
+    def _refuse_foreign(self, project: RegisteredProject, asked: Wanted) -> None:
+        """A commit nobody has run before must be the repository's own: GitHub hands out commits of forks as well."""
+        mirror = self._server.mirror(project)
+        if asked.trusted and asked.sha is not None:
+            tip = self._server.tip(project, asked.ref) if asked.ref else ""
+            mirror.ensure(asked.sha)
+            if not tip or mirror.merge_base(tip, asked.sha) != asked.sha:
+                raise InputError(
+                    f"commit {asked.sha[:12]} is on no branch of {project.repository}, so nobody vouches for it",
+                    next_step="push it to a branch",
+                )
 
     def _start(self, delivery: Delivery, project: RegisteredProject, wanted: Wanted, attempts: int) -> Outcome:
         mirror = self._server.mirror(project)
         if wanted.sha is not None:
             mirror.ensure(wanted.sha, wanted.ref)
+            same = wanted.workflow_sha == wanted.sha
             wanted = replace(wanted, sha=mirror.peel(wanted.sha))
+            # What a tag was pushed as may be an object of its own, which is no revision.
+            wanted = replace(wanted, workflow_sha=wanted.sha) if same else wanted
         asked = settled(wanted, lambda ref: self._server.tip(project, ref))
         if asked.workflow_sha != asked.sha:
             mirror.ensure(asked.workflow_sha)
@@ -145,15 +162,16 @@ class Dispatcher:
     def _base(self, project: RegisteredProject, asked: Settled) -> str | None:
         """The commit that is compared with, when it can be had; else None: the branch's own beginning."""
         mirror = self._server.mirror(project)
-        if asked.base is None:
+        base = asked.base
+        if base is None and asked.base_branch is not None:
+            base = self._server.tip(project, f"refs/heads/{asked.base_branch}")
+        if base is None:
             return None
         try:
-            mirror.ensure(asked.base)
+            mirror.ensure(base)
         except GoneError:
             return None
-        if asked.pull_request is None:
-            return asked.base
-        return mirror.merge_base(asked.base, asked.sha)
+        return base if asked.base_branch is None else mirror.merge_base(base, asked.sha)
 
     def make(self, project: RegisteredProject, loaded: LoadedWorkflow, asked: AskedRun) -> MadeRun | None:
         """Makes the run and puts it into the queue, unless it is there already.
@@ -217,5 +235,5 @@ def runs_of(instance: dg.DagsterInstance, delivery: Delivery) -> list[dg.Dagster
     return list(instance.get_runs(dg.RunsFilter(tags={DELIVERY_TAG: key_of(delivery)})))
 
 
-def _outcome(delivery: Delivery, state: str, reason: str, attempts: int, *runs: str) -> Outcome:
+def _outcome(delivery: Delivery, state: State, reason: str, attempts: int, *runs: str) -> Outcome:
     return Outcome(delivery.id, state, reason, tuple(runs), attempts + 1, datetime.now(UTC), None)

@@ -43,6 +43,7 @@ from maestro.runs.tags import (
     WORKFLOW_TAG,
 )
 from maestro.server.projects import RegisteredProject
+from maestro.triggers import group_of
 from maestro.workflow.load import LoadedWorkflow
 from maestro_defs.compiler import compile_workflow
 from maestro_defs.local import Resumption, job_origin, selected
@@ -131,10 +132,10 @@ def make_run(
         try:
             run = _create(instance, source, project, run_id, plan.selection, params, tags, asked)
         except DagsterRunAlreadyExists:
-            run = instance.get_run_by_id(run_id)
-            if run is None:
+            made_meanwhile = instance.get_run_by_id(run_id)
+            if made_meanwhile is None:
                 raise
-            return MadeRun(run, None)
+            return MadeRun(made_meanwhile, None)
         kept = True
         return MadeRun(run, plan)
     finally:
@@ -166,8 +167,13 @@ def _planned(
         environ=os.environ,
     )
     try:
-        concurrency = source.loaded.workflow.concurrency
-        group = session.text(concurrency.group) if concurrency is not None and concurrency.group else None
+        group = group_of(
+            source.loaded.workflow.concurrency,
+            git=session.git,
+            params=params,
+            project=source.project_name,
+            pull_request=asked.pull_request,
+        )
         return make_plan(session, asked.words), group
     finally:
         session.close()

@@ -187,13 +187,11 @@ class RunSession:
             trusted=not self.request.untrusted,
         )
 
-    def text(self, template: str) -> str:
-        """``template`` with its expressions evaluated, as far as they are known before any step has run.
-
-        Raises:
-            InputError: an expression fails.
-        """
-        return str(self.expressions.render(template, self._base_scope))
+    @property
+    def git(self) -> Mapping[str, Any]:
+        """``git`` in expressions."""
+        found: Mapping[str, Any] = self._base_scope["git"]
+        return found
 
     def scope(self, node: Node) -> dict[str, Any]:
         """Names an expression of ``node`` may use."""

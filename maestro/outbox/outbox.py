@@ -80,16 +80,9 @@ class Outbox:
         Each is to be given back with :meth:`sent`, :meth:`failed`, :meth:`dead` or :meth:`postponed` within ``CLAIM``.
         """
         at = now.timestamp()
-        earlier = messages.alias("earlier")
-        first = ~sa.exists().where(
-            earlier.c.project == messages.c.project,
-            earlier.c.thread == messages.c.thread,
-            earlier.c.state == "waiting",
-            earlier.c.id < messages.c.id,
-        )
         query = (
             sa.select(messages.c.id)
-            .where(messages.c.state == "waiting", messages.c.next_at <= at, messages.c.claimed_until <= at, first)
+            .where(messages.c.state == "waiting", messages.c.next_at <= at, messages.c.claimed_until <= at, _first())
             .order_by(messages.c.id)
             .limit(limit)
             .with_for_update(of=messages, skip_locked=True)
@@ -155,7 +148,7 @@ class Outbox:
         when = sa.case(
             (messages.c.claimed_until > messages.c.next_at, messages.c.claimed_until), else_=messages.c.next_at
         )
-        query = sa.select(sa.func.min(when)).where(messages.c.state == "waiting")
+        query = sa.select(sa.func.min(when)).where(messages.c.state == "waiting", _first())
         with reading(self._engine).begin() as connection:
             found = connection.scalar(query)
         return None if found is None else datetime.fromtimestamp(found, UTC)
@@ -198,3 +191,14 @@ class Outbox:
             digest = sha256(f"outbox\0{project}".encode()).digest()
             lock = int.from_bytes(digest[:8], "big", signed=True)
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock)))
+
+
+def _first() -> sa.ColumnElement[bool]:
+    """Nothing of its thread waits before it."""
+    earlier = messages.alias("earlier")
+    return ~sa.exists().where(
+        earlier.c.project == messages.c.project,
+        earlier.c.thread == messages.c.thread,
+        earlier.c.state == "waiting",
+        earlier.c.id < messages.c.id,
+    )

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ from maestro_defs.cluster.app import QUEUE
 
 _log = logging.getLogger("maestro.cluster")
 _AGAIN_SECONDS = 1.0
+_WARM_SECONDS = 60.0
+_LOOK_SECONDS = 0.1
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -57,9 +60,19 @@ def _serve(home: ServerHome, broker: str, queue: str, places: int) -> int:
 
         server = Server(home)
         with server.instance() as instance:
+            _wait_for_warmth(home)
             node = Node(home, instance, Leases(server.engine))
             _log.info("ready for %d runs", places)
             return serve(open_app(broker, queue), node, queue, places)
+
+
+def _wait_for_warmth(home: ServerHome) -> None:
+    """Until the warm server can be asked; the first run would be started without it, slowly."""
+    from maestro_defs.warm.records import server_socket
+
+    deadline = time.monotonic() + _WARM_SECONDS
+    while not server_socket(home).exists() and time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import time
 
 import dagster as dg
 from celery import Celery  # type: ignore[import-untyped]
+from celery.exceptions import Reject  # type: ignore[import-untyped]
 from dagster._core.launcher.base import LaunchRunContext, ResumeRunContext
 
 from maestro.server.home import ServerHome
@@ -14,7 +15,7 @@ from maestro.server.leases import Leases
 from maestro_defs.cluster.app import TASK
 from maestro_defs.cluster.body import BODY
 from maestro_defs.cluster.claims import claim_of
-from maestro_defs.launcher import WarmLauncher
+from maestro_defs.launcher import DrainingError, WarmLauncher
 from maestro_defs.warm.records import Records
 
 _log = logging.getLogger(__name__)
@@ -37,7 +38,11 @@ class Node:
         self._launcher.register_instance(instance)
 
     def carry_out(self, run_id: str) -> None:
-        """Returns when nothing of the run goes on here any more; does nothing when it has ended or is elsewhere."""
+        """Returns when nothing of the run goes on here any more; does nothing when it has ended or is elsewhere.
+
+        Raises:
+            DrainingError: this machine takes no run any more.
+        """
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return
@@ -65,7 +70,11 @@ def serve(app: Celery, node: Node, queue: str, places: int) -> int:
 
     @app.task(name=TASK)  # type: ignore[untyped-decorator]
     def take(run_id: str) -> None:
-        node.carry_out(run_id)
+        try:
+            node.carry_out(run_id)
+        except DrainingError as error:
+            # Back to the broker, for another machine.
+            raise Reject(str(error), requeue=True) from error
 
     worker = app.Worker(
         # Threads, since they only wait: each run has a process, forked by the warm server.

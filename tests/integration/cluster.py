@@ -46,7 +46,9 @@ sys.stdin.readline()
 @contextmanager
 def s3_server() -> Iterator[int]:
     """Port of an S3 server with the bucket ``artifacts``."""
-    with subprocess.Popen([sys.executable, "-c", S3], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        [sys.executable, "-c", S3], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
         assert server.stdout is not None
         port = int(server.stdout.readline())
         try:
@@ -148,7 +150,7 @@ class Cluster:
     def output(self, run_id: str, step: str) -> str:
         """The first file a step left behind."""
         record = self.records(run_id)[step]
-        return self.server.store(self.server.projects.get("shop")).get(record.outputs[0].sha256).decode()
+        return self.server.store(self.server.projects.get("shop")).get_bytes(record.outputs[0].sha256).decode()
 
     def started(self, run_id: str, step: str) -> int:
         """How often a step of the run was begun."""

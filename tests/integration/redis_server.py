@@ -31,7 +31,9 @@ def redis_server() -> Iterator[str]:
     """
     binary = shutil.which("redis-server")
     if binary is None:
-        raise RedisUnavailableError("redis-server is missing; install the Debian package redis-server, or run ./scripts/setup")
+        raise RedisUnavailableError(
+            "redis-server is missing; install the Debian package redis-server, or run ./scripts/setup"
+        )
     password = secrets.token_urlsafe(24)
     with tempfile.TemporaryDirectory(prefix="maestro-redis-") as name, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -42,7 +44,11 @@ def redis_server() -> Iterator[str]:
         settings = f'bind 127.0.0.1\nport {port}\nrequirepass {password}\nsave ""\nappendonly no\ndir {folder}\n'
         with (folder / "log").open("w") as log:
             server = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "TERM", binary, "-"], stdin=subprocess.PIPE, stdout=log, stderr=log, text=True
+                ["setpriv", "--pdeathsig", "TERM", binary, "-"],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                text=True,
             )
         assert server.stdin is not None
         server.stdin.write(settings)

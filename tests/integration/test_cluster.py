@@ -87,7 +87,9 @@ def test_a_run_whose_machine_is_lost_goes_on_on_another_at_its_first_unfinished_
     assert cluster.output(run_id, "build/first") == "from the repository\none\n"
     assert cluster.output(run_id, "build/slow") == "two\n"
     assert (cluster.started(run_id, "first"), cluster.started(run_id, "slow")) == (1, 2)
-    cluster.until(lambda: not any("sleep" in p.name() for p in one.processes()), "nothing of the run goes on on the first")
+    cluster.until(
+        lambda: not any("sleep" in p.name() for p in one.processes()), "nothing of the run goes on on the first"
+    )
 
 
 def test_a_run_that_is_told_twice_is_carried_out_once(cluster: Cluster) -> None:

@@ -125,7 +125,7 @@ def test_a_repository_without_a_workflow_is_registered_with_a_warning(tmp_path: 
 def test_a_wrong_workflow_is_said_with_its_place(tmp_path: Path, maestro: Maestro) -> None:
     result = maestro("projects", "add", repository(tmp_path, workflow="name: shop\nstagess: []\n"), "--json")
     (warning,) = json.loads(result.output)["warnings"]
-    assert warning.startswith("on main, maestro.yaml:2:1: ")
+    assert warning.startswith("on main, maestro.yaml:1:1: the key 'stages' is missing")
 
 
 def test_a_workflow_that_names_the_project_otherwise_is_said(tmp_path: Path, maestro: Maestro) -> None:
