@@ -9,7 +9,19 @@ import sys
 
 from bench.report import Figure, table
 
-NAMES = ("steps", "rebuild", "cli", "evidence", "signing", "policy", "vulnerabilities", "sbom", "audit")
+NAMES = (
+    "steps",
+    "rebuild",
+    "cli",
+    "evidence",
+    "signing",
+    "policy",
+    "vulnerabilities",
+    "sbom",
+    "audit",
+    "latency",
+    "intake",
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,9 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, smaller graphs; for trying it out")
-    given = parser.parse_args(arguments)
+    given, rest = parser.parse_known_args(arguments)
     module = importlib.import_module(f"bench.{given.name}")
-    figures: list[Figure] = module.measure(quick=given.quick)
+    own = argparse.ArgumentParser(prog=f"python -m bench {given.name}", add_help=False)
+    if hasattr(module, "options"):
+        module.options(own)
+    figures: list[Figure] = module.measure(quick=given.quick, **vars(own.parse_args(rest)))
     if given.json:
         print(json.dumps({figure.key: figure.value for figure in figures}))
     else:

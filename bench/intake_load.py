@@ -1,8 +1,8 @@
 """Sends signed webhooks over plain sockets, in a process of its own: ``python -m bench.intake_load``.
 
-Reads one JSON object from standard input: ``port``, ``secret``, ``connections``, ``deliveries`` (names), ``size`` (bytes
-of each body). Writes one back: ``answers`` (name: [status, id, milliseconds]) and ``seconds``. A delivery without a whole
-answer is left out. An HTTP client would cost more than the gateway that is measured.
+Reads one JSON object from standard input: ``port``, ``secret``, ``connections``, ``deliveries`` (names), ``size``
+(bytes of each body). Writes one back: ``answers`` (name: [status, id, milliseconds]) and ``seconds``. A delivery
+without a whole answer is left out. An HTTP client would cost more than the gateway that is measured.
 """
 
 from __future__ import annotations

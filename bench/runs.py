@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +16,7 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 
 from bench.memory import proportional_mb, tree
+from bench.processes import HeldLock, environment, program, until, web_server
 from bench.projects import shell_steps
 from bench.report import Figure, at_most
 from bench.runs_body import PROJECT, opened, source_of
@@ -36,10 +30,9 @@ from maestro_defs.warm import wire
 from maestro_defs.warm.records import Records, server_socket
 from tests.integration.postgres_server import postgres_database, postgres_server
 
-_HERE = Path(__file__).resolve().parent.parent
 _UI_ROUNDS = 10
-_RUNS = """query { runsOrError(limit: 30, filter: {statuses: [STARTED]}) { ... on Runs {
-    results { runId status jobName startTime tags { key value } stats { ... on RunStatsSnapshot { startTime } } } } } }"""
+_RUNS = """query { runsOrError(limit: 30, filter: {statuses: [STARTED]}) { ... on Runs { results {
+    runId status jobName startTime tags { key value } stats { ... on RunStatsSnapshot { startTime } } } } } }"""
 _COUNT = "query { runsOrError(filter: {statuses: [STARTED]}) { ... on Runs { count } } }"
 _RUN = """query { runOrError(runId: "%s") { ... on Run { status eventConnection { events { __typename } } } } }"""
 
@@ -86,23 +79,21 @@ def many_runs(count: int, places: int, *, postgres: bool) -> Measured:
     """Starts ``count`` runs, measures while all of them wait, and lets them end."""
     with ExitStack() as stack:
         base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-runs-")))
-        lock = base / "lock"
-        lock.touch()
-        holder = subprocess.Popen(["flock", str(lock), "cat"], stdin=subprocess.PIPE)
-        stack.callback(_end, holder)
-        project = shell_steps(base / "project", 1, 1, f"exec flock -s {lock} true")
+        lock = HeldLock(base / "lock")
+        stack.callback(lock.release)
+        project = shell_steps(base / "project", 1, 1, f"exec flock -s {lock.file} true")
         if postgres:
             url = stack.enter_context(postgres_database(stack.enter_context(postgres_server())))
-            stack.enter_context(_environment({"MAESTRO_POSTGRES_URL": url}))
+            stack.enter_context(environment({"MAESTRO_POSTGRES_URL": url}))
         home = _home(base / "home", places, postgres=postgres)
-        stack.enter_context(_environment({HOME_VARIABLE: str(home.folder), PROJECT: str(project)}))
+        stack.enter_context(environment({HOME_VARIABLE: str(home.folder), PROJECT: str(project)}))
         instance = stack.enter_context(opened(home.dagster, home.settings.profile))
-        warm = stack.enter_context(_program(["-m", "maestro_defs.warm", "--body", "bench.runs_body:carry_out"], base))
-        _until(lambda: _answers(home), "the warm server answers", 60)
-        web = stack.enter_context(_web_server(base, home))
+        warm = stack.enter_context(program(["-m", "maestro_defs.warm", "--body", "bench.runs_body:carry_out"], base))
+        until(lambda: _answers(home), "the warm server answers", 60)
+        web = stack.enter_context(web_server(base, home.dagster, "--empty-workspace"))[0]
         began = time.monotonic()
         runs = _launch(instance, project, home.settings.profile, count)
-        _until(lambda: _children(lock) >= count, f"{count} children wait", 600)
+        until(lambda: lock.waiting() >= count, f"{count} children wait", 600)
         launched = time.monotonic() - began
         workers = {record.process.pid for record in Records(home).all() if record.going_on}
         processes = tree({warm.pid, *workers})
@@ -111,8 +102,8 @@ def many_runs(count: int, places: int, *, postgres: bool) -> Measured:
         busy = _processors(processes, 5)
         slowest = _ui(web, runs)
         began = time.monotonic()
-        _end(holder)
-        _until(lambda: _all_ended(instance), "all runs have ended", 600)
+        lock.release()
+        until(lambda: _all_ended(instance), "all runs have ended", 600)
         ended = time.monotonic() - began
         statuses = Counter(run.status for run in instance.get_runs(dg.RunsFilter(run_ids=runs)))
         succeeded = statuses[dg.DagsterRunStatus.SUCCESS]
@@ -144,11 +135,6 @@ def _launch(instance: dg.DagsterInstance, project: Path, profile: str, count: in
     return runs
 
 
-def _children(lock: Path) -> int:
-    wanted = ["flock", "-s", str(lock), "true"]
-    return sum(1 for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == wanted)
-
-
 def _all_ended(instance: dg.DagsterInstance) -> bool:
     going_on = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
     return not instance.get_runs_count(dg.RunsFilter(statuses=going_on))
@@ -176,36 +162,13 @@ def _ui(url: str, runs: list[str]) -> float:
     with httpx.Client(base_url=url, timeout=60) as client:
         for number in range(_UI_ROUNDS):
             run = runs[number * len(runs) // _UI_ROUNDS]
-            asked: list[Callable[[], httpx.Response]] = [
-                lambda: client.get("/runs"),
-                lambda: client.post("/graphql", json={"query": _RUNS}),
-                lambda: client.post("/graphql", json={"query": _COUNT}),
-                lambda run=run: client.post("/graphql", json={"query": _RUN % run}),
-            ]
-            for ask in asked:
+            for query in (None, _RUNS, _COUNT, _RUN % run):
                 began = time.monotonic()
-                ask().raise_for_status()
+                answer = client.post("/graphql", json={"query": query}) if query else client.get("/runs")
                 slowest = max(slowest, time.monotonic() - began)
+                if not answer.is_success or (query and "errors" in answer.json()):
+                    raise RuntimeError(f"the web server answers {answer.status_code}: {answer.text[:500]}")
     return slowest
-
-
-@contextmanager
-def _web_server(base: Path, home: ServerHome) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    arguments = ["-m", "dagster_webserver", "--empty-workspace", "-h", "127.0.0.1", "-p", str(port)]
-    with _environment({"DAGSTER_HOME": str(home.dagster)}), _program(arguments, base):
-        url = f"http://127.0.0.1:{port}"
-        _until(lambda: _listens(f"{url}/server_info"), "the web server answers", 60)
-        yield url
-
-
-def _listens(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=5).is_success
-    except httpx.TransportError:
-        return False
 
 
 def _answers(home: ServerHome) -> bool:
@@ -213,55 +176,3 @@ def _answers(home: ServerHome) -> bool:
         return bool(wire.ask(server_socket(home), {"op": "state"}, 5.0)["ok"])
     except wire.NoAnswerError:
         return False
-
-
-@contextmanager
-def _program(arguments: list[str], base: Path) -> Iterator[subprocess.Popen[bytes]]:
-    environment = {**os.environ, "PYTHONPATH": str(_HERE)}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    with (base / "programs.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, *arguments], cwd=base, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends the holder of the lock, so that every child gets it."""
-    if process.stdin is not None and not process.stdin.closed:
-        process.stdin.close()
-    process.wait()
-
-
-def _until(done: Callable[[], bool], what: str, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"not within {seconds:g} s: {what}")
-        time.sleep(0.2)
-
-
-if shutil.which("flock") is None:
-    raise RuntimeError("bench runs needs flock (Debian package util-linux)")

@@ -79,7 +79,11 @@ class HookRegistry:
                 await asyncio.wait_for(self._wanted.wait(), INTERVAL)
             self._wanted.clear()
             waiting, self._waiting = self._waiting, []
-            self.hooks = await asyncio.to_thread(self._read, self.hooks)
+            try:
+                self.hooks = await asyncio.to_thread(self._read, self.hooks)
+            except Exception:
+                # Whatever it is, what is known stays and is read again; without that a secret would count for ever.
+                LOG.exception("projects and secrets cannot be read")
             for one in waiting:
                 if not one.done():
                     one.set_result(None)

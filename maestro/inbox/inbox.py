@@ -17,6 +17,7 @@ from maestro.inbox.storing import store, take_turn
 from maestro.inbox.tables import DELIVERIES, HEADLINE, METADATA, delivery, headline, moment
 from maestro.server.database import first_line, make_tables, open_engine, reading
 
+_PRUNED_AT_ONCE = 500
 _MOST_BYTES = 32 * 1024 * 1024
 """Bodies handed out at once, but for a single larger one: a page of the largest would not fit into memory."""
 
@@ -102,9 +103,17 @@ class Inbox:
 
         It does not ask what became of them.
         """
-        with self._answering(), self._engine.begin() as connection:
-            take_turn(connection)
-            return connection.execute(DELIVERIES.delete().where(DELIVERIES.c.received < moment(before))).rowcount
+        old = sa.select(DELIVERIES.c.id).where(DELIVERIES.c.received < moment(before))
+        deleted = 0
+        while True:
+            # A few at a time, so that no webhook waits for long meanwhile.
+            with self._answering(), self._engine.begin() as connection:
+                take_turn(connection)
+                ids = connection.execute(old.order_by(DELIVERIES.c.id).limit(_PRUNED_AT_ONCE)).scalars().all()
+                connection.execute(DELIVERIES.delete().where(DELIVERIES.c.id.in_(ids)))
+            deleted += len(ids)
+            if len(ids) < _PRUNED_AT_ONCE:
+                return deleted
 
     def close(self) -> None:
         """Closes its connections."""

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from maestro.errors import InputError
 
-_SCP_LIKE = re.compile(r"(?:([\w.-]+)@)?([\w][\w.-]*|\[[0-9A-Fa-f:]+\]):(?!//)(?!-)(.+)")
+_SCP_LIKE = re.compile(r"(?:([\w.-]+)@)?([\w][\w.-]*|\[[0-9A-Fa-f:]+\]):(?!//|:|-)(.+)")
 _SCHEMES = ("https", "http", "ssh", "file")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from maestro.errors import InputError
 from maestro.mirror.credentials import cleaner, without_userinfo
 
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\U0010ffff]|\x1b\[[0-9;]*[A-Za-z]")
+_UNPRINTABLE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[^\x20-\x7e\xa0-\U0010ffff]")
 _REASON_LENGTH = 600
 
 

@@ -18,9 +18,7 @@ from maestro.mirror.settings import quoted
 from maestro.project.git import parse_records
 
 # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
-_POINTER = re.compile(
-    rb"version https://(git-lfs\.github\.com|hawser\.github\.com)/spec/v\d\n(?s:.*)\noid sha256:([0-9a-f]{64})\n"
-)
+_POINTER = re.compile(rb"version https://(git-lfs|hawser)\.github\.com/spec/v\d\n([^\n]*\n)*oid sha256:[0-9a-f]{64}\n")
 _LARGEST_POINTER = 1024
 _FILTER = """\
 [filter "lfs"]
@@ -96,12 +94,8 @@ def fill_pointers(
         checkout.folder,
         "lfs",
         "pull",
-        environment={
-            **git_environment(checkout.address, known),
-            "GIT_DIR": str(checkout.folder / ".git"),
-            "GIT_WORK_TREE": str(checkout.folder),
-            "GIT_LFS_SKIP_SMUDGE": "0",
-        },
+        # Without GIT_DIR: git-lfs would look for an origin on this machine in the checkout itself.
+        environment={**git_environment(checkout.address, known), "GIT_LFS_SKIP_SMUDGE": "0"},
         seconds=_SECONDS,
         secrets=known,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,16 +103,24 @@ def _pack(source: Source, number: int, folder: Path, depth: int, bases: Sequence
         ]
     )
     member = f"{number}.pack"
-    wanted = [*(f"--shallow {one}" for one in history.shallow), sha, *bases, *(target for _, target, _ in tags)]
+    wanted = [*sorted(history.commits), *bases, *(target for _, target, _ in tags)]
+    listed = repository.ask(
+        *("rev-list", "--objects", "--no-walk=unsorted", "--stdin"), data="".join(f"{one}\n" for one in wanted).encode()
+    )
     with (folder / member).open("wb") as output:
-        answer = call_git(
-            repository.folder,
-            *("pack-objects", "--quiet", "--stdout", "--revs", "--shallow", "--delta-base-offset"),
-            *("--no-reuse-delta", "--no-reuse-object", "--threads=1", "--window=10", "--depth=50"),
-            environment=repository.environment(),
-            seconds=_SECONDS,
-            data="".join(f"{line}\n" for line in wanted).encode(),
-            output=output.fileno(),
+        answer = (
+            listed
+            if not listed.ok
+            else call_git(
+                repository.folder,
+                *("pack-objects", "--quiet", "--stdout", "--delta-base-offset"),
+                *("--no-reuse-delta", "--no-reuse-object", "--threads=1", "--window=10", "--depth=50"),
+                environment=repository.environment(),
+                seconds=_SECONDS,
+                # Sorted: the order git comes upon objects in depends on how they are stored.
+                data=b"".join(sorted(listed.output.splitlines(keepends=True))),
+                output=output.fileno(),
+            )
         )
     if not answer.ok:
         raise MirrorError(f"commit {sha} of {source.mirror.address} cannot be packed: {answer.reason}")
@@ -131,7 +139,18 @@ def _history(repository: Repository, sha: str, depth: int, bases: Sequence[str])
     cut |= set(boundary(repository)) & (parents.keys() | set(bases))
     # A base outside of the history comes without its own.
     cut |= {base for base in bases if base not in parents}
-    return _History(frozenset(parents), tuple(sorted(cut)))
+    reached = _reached(sha, {commit: () if commit in cut else others for commit, others in parents.items()})
+    return _History(reached, tuple(sorted(cut & (reached | set(bases)))))
+
+
+def _reached(sha: str, parents: Mapping[str, Sequence[str]]) -> frozenset[str]:
+    """Commits that are still on ``sha``'s history once it is cut: a merge is cut from all its parents at once."""
+    found, waiting = {sha}, [sha]
+    while waiting:
+        new = [parent for parent in parents[waiting.pop()] if parent not in found]
+        found.update(new)
+        waiting += new
+    return frozenset(found)
 
 
 def _tags(repository: Repository, commits: frozenset[str]) -> Iterator[tuple[str, str, str]]:

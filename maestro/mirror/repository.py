@@ -66,7 +66,7 @@ class Repository:
             if self.folder.exists():
                 self.set_aside("it is no repository")
             self._lay_out(sha256)
-        elif not sha256:
+        elif not sha256 and (self.folder / "config").is_file():
             sha256 = "objectformat = sha256" in (self.folder / "config").read_text("utf-8", "replace").lower()
         keep_settings(self.folder, settings_text(self.address, bare=True, sha256=sha256))
 

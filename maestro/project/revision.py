@@ -187,7 +187,7 @@ def revision_of(project: Project, name: str) -> Revision:
 
 
 def _commit(git: Git, name: str) -> tuple[str | None, str | None]:
-    """The commit ``name`` stands for, and the branch it is; of a bare mirror, the origin's branches count as its own."""
+    """The commit ``name`` stands for, and its name if that is a branch; a bare mirror has its origin's."""
     commit = git.ask("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     if commit:
         known = git.ask("show-ref", "--verify", "--quiet", f"refs/heads/{name}") is not None

@@ -168,7 +168,8 @@ def _gitlab_status(report: RunReport) -> Message:
 
 
 def _comment(report: RunReport, number: int) -> Message:
-    mark = marker(report.project, report.workflow)
+    # One for the project, so that a file that could not be read and then can be is told of in one place.
+    mark = marker(report.project)
     payload = {
         "repository": report.repository,
         "number": number,
@@ -177,8 +178,7 @@ def _comment(report: RunReport, number: int) -> Message:
         # People are told of new comments: that something has begun is worth no message.
         "create": report.final,
     }
-    thread = f"comment/{number}/{report.workflow}"
-    return _message(report, f"{report.provider}.comment", thread, payload, among_runs=True)
+    return _message(report, f"{report.provider}.comment", f"comment/{number}", payload, among_runs=True)
 
 
 def _message(

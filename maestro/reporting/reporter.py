@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
 
@@ -79,10 +80,22 @@ class Reporter:
             InputError: its project is not registered.
         """
         channels = self.channels(self._projects.get(report.project))
+        if not channels:
+            return 0
+        report = replace(report, created=self._first_created(report))
         new = sum(self.outbox.put(message, self._clock()) for message in report_messages(report, channels))
         if new:
             poke(self._home, CONDUCTOR)
         return new
+
+    def _first_created(self, report: RunReport) -> float:
+        """When the run was created, as its first report said: by this its reports are put in order among other runs'."""
+        key = f"created/{report.run_id}"
+        known = self.outbox.recall(report.project, key)
+        if known is not None:
+            return float(known)
+        self.outbox.remember(report.project, key, repr(report.created), self._clock())
+        return report.created
 
     def send_due(self, now: datetime | None = None, limit: int = 500) -> int:
         """Sends what is due; how many messages arrived. For the holder of the conductor's lease, in one thread."""

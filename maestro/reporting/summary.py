@@ -72,7 +72,7 @@ def check_summary(report: RunReport, limit: int = LIMIT) -> str:
 def comment(report: RunReport, mark: str, limit: int = LIMIT) -> str:
     """Markdown of the comment on a pull request, with its hidden marker."""
     where = f"[{_WORDS[report.state]}]({report.url})" if report.url else _WORDS[report.state]
-    heading = Part((mark, f"### {code(report.workflow)}: {where}", ""))
+    heading = Part((mark, f"### {code(report.workflow)}: {where}"))
     return fitted([heading, *_parts(report)], limit)
 
 
@@ -99,7 +99,7 @@ def _overview(report: RunReport) -> Part:
         line = "Waiting for its turn."
     elif line:
         line = f"{counted(len(report.steps), 'step')}: {line}." if counts else f"It took {took}."
-    return Part((line, "") if line else ())
+    return Part((line,) if line else ())
 
 
 def _trouble(report: RunReport) -> Iterator[Part]:
@@ -108,16 +108,16 @@ def _trouble(report: RunReport) -> Iterator[Part]:
         others = sum(one.state == "failed" for one in report.steps) - 1
         also = f" (the first of {others + 1} that failed)" if others else ""
         why = f": {code(failed.summary)}" if failed.summary else ""
-        yield Part((f"**{code(failed.name)} failed**{also}{why}", ""))
+        yield Part((f"**{code(failed.name)} failed**{also}{why}",))
         if failed.log:
-            yield Part(("The end of its log:", "", *block("\n".join(failed.log)), ""))
-        yield Part(("To see it again:", "", *block(_reproduce(report, failed), "sh"), ""))
+            yield Part(("The end of its log:", "", *block("\n".join(failed.log))))
+        yield Part(("To see it again:", "", *block(_reproduce(report, failed), "sh")))
     if report.reason:
         lines = [line for line in report.reason.splitlines() if line.strip()]
         if len(lines) > 1:
-            yield Part(("", *block("\n".join(line[:200] for line in lines[:60])), ""))
+            yield Part(tuple(block("\n".join(line[:200] for line in lines[:60]))))
         else:
-            yield Part((f"{'Why' if report.state != 'invalid' else 'What is wrong'}: {code(report.reason)}", ""))
+            yield Part((f"{'Why' if report.state != 'invalid' else 'What is wrong'}: {code(report.reason)}",))
     if report.compensations:
         yield Part(("Undone:", ""), tuple(f"- {code(one)}" for one in report.compensations))
 

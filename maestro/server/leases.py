@@ -73,6 +73,10 @@ class Lease:
         Raises:
             LeaseLostError: it ran out or another has it.
         """
+        if connection.dialect.name == "postgresql":
+            # A holder that is stopped within the transaction must not keep the others waiting for longer than its term.
+            milliseconds = max(1, int(self.seconds * 1000))
+            connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}")
         still = _LEASES.update().where(_is(self), _LEASES.c.expires > _now(connection)).values(epoch=_LEASES.c.epoch)
         if connection.execute(still).rowcount != 1:
             raise LeaseLostError(self.name)
@@ -103,6 +107,10 @@ class Leases:
         """
         self._engine = engine
         make_tables(engine, _METADATA)
+        self._reads = reading(engine)
+        # One statement each, so PostgreSQL finishes it even when this process is stopped before it hears of it.
+        alone = engine.dialect.name == "postgresql"
+        self._writes = engine.execution_options(isolation_level="AUTOCOMMIT") if alone else engine
 
     def acquire(self, name: str, holder: str, seconds: float) -> Lease | None:
         """Takes the lease when nobody has it or its holder let it run out; None otherwise.
@@ -241,7 +249,7 @@ class Leases:
     @contextmanager
     def _transaction(self, reads: bool = False) -> Iterator[sa.Connection]:
         try:
-            with (reading(self._engine) if reads else self._engine).begin() as connection:
+            with (self._reads if reads else self._writes).begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
             raise MaestroError(

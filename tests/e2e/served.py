@@ -109,8 +109,13 @@ class Served:
         until(lambda: condition(self.locations()), lambda: f"in Dagster: {self.locations()}")
 
 
-def program(running: Running, module: str) -> psutil.Process:
-    """The server's program that runs ``module``."""
-    found = [one for one in running.family() if module in one.cmdline()]
-    assert found, f"no {module} among {[one.cmdline() for one in running.family()]}"
-    return found[0]
+def programs_of(running: Running, module: str) -> list[psutil.Process]:
+    """Processes of the server that run ``module``, and go on."""
+    return [one for one in running.family() if module in _words(one)]
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # Also of one that has ended and waits to be reaped.
+        return []

@@ -16,7 +16,7 @@ from maestro.cli import programs
 from maestro.mirror import Mirror
 from tests.e2e.cli_process import Running, gone, started, until
 from tests.e2e.product import Product
-from tests.e2e.served import Served, program
+from tests.e2e.served import Served, programs_of
 
 WORKFLOW = """
 name: shop
@@ -96,9 +96,9 @@ def test_a_workflow_that_changes_on_the_default_branch_is_loaded_anew(server: tu
 @pytest.mark.parametrize("module", ["maestro.gateway", "maestro_defs.conductor", "maestro_defs.warm"])
 def test_a_program_that_is_killed_is_started_again(server: tuple[Served, Running], module: str) -> None:
     served, running = server
-    killed = program(running, module)
-    killed.kill()
-    until(lambda: any(module in one.cmdline() and one != killed for one in living(running)), f"{module} again")
+    killed = programs_of(running, module)
+    killed[0].kill()
+    until(lambda: any(one not in killed for one in programs_of(running, module)), f"{module} again")
     running.says("was killed by signal 9")
     until(lambda: answers(f"{served.gateway}/readyz"), "the gateway answers")
 
@@ -175,17 +175,13 @@ def test_the_web_server_alone_has_the_code_of_the_projects(tmp_path: Path) -> No
     served.register()
     with served.running("web") as running:
         served.shows(lambda shown: "first" in shown.get("shop", ""))
-        assert not any("maestro.gateway" in one.cmdline() for one in running.family())
+        assert not programs_of(running, "maestro.gateway")
         running.process.terminate()
         assert running.end() == 0, running.text
 
 
-def living(running: Running) -> list[psutil.Process]:
-    return [one for one in running.family() if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
-
-
 def sleeping(running: Running) -> list[psutil.Process]:
-    return [one for one in living(running) if one.name() == "sleep"]
+    return programs_of(running, "sleep")
 
 
 def answers(url: str) -> bool:

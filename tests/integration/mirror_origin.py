@@ -24,11 +24,15 @@ _ENVIRONMENT = {
 }
 
 
+def _plain() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+
 def git(folder: Path, *arguments: str, check: bool = True, **environment: str) -> str:
     done = subprocess.run(
         ["git", *arguments],
         cwd=folder,
-        env={**os.environ, **_ENVIRONMENT, **environment},
+        env={**_plain(), **_ENVIRONMENT, **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -105,7 +109,8 @@ class GitServer:
             def do_GET(self) -> None:
                 outer.handle(self)
 
-            do_POST = do_GET
+            def do_POST(self) -> None:
+                outer.handle(self)
 
             def log_message(self, format: str, *args: object) -> None:
                 pass

@@ -22,7 +22,7 @@ from tests.integration.hand_launcher import Queue, open_queue
 
 ROOT = Path(__file__).parents[2]
 RUNS, KILLS = 24, 6
-SECONDS = 120.0
+SECONDS = 40.0
 STARTED = DagsterRunStatus.STARTED
 
 
@@ -97,7 +97,9 @@ def test_each_run_starts_once_however_often_who_admits_is_killed_or_stopped(
             with admitting(home, f"{number} a", database) as first, admitting(home, f"{number} b", database) as second:
                 until_ended(RUNS * (number + 1) // (KILLS + 2))
                 time.sleep(chance.uniform(0, 0.1))
-                first.send_signal(signal.SIGKILL if number % 2 else signal.SIGSTOP)
+                # Whoever is stopped while it writes to an SQLite file keeps everybody else from it: no lease helps.
+                stopped = postgres is not None and number % 2 == 0
+                first.send_signal(signal.SIGSTOP if stopped else signal.SIGKILL)
                 until_ended(RUNS * (number + 1) // (KILLS + 2) + 1)
                 first.send_signal(signal.SIGCONT)
                 second.send_signal(signal.SIGKILL)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx
@@ -296,7 +297,7 @@ def test_a_body_shorter_than_it_says_is_not_kept(gateway: GatewayServer) -> None
 def test_headers_without_end_are_ended(gateway: GatewayServer) -> None:
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as sender:
         sender.sendall(b"POST /hooks/github HTTP/1.1\r\nx: ")
-        with pytest.raises(OSError):  # noqa: PT011 - broken pipe or reset, as the kernel likes.
+        with pytest.raises(OSError):  # A broken pipe or a reset, as the kernel likes.
             for _ in range(1000):
                 sender.sendall(b"y" * 10_000)
     assert gateway.client.get("/healthz").is_success
@@ -346,9 +347,43 @@ def test_the_log_has_no_secrets(gateway: GatewayServer) -> None:
 
 def test_an_address_in_use_is_told_without_a_traceback(gateway: GatewayServer) -> None:
     other = GatewayServer(gateway.home, gateway.log.with_name("second"), gateway.port)
-    with pytest.raises(AssertionError, match="the gateway cannot listen on 127.0.0.1"):
+    with pytest.raises(AssertionError, match=r"the gateway cannot listen on 127\.0\.0\.1"):
         other.start()
     assert "Traceback" not in other.said()
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "maestro.gateway", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_port_that_is_none_is_told_without_a_traceback(tmp_path: Path) -> None:
+    done = run("--home", str(tmp_path), "--port", "99999")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the gateway cannot listen on 127.0.0.1:99999")
+    assert "next: " in done.stderr
+
+
+def test_a_database_that_is_none_is_told_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "server.yaml").write_text("database: " + secret_file(tmp_path / "url", "mysql://me:hush@host/db"))
+    done = run("--home", str(tmp_path), "--port", "0")
+    assert done.returncode == 2
+    assert "error: the server's state cannot be kept in mysql" in done.stderr
+    assert "hush" not in done.stderr
+
+
+def test_a_file_that_is_no_socket_is_told_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("x")
+    done = run("--home", str(tmp_path / "home"), "--socket", str(tmp_path / "kept"))
+    assert done.returncode == 2
+    assert "the gateway cannot listen: Address already in use" in done.stderr
+    assert (tmp_path / "kept").read_text() == "x"
+
+
+def test_it_needs_no_dagster() -> None:
+    program = "import maestro.gateway.program, sys; print([name for name in sys.modules if 'dagster' in name])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_it_listens_on_a_unix_socket(tmp_path_factory: pytest.TempPathFactory) -> None:

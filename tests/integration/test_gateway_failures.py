@@ -153,7 +153,7 @@ def test_without_its_database_it_answers_503_and_recovers_by_itself(tmp_path: Pa
         assert set(rows(gateway)) == {"before", "during"}
 
 
-def test_a_database_that_is_restarted_costs_no_webhook(tmp_path: Path) -> None:
+def test_a_database_that_is_restarted_under_load_loses_nothing_acknowledged(tmp_path: Path) -> None:
     with (
         controlled_postgres() as (url, postgres),
         gateway_server(make_home(tmp_path / "home", url), tmp_path / "log") as gateway,

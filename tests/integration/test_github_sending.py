@@ -280,6 +280,13 @@ def test_while_github_does_not_answer_not_every_message_is_tried(world: World) -
     assert {one.attempts for one in world.waiting()} == {0, 1}
 
 
+def test_reports_of_one_run_that_differ_in_when_it_was_created_are_still_one_run(token_world: World) -> None:
+    token_world.reporter.report(report("queued", created=1000.5))
+    token_world.reporter.report(report("succeeded", created=1000.0))
+    token_world.send_all()
+    assert [one["state"] for one in token_world.github.statuses] == ["success"]
+
+
 def test_an_older_state_that_is_reported_late_is_not_sent(world: World) -> None:
     world.reporter.report(report("succeeded"))
     world.send()

@@ -157,15 +157,33 @@ def test_nobody_takes_over_before_a_transaction_that_checked_the_lease_has_ended
     with engine.begin() as connection:
         lease.check(connection)
         other.start()
-        while leases.holding("conductor") is not None:
-            time.sleep(0.01)
+        over = None
         # Time enough for one that does not wait; a slow one only makes the test weaker, never fail.
-        other.join(0.5)
+        while over is None or time.monotonic() < over:
+            connection.execute(sa.text("SELECT 1"))
+            time.sleep(0.01)
+            if over is None and leases.holding("conductor") is None:
+                over = time.monotonic() + 0.5
         order.append("committed")
     other.join(60)
     assert order == ["committed", "taken"]
     with pytest.raises(LeaseLostError), engine.begin() as connection:
         lease.check(connection)
+
+
+def test_a_holder_that_hangs_within_its_transaction_delays_the_next_by_no_more_than_its_term(
+    request: pytest.FixtureRequest,
+) -> None:
+    engine = open_engine(request.getfixturevalue("postgres_database"))
+    leases = Leases(engine)
+    lease = leases.acquire("conductor", "first", 0.5)
+    assert lease is not None
+    with pytest.raises(sa.exc.DBAPIError), engine.begin() as connection:
+        lease.check(connection)
+        with leases.held("conductor", "second", 60, patience=60) as held:
+            assert held is not None
+        connection.execute(sa.text("SELECT 1"))
+    engine.dispose()
 
 
 def test_tables_are_made_by_many_at_once(engine: sa.Engine) -> None:

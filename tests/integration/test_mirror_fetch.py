@@ -444,7 +444,7 @@ def test_files_are_read_through_links_and_not_outside(origin: Origin, mirror: Mi
     assert mirror.read(sha, "ü b.txt") == b"\xff\x00"
     assert mirror.read(sha, "d/none.yaml") is None
     for path in ("out", "d", "../x", "/etc/passwd", "a\nb", ""):
-        with pytest.raises(InputError, match="not a file of the repository|not the path of a file"):
+        with pytest.raises(InputError, match=r"not a file of the repository|not the path of a file"):
             mirror.read(sha, path)
 
 

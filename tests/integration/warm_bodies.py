@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import sys
 import threading
 from pathlib import Path
 
 from maestro.server.home import ServerHome
-
-_INHERITED = sorted(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
 
 
 def note(run_id: str, home: ServerHome, stop: threading.Event | None, *, resume: bool = False) -> None:
@@ -31,6 +30,7 @@ def note(run_id: str, home: ServerHome, stop: threading.Event | None, *, resume:
         "folder": str(Path.cwd()),
         "dagster": "dagster" in sys.modules,
         "nice": os.nice(0),
+        "memory": resource.getrlimit(resource.RLIMIT_AS)[0],
         "oom": int(Path("/proc/self/oom_score_adj").read_text()),
     }
     file = home.folder / "noted" / run_id
