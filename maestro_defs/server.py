@@ -100,7 +100,8 @@ class Server:
     def project(self, project: RegisteredProject) -> Project:
         """As the rest of Maestro knows it: its repository is the mirror, its state a folder of the server's home."""
         root = self.home.mirrors / f"{project.name}.git"
-        return Project(root, root / project.workflow_file, self.home.projects / project.name)
+        home = self.home.projects / project.name
+        return Project(root, root / project.workflow_file, home, home / "secrets")
 
     def workflow(self, project: RegisteredProject, sha: str) -> LoadedWorkflow:
         """The workflow of a revision that is in the mirror.

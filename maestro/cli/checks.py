@@ -16,7 +16,7 @@ from maestro.errors import MaestroError
 
 _LEAST_PYTHON = (3, 11)
 _LEAST_GIT = (2, 25)
-_LEAST_BYTES = 1024**3
+LEAST_BYTES = 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +34,36 @@ class Check:
     next_step: str | None = None
 
 
+_Checks = list[tuple[str, Callable[[GlobalOptions], Check]]]
+
+
 def all_checks(options: GlobalOptions) -> Iterator[Check]:
-    """Every check, most basic first; one that cannot be made is a failed one."""
-    checks: list[tuple[str, Callable[[GlobalOptions], Check]]] = [
-        ("python", _python),
-        ("git", _git),
+    """Every check of a project and its machine, most basic first; one that cannot be made is a failed one."""
+    basic, project, rest = _checks()
+    yield from _made([*basic, *project, *rest], options)
+
+
+def machine_checks(options: GlobalOptions) -> Iterator[Check]:
+    """The checks of the machine alone."""
+    basic, _, rest = _checks()
+    yield from _made([*basic, *rest], options)
+
+
+def _checks() -> tuple[_Checks, _Checks, _Checks]:
+    basic: _Checks = [("python", _python), ("git", _git)]
+    project: _Checks = [
         ("project", _project),
         ("workflow", _workflow),
         ("tools and secrets", _needs),
         ("artifact store", _store),
         ("disk space", _disk),
         ("dagster", _dagster),
-        ("bubblewrap", _bubblewrap),
-        ("node", _node),
-        ("evidence", _evidence),
-        ("images", _images),
     ]
+    rest: _Checks = [("bubblewrap", _bubblewrap), ("node", _node), ("evidence", _evidence), ("images", _images)]
+    return basic, project, rest
+
+
+def _made(checks: _Checks, options: GlobalOptions) -> Iterator[Check]:
     for name, check in checks:
         try:
             yield check(options)
@@ -135,7 +149,7 @@ def _disk(options: GlobalOptions) -> Check:
     home = find_project(options).ensure_home()
     free = shutil.disk_usage(home).free
     found = f"{size(free)} free under {home}"
-    if free < _LEAST_BYTES:
+    if free < LEAST_BYTES:
         return Check("disk space", "warn", found, "make room, for example: maestro artifacts gc")
     return Check("disk space", "ok", found)
 

@@ -11,6 +11,21 @@ from pathlib import Path
 from maestro.errors import InputError, Location
 
 
+def holder(file: Path) -> str | None:
+    """Id of the process that holds ``file`` locked; None when nobody does."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _written(descriptor)
+    finally:
+        os.close(descriptor)
+    return None
+
+
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
     """Holds ``file`` locked; the kernel lets go of it however the process ends, and no child inherits it.
@@ -23,9 +38,8 @@ def locked(file: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
             raise InputError(
-                f"a server runs on this home already (process {holder or 'unknown'})",
+                f"a server runs on this home already (process {_written(descriptor)})",
                 where=Location(str(file.parent)),
                 next_step="stop that one first, or name another folder with --home",
             ) from None
@@ -34,3 +48,7 @@ def locked(file: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _written(descriptor: int) -> str:
+    return os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"

@@ -20,7 +20,7 @@ from maestro.execution.scope import EnvScope, GitScope, base_scope, steps_scope
 from maestro.execution.tools import Tools
 from maestro.process import ProcessRunner, StopEvent, base_environment
 from maestro.project import FileEntry, Project, Revision, current_revision, source_subject
-from maestro.secrets import Masker, SecretReader, SecretSource, SecretValues
+from maestro.secrets import Masker, SecretReader, SecretSource, SecretValues, kept_apart
 from maestro.steps import PlanContext, Registry
 from maestro.workflow.expressions import Expressions
 from maestro.workflow.graph import Graph, Node, named_steps
@@ -293,8 +293,16 @@ class RunSession:
     @property
     def secret_files(self) -> list[Path]:
         """Files secrets are read from; never visible in a sandbox."""
-        sources = self.loaded.workflow.secret_sources.values()
-        return [self.project.root / source.path for source in sources if source.path]
+        return [self.project.root / source.path for source in self._secret_sources.values() if source.path]
+
+    @cached_property
+    def _secret_sources(self) -> Mapping[str, SecretSource]:
+        found = {
+            name: SecretSource(provider=source.provider, variable=source.variable, path=source.path)
+            for name, source in self.loaded.workflow.secret_sources.items()
+        }
+        folder = self.project.secrets
+        return found if folder is None else {name: kept_apart(name, one, folder) for name, one in found.items()}
 
     def secrets_of(self, node: Node) -> SecretValues:
         """Environment variable -> value, of the secrets ``node`` names; from now on masked in the whole run."""
@@ -313,11 +321,7 @@ class RunSession:
     @cached_property
     def secret_reader(self) -> SecretReader:
         """Reads the workflow's secrets."""
-        sources = {
-            name: SecretSource(provider=source.provider, variable=source.variable, path=source.path)
-            for name, source in self.loaded.workflow.secret_sources.items()
-        }
-        return SecretReader(self.project.root, self.environ, sources)
+        return SecretReader(self.project.root, self.environ, self._secret_sources)
 
     @property
     def masker(self) -> Masker:

@@ -91,9 +91,9 @@ def _on_port(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise InputError(
-            f"the gateway cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}",
+            f"the gateway cannot listen on {host}:{port}: {error.strerror}",
             next_step="stop what listens there, or set gateway.host and gateway.port",
         ) from error
     return listener

@@ -15,8 +15,8 @@ from maestro.outbox.message import Message, Outgoing, OutgoingState
 from maestro.outbox.tables import messages, metadata, outgoing, remote
 from maestro.server.database import make_tables, reading
 
-CLAIM = timedelta(minutes=5)
-"""How long a sender may take over one round before others take its messages to be abandoned."""
+CLAIM = timedelta(minutes=1)
+"""How long a sender may have messages in hand before others take them to be abandoned."""
 _LONGEST_REASON = 1_000
 
 

@@ -23,11 +23,13 @@ class Project:
         root: top folder of the checkout.
         workflow_file: absolute path of its ``maestro.yaml``.
         home: folder of Maestro's own state, never part of a revision.
+        secrets: on a server, the folder its secrets are in, a file each; None: they are where the workflow says.
     """
 
     root: Path
     workflow_file: Path
     home: Path
+    secrets: Path | None = None
 
     @classmethod
     def find(cls, start: Path, *, file: str | None = None, environ: Mapping[str, str] | None = None) -> Project:

@@ -117,7 +117,8 @@ def _snapshot(project: Project, head: str | None, branch: str | None, products: 
         index = Path(folder) / "index"
         own = project.root / project.git.text("rev-parse", "--git-path", "index")
         if own.exists():
-            shutil.copyfile(own, index)
+            # With its time: by that git knows which files were written too shortly before to be told by their own.
+            shutil.copy2(own, index)
         git = project.git.with_environment({**environment, "GIT_INDEX_FILE": str(index)})
         _add_changes(git, products)
         tree = git.text("write-tree")

@@ -89,7 +89,7 @@ class Reporter:
         return new
 
     def _first_created(self, report: RunReport) -> float:
-        """When the run was created, as its first report said: by this its reports are put in order among other runs'."""
+        """When the run was created, as its first report said: by this it is put in order among other runs."""
         key = f"created/{report.run_id}"
         known = self.outbox.recall(report.project, key)
         if known is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from maestro.github.access import GitHubAccess
 from maestro.github.errors import CredentialsError, GitHubError, LimitedError, RefusedError, UnavailableError
 from maestro.github.rest import TIMEOUT
 from maestro.outbox import Message, Outbox, Outgoing
+from maestro.outbox.outbox import CLAIM
 from maestro.reporting import to_github, to_gitlab
 from maestro.reporting.pause import OUTAGE, PERSON, pause
 from maestro.server.projects import RegisteredProject
@@ -28,7 +30,7 @@ from maestro.server.settings import GitHubSettings
 
 PATIENCE = timedelta(days=3)
 """A message that could not be sent for so long is given up."""
-_ROUND = 20
+_ROUND = 5
 
 _log = logging.getLogger(__name__)
 
@@ -112,7 +114,14 @@ class Sender:
             if not batch:
                 break
             taken += len(batch)
-            arrived += sum(self._send(one, now or self._clock()) for one in batch)
+            claimed_until = time.monotonic() + CLAIM.total_seconds() / 2
+            for one in batch:
+                at = now or self._clock()
+                if time.monotonic() < claimed_until:
+                    arrived += self._send(one, at)
+                else:
+                    # Another sender may take it soon, so it is not begun.
+                    self._outbox.postponed(one, at)
         return arrived
 
     def _send(self, one: Outgoing, now: datetime) -> bool:

@@ -7,7 +7,7 @@ in pieces, ``pipe`` and ``log_filter`` put it between a process or a logger and 
 from maestro.secrets.log_filter import MaskingLogFilter
 from maestro.secrets.masking import MASK, Masker
 from maestro.secrets.pipe import MaskedPipe
-from maestro.secrets.providers import SecretReader, SecretSource
+from maestro.secrets.providers import SecretReader, SecretSource, kept_apart
 from maestro.secrets.stream import MaskingStream
 from maestro.secrets.values import MINIMUM_LENGTH, SecretValues
 
@@ -21,4 +21,5 @@ __all__ = [
     "SecretReader",
     "SecretSource",
     "SecretValues",
+    "kept_apart",
 ]

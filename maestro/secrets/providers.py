@@ -31,6 +31,18 @@ class SecretSource:
     path: str | None = None
 
 
+def kept_apart(name: str, source: SecretSource, folder: Path) -> SecretSource:
+    """Where a server has the secret: a file of the project's own folder, whatever the workflow says.
+
+    A server's environment holds what belongs to the server and to other projects, so no workflow may read it; nor may
+    a path lead out of the folder.
+    """
+    wanted = (source.path or name) if source.provider == "file" else (source.variable or name)
+    path = folder / wanted
+    inside = path.resolve().is_relative_to(folder.resolve()) and not Path(wanted).is_absolute()
+    return SecretSource("file", path=str(path) if inside else str(folder / name))
+
+
 class _Unusable(Exception):  # noqa: N818 - never leaves this module
     """Why a secret cannot be read, and what helps; holds no value."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import Celery  # type: ignore[import-untyped]  # Celery has no annotations.
 from dagster_celery.make_app import make_app
+from kombu.exceptions import ChannelError  # type: ignore[import-untyped]
 
 QUEUE = "maestro"
 TASK = "maestro.run"
@@ -46,4 +47,9 @@ def waiting_messages(app: Celery, queue: str) -> int:
     """
     with app.connection_for_read() as connection:
         connection.ensure_connection(max_retries=1, timeout=5)
-        return int(connection.default_channel.queue_declare(queue=queue, passive=True).message_count)
+        try:
+            return int(connection.default_channel.queue_declare(queue=queue, passive=True).message_count)
+        except ChannelError as error:
+            if str(error.reply_code) == "404":
+                return 0  # Redis has no empty lists.
+            raise

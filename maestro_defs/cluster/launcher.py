@@ -27,7 +27,7 @@ from maestro_defs.cluster.stopping import ask_to_stop
 from maestro_defs.server import Server
 
 _log = logging.getLogger(__name__)
-TAKING_SECONDS = 30.0
+TAKING_SECONDS = 60.0
 """What a worker may take between taking a message and claiming its run."""
 
 
@@ -128,7 +128,9 @@ class ClusterLauncher(CeleryRunLauncher):
             # Not unknown: Dagster would give it to another worker, at a broker that does not answer.
             return CheckRunHealthResult(WorkerStatus.RUNNING, f"The broker does not answer ({type(error).__name__}).")
         if waiting:
-            return CheckRunHealthResult(WorkerStatus.RUNNING, f"It waits for a worker, with {waiting} messages.")
+            return CheckRunHealthResult(
+                WorkerStatus.RUNNING, f"It waits for a worker; messages in the queue: {waiting}."
+            )
         return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "No worker has taken it up, and the queue is empty.")
 
     def get_run_worker_debug_info(self, run: dg.DagsterRun, include_container_logs: bool | None = True) -> str | None:

@@ -165,7 +165,8 @@ class Worker:
                 hosted.abort_at = time.monotonic() + float(message["seconds"])
         elif what != "state":
             return {"ok": False, "error": f"cannot {what}"}
-        return {"ok": True, "pid": self._process.pid, "runs": sorted(self._runs)}
+        leaving = self._leave_at is not None
+        return {"ok": True, "pid": self._process.pid, "runs": sorted(self._runs), "leaving": leaving}
 
     def _take_signals(self) -> None:
         for number in os.read(self._wakeup, 4096):

@@ -12,12 +12,14 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import httpx
 import psutil
+import sqlalchemy as sa
 
 from maestro.artifacts import RecordStore, StepRecord
 from maestro.cli.server_parts import CONDUCTOR, GATEWAY, LAUNCHER, Part, part_of
@@ -83,6 +85,7 @@ class ServerProcess:
     github: GitHubServer
     environment: dict[str, str]
     gateway: str
+    web: str
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _parts: dict[str, Part] = field(default_factory=dict)
 
@@ -123,7 +126,7 @@ class ServerProcess:
         added = {"DAGSTER_DISABLE_TELEMETRY": "1", HOME_VARIABLE: str(home), **(environment or {})}
         if database is not None:
             added[_POSTGRES] = database
-        return cls(find_server(home), github, added, f"http://127.0.0.1:{gateway}")
+        return cls(find_server(home), github, added, f"http://127.0.0.1:{gateway}", f"http://127.0.0.1:{web}")
 
     # Repositories.
 
@@ -140,11 +143,10 @@ class ServerProcess:
         return made
 
     def register(self, repository: Repository) -> None:
-        with self._engine() as engine:
-            about = RegisteredProject(
-                repository.name, str(repository.origin), repository=repository.full_name, default_branch="main"
-            )
-            Projects(engine).add(about)
+        about = RegisteredProject(
+            repository.name, str(repository.origin), repository=repository.full_name, default_branch="main"
+        )
+        Projects(self.engine).add(about)
 
     def maestro(self, repository: Repository, *arguments: str) -> Ended:
         """``maestro ARGUMENTS`` as somebody at the server types it."""
@@ -249,11 +251,7 @@ class ServerProcess:
     # What came of it.
 
     def delivery(self, delivery: str, provider: str = "github") -> Delivery | None:
-        inbox = Inbox(self.home.inbox_url)
-        try:
-            return inbox.find(provider, delivery)
-        finally:
-            inbox.close()
+        return self.inbox.find(provider, delivery)
 
     def outcome(self, delivery: str, state: str | None = None, provider: str = "github") -> Outcome:
         """Waits until a delivery has an outcome, and, if given, until it is ``state``."""
@@ -261,16 +259,12 @@ class ServerProcess:
 
         def there() -> bool:
             kept = self.delivery(delivery, provider)
-            outcome = None if kept is None else self._outcome(kept.id)
+            outcome = None if kept is None else self.outcomes.get(kept.id)
             found[:] = [] if outcome is None else [outcome]
             return bool(found) and (found[0].state == state if state else found[0].state != "waiting")
 
         until(there, lambda: f"{delivery} {state}: {found}\n{self.said(CONDUCTOR)}")
         return found[0]
-
-    def _outcome(self, number: int) -> Outcome | None:
-        with self._engine() as engine:
-            return Outcomes(engine).get(number)
 
     def started(self, delivery: str, provider: str = "github") -> str:
         """Waits until a delivery has started its one run; the run's id."""
@@ -345,21 +339,31 @@ class ServerProcess:
         return self.github.checks_of(sha)[-1]
 
     def outbox_empty(self) -> bool:
-        with self._engine() as engine:
-            return not Outbox(engine).counts().get("waiting", 0)
+        return not Outbox(self.engine).counts().get("waiting", 0)
 
     @contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
         with environment(self.environment), Server(self.home).instance() as instance:
             yield instance
 
-    @contextmanager
-    def _engine(self) -> Iterator[Any]:
-        engine = open_engine(self.home.database_url)
-        try:
-            yield engine
-        finally:
-            engine.dispose()
+    @cached_property
+    def engine(self) -> sa.Engine:
+        """Of the server's database, as this process opens it."""
+        return open_engine(self.home.database_url)
+
+    @cached_property
+    def inbox(self) -> Inbox:
+        return Inbox(self.home.inbox_url)
+
+    @cached_property
+    def outcomes(self) -> Outcomes:
+        return Outcomes(self.engine)
+
+    def close(self) -> None:
+        """Ends everything, and closes what this process has open."""
+        self.stop()
+        self.inbox.close()
+        self.engine.dispose()
 
 
 @contextmanager
@@ -369,7 +373,7 @@ def server_process(
     """A server with ``programs`` running, stopped at the end."""
     server = ServerProcess.new(folder, github, **about)
     with ExitStack() as stack:
-        stack.callback(server.stop)
+        stack.callback(server.close)
         server.start(*programs)
         yield server
 

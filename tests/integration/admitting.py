@@ -18,9 +18,11 @@ from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, RunLa
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from maestro.admission import Limits
+from maestro.profile import load_profile
 from maestro.server.database import open_engine
 from maestro.server.leases import LeaseLostError, Leases
 from maestro_defs.admissions import Admissions, LaunchRules
+from maestro_defs.instance import open_home
 
 TERM = 1.0
 LIMITS = Limits(runs=3)
@@ -67,7 +69,7 @@ def main() -> None:
     home, holder = sys.argv[1:]
     logging.disable(logging.CRITICAL)
     leases = Leases(open_engine(os.environ["LEASE_DATABASE"]))
-    with DagsterInstance.from_config(home) as instance:
+    with open_home(Path(home), load_profile("default")) as instance:
         print("ready", flush=True)
         while True:
             with leases.held("conductor", holder, TERM) as held:

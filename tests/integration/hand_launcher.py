@@ -17,7 +17,9 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobO
 from dagster._core.run_coordinator import SubmitRunContext
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
+from maestro.profile import load_profile
 from maestro.runs.tags import GROUP_TAG, PARTITION_TAG, PROJECT_TAG, SUPERSEDES_TAG
+from maestro_defs.instance import open_home
 
 NOBODY: Any = None
 """In place of a workspace: the hand launcher looks nothing up in it."""
@@ -179,6 +181,5 @@ def open_queue(
     if postgres is not None:
         content["storage"] = {"postgres": {"postgres_url": postgres}}
     (folder / "dagster.yaml").write_text(yaml.safe_dump(content))
-    with DagsterInstance.from_config(str(folder)) as instance:
-        instance.optimize_for_webserver(statement_timeout=0, pool_recycle=3600, max_overflow=20)
+    with open_home(folder, load_profile("default")) as instance:
         yield Queue(instance)

@@ -21,8 +21,8 @@ from tests.integration.admitting import LIMITS
 from tests.integration.hand_launcher import Queue, open_queue
 
 ROOT = Path(__file__).parents[2]
-RUNS, KILLS = 24, 6
-SECONDS = 40.0
+RUNS, KILLS = 12, 3
+SECONDS = 240.0
 STARTED = DagsterRunStatus.STARTED
 
 

@@ -360,8 +360,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_port_that_is_none_is_told_without_a_traceback(tmp_path: Path) -> None:
     done = run("--home", str(tmp_path), "--port", "99999")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: the gateway cannot listen on 127.0.0.1:99999")
-    assert "next: " in done.stderr
+    assert "argument --port: '99999' is no port: 0 to 65535" in done.stderr
 
 
 def test_a_database_that_is_none_is_told_without_a_traceback(tmp_path: Path) -> None:

@@ -457,6 +457,30 @@ def test_two_senders_at_once_send_each_message_once(world: World, tmp_path: Path
     assert len(ids) == len(set(ids)) == 40
 
 
+def test_what_a_killed_sender_had_in_hand_is_sent_by_the_next_and_not_twice(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(BaseException):
+        """Nothing of the sender's runs after it, as after SIGKILL."""
+
+    def killed(*_arguments: Any) -> None:
+        raise KilledError
+
+    world.reporter.report(report("succeeded", pull_request=5))
+    with monkeypatch.context() as patch:
+        # GitHub has made it; that it has is never written down.
+        patch.setattr("maestro.reporting.sending.ProjectMemory.remember", killed)
+        with pytest.raises(KilledError):
+            world.send()
+    assert len(world.github.checks_of(SHA)) == 1
+
+    home = ServerHome(tmp_path, ServerSettings(github=world.reporter._home.settings.github))
+    following = World(world.github, Reporter(home, clock=world.clock), world.clock)
+    following.send_all()
+    following.reporter.close()
+    assert len(world.github.checks_of(SHA)) == len(world.github.comments) == 1
+
+
 def test_the_token_for_fetching_can_only_read_the_one_repository(world: World) -> None:
     project = RegisteredProject("shop", "", repository="acme/shop")
     token = world.reporter.github.fetch_token(project)

@@ -177,3 +177,30 @@ def test_a_project_that_is_not_there_cannot_be_removed(maestro: Maestro) -> None
     result = maestro("projects", "remove", "shop")
     assert isinstance(result.exception, InputError)
     assert result.exception.what == "there is no project 'shop'"
+
+
+def test_the_doctor_looks_at_a_server(tmp_path: Path, home: Path, maestro: Maestro) -> None:
+    maestro(*github(repository(tmp_path)))
+    answer = json.loads(maestro("doctor", "--home", str(home), "--json").output)
+    checks = {one["name"]: one for one in answer["checks"]}
+    assert checks["server"]["found"] == f"{home}, not running"
+    assert checks["server database"]["found"] == "SQLite files in the home, 1 project"
+    assert checks["server secrets"]["found"] == "1 secret can be read"
+    assert "project" not in checks
+
+
+def test_the_doctor_finds_a_secret_that_others_may_read(tmp_path: Path, home: Path, maestro: Maestro) -> None:
+    maestro(*github(repository(tmp_path)))
+    (home / "secrets" / "shop").chmod(0o644)
+    result = maestro("doctor", "--home", str(home), "--json")
+    (check,) = [one for one in json.loads(result.output)["checks"] if one["name"] == "server secrets"]
+    assert check["state"] == "fail"
+    assert check["found"] == f"{home / 'secrets' / 'shop'}: others may read this secret"
+
+
+def test_the_doctor_says_where_the_settings_are_wrong(home: Path, maestro: Maestro) -> None:
+    home.mkdir()
+    (home / "server.yaml").write_text("web: {port: many}")
+    answer = json.loads(maestro("doctor", "--home", str(home), "--json").output)
+    assert not answer["ok"]
+    assert answer["checks"][-1]["found"].startswith(f"{home / 'server.yaml'}: web.port: ")

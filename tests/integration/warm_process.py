@@ -103,6 +103,13 @@ class Warm:
         message = {"op": "stop", "run_id": run_id, "times": times, "seconds": SECONDS}
         return wire.ask(worker_socket(self.home, record.process), message, SECONDS)
 
+    def leaves(self, run_id: str) -> None:
+        """Returns once the worker of the run has been told to leave it."""
+        record = Records(self.home).get(run_id)
+        assert record is not None
+        socket = worker_socket(self.home, record.process)
+        until(lambda: wire.ask(socket, {"op": "state"}, SECONDS)["leaving"], lambda: f"nobody tells {run_id} to leave")
+
     def end(self) -> None:
         """Ends the server and every worker."""
         for record in Records(self.home).all():
