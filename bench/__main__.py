@@ -19,6 +19,7 @@ NAMES = (
     "vulnerabilities",
     "sbom",
     "audit",
+    "runs",
     "latency",
     "intake",
 )

@@ -11,6 +11,9 @@ import httpx
 from bench.memory import proportional_mb, tree
 from bench.processes import HeldLock, environment, until, web_server
 
+_INSTANCE = """telemetry: {enabled: false}
+run_coordinator: {module: dagster.core.run_coordinator, class: DefaultRunCoordinator}
+"""
 _LAUNCH = """mutation { launchRun(executionParams: {selector: {repositoryLocationName: "bench.stock_wait",
     repositoryName: "__repository__", jobName: "wait"}}) { __typename } }"""
 _GOING_ON = "query { runsOrError(filter: {statuses: [QUEUED, STARTING, STARTED]}) { ... on Runs { count } } }"
@@ -20,7 +23,7 @@ def stock_mb_per_run(count: int) -> float:
     """Memory of ``count`` runs at once, in MiB, divided; without Dagster's code server, which is there anyway."""
     with ExitStack() as stack:
         base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-stock-")))
-        (base / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
+        (base / "dagster.yaml").write_text(_INSTANCE, encoding="utf-8")
         lock = HeldLock(base / "lock")
         stack.callback(lock.release)
         stack.enter_context(environment({"BENCH_LOCK": str(lock.file)}))

@@ -30,6 +30,7 @@ from maestro_defs.admissions import Admissions
 from maestro_defs.dispatch import Dispatcher
 from maestro_defs.reports import Reports
 from maestro_defs.server import Server
+from maestro_defs.upkeep import Upkeep
 
 NAME = "conductor"
 LEASE_SECONDS = 10.0
@@ -169,7 +170,8 @@ def conduct(home: ServerHome, stop: threading.Event) -> None:
 def _term(server: Server, instance: dg.DagsterInstance, held: Held, stop: threading.Event) -> None:
     waiter = Waiter(server.home, NAME)
     conductor = Conductor(server, instance, held)
-    sender = threading.Thread(target=_send, args=(conductor.reports, held, stop), name="outbox", daemon=True)
+    upkeep = Upkeep(server, instance, conductor.reports)
+    sender = threading.Thread(target=_send, args=(conductor.reports, upkeep, held, stop), name="outbox", daemon=True)
     sender.start()
     try:
         while not stop.is_set():
@@ -181,12 +183,13 @@ def _term(server: Server, instance: dg.DagsterInstance, held: Held, stop: thread
         sender.join(_PAUSE_SECONDS)
 
 
-def _send(reports: Reports, held: Held, stop: threading.Event) -> None:
+def _send(reports: Reports, upkeep: Upkeep, held: Held, stop: threading.Event) -> None:
     """Reports runs and sends what is to be sent; apart from the rest, since the other side may take its time."""
     while not stop.is_set() and held.alive:
         done = 0
         try:
             done = reports.look() + reports.send_due()
+            upkeep.look()
         except Exception:  # noqa: BLE001 - whatever it is, the rest of the conductor goes on
             _log.exception("nothing can be reported now; it is tried again")
             stop.wait(_REPAIR_SECONDS)

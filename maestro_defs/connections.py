@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
@@ -30,6 +31,7 @@ from maestro_defs.event_rows import NewestMaterializations
 from maestro_defs.sqlite_rows import SqliteRows
 
 _BUSY_SECONDS = 30
+_MOST_SHARDS = 64
 _TOGETHER = "maestro_written_together"
 _COLLECTED = "maestro_collected"
 
@@ -64,6 +66,14 @@ class _Shared:
             finally:
                 self._depth -= 1
 
+    def close_idle(self) -> None:
+        """Closes it unless somebody uses it: then it is closed with whoever does, when they let go of it."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self.close()
+            finally:
+                self._lock.release()
+
     def close(self) -> None:
         with self._lock:
             if self._connection is not None:
@@ -89,7 +99,7 @@ class _SqliteConnections:
         self._storage = storage
         self._first_connect = storage._connect
         self._lock = threading.Lock()
-        self._shards: dict[str, _Shared] = {}
+        self._shards: OrderedDict[str, _Shared] = OrderedDict()
         self._together = _Together()
 
     def __call__(self, shard: str) -> AbstractContextManager[Connection]:
@@ -97,6 +107,11 @@ class _SqliteConnections:
             if shard not in self._shards:
                 self._shards[shard] = _Shared(lambda: self._open(shard), lambda: self._say_changed(shard))
             shared = self._shards[shard]
+            self._shards.move_to_end(shard)
+            # A server's conductor writes about every run there is: each has a file of its own.
+            left = [self._shards.popitem(last=False)[1] for _ in range(len(self._shards) - _MOST_SHARDS)]
+        for one in left:
+            one.close_idle()
         self._together.join(shard, shared)
         return shared.use()
 

@@ -19,13 +19,13 @@ from maestro.errors import MaestroError
 from maestro.inbox import Outcomes
 from maestro.reporting.collecting import report_of, run_url
 from maestro.reporting.components import compare_components
-from maestro.reporting.model import Annotation, ComponentsReport, RunReport
+from maestro.reporting.model import ComponentsReport, RunReport
+from maestro.reporting.refused import invalid_report
 from maestro.reporting.reporter import Reporter
 from maestro.runs.fold import plain_view
 from maestro.runs.reading import get_run
 from maestro.runs.tags import BASE_TAG, DELIVERY_TAG, PROJECT_TAG
 from maestro.server.projects import RegisteredProject
-from maestro.workflow.problems import WorkflowErrors
 from maestro_defs.dispatch import Told
 from maestro_defs.local_reader import LocalReader
 from maestro_defs.making import run_id_of
@@ -36,6 +36,7 @@ _CURSOR = "reports"
 _OVERLAP = timedelta(seconds=5)
 """Two processes write runs with clocks and commits of their own; what was seen already is told apart."""
 _AT_ONCE = 200
+_MESSAGES_KEPT = timedelta(days=30)
 _REMEMBERED = 10_000
 _log = logging.getLogger("maestro.reports")
 
@@ -58,6 +59,14 @@ class Reports:
         if not self._reporter.channels(told.project):
             return
         wanted = told.wanted
+        if told.error is not None:
+            run_id = run_id_of(told.delivery, "", wanted.sha)
+            number = wanted.pull_request
+            refused = invalid_report(
+                told.project, wanted.sha, run_id, told.error, created=time.time(), pull_request=number
+            )
+            self._reporter.report(refused)
+            return
         self._reporter.report(
             RunReport(
                 project=told.project.name,
@@ -71,7 +80,6 @@ class Reports:
                 reason=told.reason,
                 url=run_url(self._server.home.settings.web.url, told.run.run_id) if told.run else None,
                 pull_request=wanted.pull_request,
-                annotations=_places(told),
             )
         )
 
@@ -105,6 +113,10 @@ class Reports:
     def send_due(self) -> int:
         """Sends what is due; how many messages arrived."""
         return self._reporter.send_due()
+
+    def tidy_up(self) -> None:
+        """Forgets what was sent long ago."""
+        self._reporter.outbox.prune(datetime.now(UTC) - _MESSAGES_KEPT)
 
     def close(self) -> None:
         """Closes its connections."""
@@ -140,15 +152,3 @@ class Reports:
         except MaestroError as error:
             _log.warning("the components of run %s cannot be compared: %s", run.run_id, error.what)
             return ()
-
-
-def _places(told: Told) -> tuple[Annotation, ...]:
-    if not isinstance(told.error, WorkflowErrors):
-        where = told.error.where if told.error is not None else None
-        if where is None or not where.line:
-            return ()
-        return (Annotation(told.project.workflow_file, where.line, str(told.reason), column=where.column),)
-    return tuple(
-        Annotation(told.project.workflow_file, one.location.line or 1, one.message, column=one.location.column)
-        for one in told.error.problems
-    )

@@ -21,6 +21,8 @@ from maestro.events.model import (
 from maestro.events.other import read_other
 
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+RETRY = "retry"
+"""Name of the button a failed check is given."""
 _REPOSITORY = ("repository", "full_name")
 
 
@@ -80,7 +82,10 @@ def _pull_request(_event: str, body: bytes) -> PullRequest:
 
 
 def _check(event: str, body: bytes) -> Event:
-    if shapes.Action.model_validate_json(body).action != "rerequested":
+    asked = shapes.Action.model_validate_json(body)
+    # GitHub's own button, or the one a failed check is given.
+    button = event == "check_run" and asked.action == "requested_action" and asked.identifier == RETRY
+    if asked.action != "rerequested" and not button:
         return read_other(event, body, _REPOSITORY)
     external_id = ""
     found: shapes.CheckRunDelivery | shapes.CheckSuiteDelivery

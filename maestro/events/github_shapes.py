@@ -141,10 +141,22 @@ class CheckSuiteDelivery(Delivery):
     check_suite: CheckSuiteBody
 
 
+class Button(Wire):
+    """A button of a check run."""
+
+    identifier: Line = ""
+
+
 class Action(Wire):
-    """What happened, and nothing else."""
+    """What happened; of a button that was pressed, which one."""
 
     action: Line = ""
+    requested_action: Button | None = None
+
+    @property
+    def identifier(self) -> str:
+        """Of the button; empty when there was none."""
+        return self.requested_action.identifier if self.requested_action else ""
 
 
 class Issue(Wire):

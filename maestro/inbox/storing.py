@@ -23,7 +23,8 @@ _KEY = ("provider", "project", "delivery")
 _COLUMNS = (*_KEY, "event", "received", "trace", "headers", "digest", "size", "body")
 # The driver's own calls: a statement that SQLAlchemy expands for each batch costs three times the insertion itself.
 _KEEP = f"INSERT INTO {DELIVERIES.name} ({', '.join(_COLUMNS)}) VALUES"
-_SQLITE = f"{_KEEP} ({', '.join('?' * len(_COLUMNS))}) ON CONFLICT DO NOTHING"
+_SQLITE_ROW = f"({', '.join('?' * len(_COLUMNS))})"
+_SQLITE_PRESENT = f"SELECT id FROM {DELIVERIES.name} WHERE " + " AND ".join(f"{name} = ?" for name in _KEY)
 _POSTGRESQL = f"{_KEEP} %s ON CONFLICT DO NOTHING RETURNING {', '.join(_KEY)}, id"
 _Key = tuple[str, str, str]
 _PRESENT = sa.select(DELIVERIES.c.id, DELIVERIES.c.digest).where(
@@ -73,16 +74,28 @@ def _keep(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> dict[_Ke
             values = [tuple(row.values()) for row in rows]
             kept = execute_values(cursor, _POSTGRESQL, values, page_size=len(values), fetch=True)
             return {(provider, project, delivery): number for provider, project, delivery, number in kept}
-        new = {}
-        for row in rows:
-            cursor.execute(_SQLITE, tuple(row.values()))
-            if cursor.rowcount:
-                new[_key(row)] = int(cursor.lastrowid or 0)
-        return new
+        return _keep_in_sqlite(cursor, rows)
     except driver.Error as error:
         raise sa.exc.OperationalError(None, None, error) from error
     finally:
         cursor.close()
+
+
+def _keep_in_sqlite(cursor: Any, rows: Sequence[dict[str, Any]]) -> dict[_Key, int]:
+    # One statement for all: each one gives the interpreter away, and the thread that answers keeps it for a while.
+    (before,) = cursor.execute(f"SELECT max(id) FROM {DELIVERIES.name}").fetchone()
+    values = [value for row in rows for value in row.values()]
+    cursor.execute(f"{_KEEP} {', '.join([_SQLITE_ROW] * len(rows))} ON CONFLICT DO NOTHING", values)
+    if cursor.rowcount == len(rows):
+        # All are new, and nobody else writes, so they are one after the other.
+        first = cursor.lastrowid - len(rows) + 1
+        return {_key(row): first + place for place, row in enumerate(rows)}
+    new = {}
+    for row in rows:
+        (number,) = cursor.execute(_SQLITE_PRESENT, _key(row)).fetchone()
+        if number > (before or 0):
+            new[_key(row)] = number
+    return new
 
 
 def _key(row: dict[str, Any]) -> _Key:

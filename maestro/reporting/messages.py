@@ -58,7 +58,6 @@ _GITLAB: Mapping[ReportState, str] = {
     "cancelled": "canceled",
     "invalid": "failed",
 }
-_CANCEL = {"label": "Cancel", "description": "Stops this run", "identifier": "cancel"}
 _RETRY = {"label": "Retry", "description": "Goes on at the first unfinished step", "identifier": "retry"}
 
 
@@ -111,9 +110,7 @@ def _check_run(report: RunReport) -> Message:
 
 
 def _actions(state: ReportState) -> list[dict[str, str]]:
-    """Buttons; an empty list takes away those of before. GitHub has a button of its own to run all of it again."""
-    if state in ("queued", "running"):
-        return [_CANCEL]
+    """Buttons, which GitHub shows once a check is completed; it has one of its own to run all of it again."""
     return [_RETRY] if state in ("failed", "cancelled") else []
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import Celery  # type: ignore[import-untyped]  # Celery has no annotations.
 from dagster_celery.make_app import make_app
-from kombu.exceptions import ChannelError  # type: ignore[import-untyped]
+from kombu.exceptions import ChannelError
 
 QUEUE = "maestro"
 TASK = "maestro.run"

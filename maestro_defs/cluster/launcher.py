@@ -17,18 +17,22 @@ from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, 
 from dagster._serdes.config_class import ConfigurableClassData
 from dagster_celery.launcher import CeleryRunLauncher
 
-from maestro.errors import MaestroError
 from maestro.server.home import find_server
 from maestro.server.leases import Leases
 from maestro_defs.cluster.app import QUEUE, TASK, celery_settings, waiting_messages
 from maestro_defs.cluster.claims import claim_of, note_waiting, worker_of
 from maestro_defs.cluster.sources import send_source
 from maestro_defs.cluster.stopping import ask_to_stop
+from maestro_defs.launcher import DrainingError
 from maestro_defs.server import Server
 
 _log = logging.getLogger(__name__)
 TAKING_SECONDS = 60.0
 """What a worker may take between taking a message and claiming its run."""
+
+
+class BrokerUnavailableError(DrainingError):
+    """The broker takes nothing now; runs wait in the coordinator's queue until it does."""
 
 
 class ClusterLauncher(CeleryRunLauncher):
@@ -78,7 +82,8 @@ class ClusterLauncher(CeleryRunLauncher):
         """Returns once the broker has the run, and the artifact store its source.
 
         Raises:
-            MaestroError: one of them cannot be reached.
+            BrokerUnavailableError: the broker cannot be reached; MaestroError: the store cannot, or the mirror does not
+                have the revision.
         """
         run = context.dagster_run
         send_source(self._server, self._instance, run)
@@ -88,7 +93,7 @@ class ClusterLauncher(CeleryRunLauncher):
         """Returns once the broker has the run.
 
         Raises:
-            MaestroError: it cannot be reached.
+            BrokerUnavailableError: it cannot be reached.
         """
         self._send(context.dagster_run)
 
@@ -98,8 +103,9 @@ class ClusterLauncher(CeleryRunLauncher):
         try:
             self._launch_celery_task_run(run=run, task_signature=signature, routing_key=TASK)
         except Exception as error:
-            raise MaestroError(
-                f"the broker does not take run {run.run_id}: {type(error).__name__}",
+            # Its kind only: what it says may hold the broker's address, with the password.
+            raise BrokerUnavailableError(
+                f"run {run.run_id} waits: the broker does not take it ({type(error).__name__})",
                 next_step="check that it runs and that `broker` of the run launcher is right",
             ) from error
 
@@ -118,15 +124,15 @@ class ClusterLauncher(CeleryRunLauncher):
             return CheckRunHealthResult(WorkerStatus.RUNNING, run_worker_id=claim.holder)
         # Read anew: what is written on a run changes with each worker.
         worker = worker_of(self._instance.get_run_by_id(run.run_id) or run)
-        if worker.name is not None:
-            return CheckRunHealthResult(WorkerStatus.FAILED, f"Its worker, {worker.name}, is not heard of any more.")
-        if worker.waits < TAKING_SECONDS:
+        if worker.name is None and worker.waits < TAKING_SECONDS:
             return CheckRunHealthResult(WorkerStatus.RUNNING, "It waits for a worker.")
         try:
             waiting = waiting_messages(self.celery, self.default_queue)
         except Exception as error:  # noqa: BLE001 - brokers have errors of many kinds
-            # Not unknown: Dagster would give it to another worker, at a broker that does not answer.
+            # Nobody can be told to resume it now, and each attempt would count.
             return CheckRunHealthResult(WorkerStatus.RUNNING, f"The broker does not answer ({type(error).__name__}).")
+        if worker.name is not None:
+            return CheckRunHealthResult(WorkerStatus.FAILED, f"Its worker, {worker.name}, is not heard of any more.")
         if waiting:
             return CheckRunHealthResult(
                 WorkerStatus.RUNNING, f"It waits for a worker; messages in the queue: {waiting}."

@@ -11,6 +11,7 @@ import fcntl
 import logging
 import os
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -28,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m maestro_defs.warm", description=__doc__)
     parser.add_argument("--home", type=Path, help="the server's home")
     parser.add_argument("--drain-seconds", type=float, help="what runs are given to finish; else as the settings say")
+    parser.add_argument("--check", action="store_true", help="only say whether everything can be imported")
     parser.add_argument("--body", default=BODY, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
@@ -36,6 +38,12 @@ def main(arguments: list[str] | None = None) -> int:
         home = find_server(given.home)
         os.environ["MAESTRO_SERVER_HOME"] = str(home.folder)
         os.environ["DAGSTER_HOME"] = str(home.dagster)
+        if given.check:
+            from maestro_defs.warm.preload import preload
+
+            preload(home, given.body)
+            load_body(given.body)
+            return 0
         return _serve(home, given.body, given.drain_seconds)
     except MaestroError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -54,7 +62,7 @@ def _serve(home: ServerHome, body: str, drain_seconds: float | None) -> int:
     preload(home, body)
     listener = listener or wire.listen(server_socket(home))
     seconds = home.settings.launcher.drain_seconds if drain_seconds is None else drain_seconds
-    server = WarmServer(home, load_body(body), listener, seconds)
+    server = WarmServer(home, load_body(body), listener, seconds, _can_start)
     logging.getLogger("maestro.warm").info("ready after %.1f s (pid %d)", time.monotonic() - began, os.getpid())
     if server.serve():
         _start_anew(lock, listener)
@@ -83,6 +91,13 @@ def _only_one(home: ServerHome) -> int:
                     f"another warm server serves {home.folder}", next_step="stop it first, or name another --home"
                 ) from None
             time.sleep(0.05)
+
+
+def _can_start() -> str | None:
+    """Why this server could not be started now, with the code and settings as they are; None when it could."""
+    argv = [sys.executable, *sys.orig_argv[1:], "--check"]
+    checked = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    return None if checked.returncode == 0 else (checked.stderr.strip() or "it says nothing").splitlines()[-1]
 
 
 def _start_anew(lock: int, listener: socket.socket) -> None:

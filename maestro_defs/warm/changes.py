@@ -26,12 +26,12 @@ def stamps(home: ServerHome) -> Stamps:
         file = getattr(module, "__file__", None)
         if file and file.endswith(".py") and not file.startswith(installed):
             files.add(Path(file))
-    return {file: _stamp(file) for file in files}
+    return {file: stamp_of(file) for file in files}
 
 
 def changed(before: Stamps) -> list[Path]:
     """Which of them are different now."""
-    return [file for file, stamp in before.items() if _stamp(file) != stamp]
+    return [file for file, stamp in before.items() if stamp_of(file) != stamp]
 
 
 def _installed() -> Iterable[str]:
@@ -39,7 +39,8 @@ def _installed() -> Iterable[str]:
     return {*site.getsitepackages(), paths["stdlib"], paths["platstdlib"], paths["purelib"]}
 
 
-def _stamp(file: Path) -> tuple[int, int]:
+def stamp_of(file: Path) -> tuple[int, int]:
+    """When it was last changed, and its size; zeros when it is not there."""
     try:
         found = file.stat()
     except OSError:

@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ from maestro.errors import MaestroError
 from maestro.server.home import ServerHome
 from maestro_defs.warm import wire
 from maestro_defs.warm.body import Body
-from maestro_defs.warm.changes import Stamps, changed, stamps
+from maestro_defs.warm.changes import Stamps, changed, stamp_of, stamps
 from maestro_defs.warm.child import become_worker
 from maestro_defs.warm.preload import check_single
 from maestro_defs.warm.processes import ProcessName, boot_id
@@ -61,9 +61,18 @@ class WarmServer:
     Args:
         listener: the socket at which it is asked.
         drain_seconds: what running runs are given to finish after SIGTERM.
+        refusal: why it could not start anew, with what has changed; None when it could.
     """
 
-    def __init__(self, home: ServerHome, body: Body, listener: socket.socket, drain_seconds: float) -> None:
+    def __init__(
+        self,
+        home: ServerHome,
+        body: Body,
+        listener: socket.socket,
+        drain_seconds: float,
+        refusal: Callable[[], str | None],
+    ) -> None:
+        self._refusal = refusal
         self._home = home
         self._body = body
         self._listener = listener
@@ -92,7 +101,7 @@ class WarmServer:
             self._hear_workers(ready)
             if self._drain_until is not None and self._drained():
                 return False
-            if self._drain_until is None and (self._reload or self._outdated()):
+            if self._drain_until is None and (self._reload or self._outdated()) and self._can_start_anew():
                 return True
             if self._listener.fileno() in ready and (connection := wire.accept(self._listener)):
                 self._serve(connection)
@@ -162,12 +171,18 @@ class WarmServer:
         newest = max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
         if abs(time.time() - newest) < _SETTLE_SECONDS:
             time.sleep(_SETTLE_SECONDS)
-            return self._outdated_still()
         _log.info("%s changed: starting anew", ", ".join(str(file) for file in files[:3]))
         return True
 
-    def _outdated_still(self) -> bool:
-        return bool(changed(self._stamps))
+    def _can_start_anew(self) -> bool:
+        """Half of a new version must not be the end of a server that works: it then goes on as it is."""
+        self._reload = False
+        before = {file: stamp_of(file) for file in self._stamps}
+        problem = self._refusal()
+        if problem is not None:
+            self._stamps = before
+            _log.error("not started anew, the old code goes on until something changes again: %s", problem)
+        return problem is None
 
     def _serve(self, connection: socket.socket) -> None:
         try:

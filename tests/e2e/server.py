@@ -25,6 +25,7 @@ from maestro.artifacts import RecordStore, StepRecord
 from maestro.cli.server_parts import CONDUCTOR, GATEWAY, LAUNCHER, Part, part_of
 from maestro.inbox import Delivery, Inbox, Outcome, Outcomes
 from maestro.outbox import Outbox
+from maestro.runs.tags import PROJECT_TAG
 from maestro.server.database import open_engine
 from maestro.server.home import HOME_VARIABLE, ServerHome, find_server
 from maestro.server.projects import Projects, RegisteredProject
@@ -147,6 +148,12 @@ class ServerProcess:
             repository.name, str(repository.origin), repository=repository.full_name, default_branch="main"
         )
         Projects(self.engine).add(about)
+
+    def secret(self, repository: Repository, name: str, value: str) -> None:
+        """Gives the project a secret that its workflow may name."""
+        folder = self.home.projects / repository.name / "secrets"
+        folder.mkdir(parents=True, exist_ok=True)
+        secret_file(folder / name, value)
 
     def maestro(self, repository: Repository, *arguments: str) -> Ended:
         """``maestro ARGUMENTS`` as somebody at the server types it."""
@@ -291,11 +298,20 @@ class ServerProcess:
         with self.instance() as instance:
             until(lambda: _run(instance, run_id).status in statuses, lambda: f"{statuses}: {self.story(run_id)}")
 
-    def runs(self, **tags: str) -> list[dg.DagsterRun]:
-        """Runs with these tags (``pull_request="7"`` is ``maestro/pull_request``), oldest first."""
+    def runs(self, repository: Repository, **tags: str) -> list[dg.DagsterRun]:
+        """The project's runs with these tags (``pull_request="7"`` is ``maestro/pull_request``), oldest first."""
         with self.instance() as instance:
-            wanted = {f"maestro/{name}": value for name, value in tags.items()}
+            wanted = {PROJECT_TAG: repository.name, **{f"maestro/{name}": value for name, value in tags.items()}}
             return list(reversed(instance.get_runs(dg.RunsFilter(tags=wanted))))
+
+    def begins(self, run_id: str, step: str) -> None:
+        """Waits until a step of a run has begun."""
+        key = step.replace("/", "__")
+        until(lambda: self.steps(run_id, "STEP_START").count(key) > 0, lambda: f"{step} begins: {self.story(run_id)}")
+
+    def steps(self, run_id: str, event: str) -> list[str]:
+        """Keys of the steps a run has an event about, in order."""
+        return [one.step_key or "" for one in self.events(run_id) if one.event_type_value == event]
 
     def events(self, run_id: str) -> list[dg.DagsterEvent]:
         with self.instance() as instance:
@@ -326,7 +342,7 @@ class ServerProcess:
         lines = [
             f"{one.event_type_value} {one.step_key or ''} {one.message or ''}"[:300] for one in self.events(run_id)
         ]
-        return "\n".join([*lines, printed])
+        return "\n".join([*lines, self.failure(run_id), printed])
 
     def check(self, sha: str, conclusion: str, count: int = 1) -> dict[str, Any]:
         """Waits until the newest of a commit's ``count`` checks is completed so; GitHub knows no other."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from dagster import DagsterRunStatus
 
-from tests.e2e.cli_process import until
+from maestro.runs.tags import PARTITION_TAG
 from tests.e2e.server import Repository, ServerProcess, server_process, statuses
 from tests.e2e.server_events import comment, pull_request, push, rerequested
 from tests.integration.github_server import github_server
@@ -79,7 +79,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 def shop(server: ServerProcess) -> Repository:
     port = server.gateway.rpartition(":")[2]
     base = BASE.replace("HOME", str(server.home.folder)).replace("PORT", port)
-    return server.repository("shop", {"maestro.yaml": base, "name.txt": "one"})
+    made = server.repository("shop", {"maestro.yaml": base, "name.txt": "one"})
+    server.secret(made, "SHOP_TOKEN", TOKEN)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +121,7 @@ def test_nothing_a_fork_has_made_is_used_by_a_trusted_run(
     run = server.delivered(server.send(push(shop.full_name, own)))
     record = server.records(shop, run.run_id)["all/look"]
     assert record.made_by_run in (None, run.run_id), f"taken from {run_id}"
+    assert run.status == DagsterRunStatus.SUCCESS, server.story(run.run_id)
     assert "network open" in server.log(shop, run.run_id, "all/look")
     assert "published with 16 characters" in server.log(shop, run.run_id, "all/publish")
 
@@ -126,12 +129,12 @@ def test_nothing_a_fork_has_made_is_used_by_a_trusted_run(
 def test_a_strangers_approval_counts_for_nothing(
     server: ServerProcess, shop: Repository, fork: tuple[str, str]
 ) -> None:
-    sha, _ = fork
+    sha, run_id = fork
     said = comment(shop.full_name, 7, f"/maestro approve {sha}", author="stranger", association="NONE")
     outcome = server.outcome(server.send(said))
     assert (outcome.state, outcome.runs) == ("nothing", ())
     assert "stranger may not say /maestro approve here" in outcome.reason
-    assert len(server.runs(partition=sha)) == len(server.runs(pull_request="7"))
+    assert [run.run_id for run in server.runs(shop, pull_request="7")] == [run_id]
 
 
 def test_a_members_approval_of_a_commit_makes_a_trusted_run_of_it(
@@ -191,19 +194,19 @@ def test_retry_resumes_the_failed_run_of_a_pull_request(server: ServerProcess) -
     run = server.delivered(server.send(said))
     assert run.status == DagsterRunStatus.SUCCESS, server.story(run.run_id)
     assert run.parent_run_id == failed.run_id
-    assert statuses(server.runs(pull_request="2", project="retried")) == ["FAILURE", "SUCCESS"]
+    assert statuses(server.runs(repository, pull_request="2")) == ["FAILURE", "SUCCESS"]
 
 
 def test_cancel_ends_the_runs_of_a_pull_request(server: ServerProcess) -> None:
     repository, gate = waiting(server, "ended")
     run_id = server.started(opened(server, repository))
-    until(lambda: "all__wait" in steps_begun(server, run_id), lambda: server.story(run_id))
+    server.begins(run_id, "all/wait")
     said = comment(repository.full_name, 2, "/maestro cancel", author="boss", association="OWNER")
     outcome = server.outcome(server.send(said))
     assert outcome.reason == "cancelled 1 run(s)"
     assert server.ended(run_id).status == DagsterRunStatus.CANCELED
     assert not gate.exists()
-    server.check(server.run(run_id).tags["maestro/partition"], "cancelled")
+    server.check(server.run(run_id).tags[PARTITION_TAG], "cancelled")
 
 
 def waiting(server: ServerProcess, name: str) -> tuple[Repository, Path]:
@@ -215,7 +218,3 @@ def opened(server: ServerProcess, repository: Repository) -> str:
     base = repository.head
     sha = repository.change({"a.txt": "a"}, ref="refs/heads/topic")
     return server.send(pull_request(repository.full_name, 2, sha, base, author="boss"))
-
-
-def steps_begun(server: ServerProcess, run_id: str) -> set[str]:
-    return {one.step_key or "" for one in server.events(run_id) if one.event_type_value == "STEP_START"}

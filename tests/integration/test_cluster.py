@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.launcher.base import WorkerStatus
+from dagster._core.launcher.base import LaunchRunContext, WorkerStatus
 from dagster_celery.launcher import CeleryRunLauncher
 from redis import Redis
 
@@ -15,6 +15,7 @@ from maestro.server.leases import Leases
 from maestro_defs.cluster.claims import WORKER_TAG, worker_of
 from maestro_defs.cluster.launcher import ClusterLauncher
 from maestro_defs.cluster.node import Node
+from maestro_defs.launcher import DrainingError
 from maestro_defs.warm.records import Records
 from tests.integration.cluster import Cluster, open_cluster, s3_server
 from tests.integration.machines import Machine
@@ -158,6 +159,20 @@ def test_a_run_without_a_worker_is_known_to_wait_and_one_whose_message_is_lost_t
     with Redis.from_url(redis_url) as broker:
         broker.flushdb()
     assert launcher.check_run_worker_health(cluster.run(run_id)).status == WorkerStatus.NOT_FOUND
+
+
+def test_while_the_broker_is_gone_runs_wait_and_none_is_taken_for_dead(cluster: Cluster) -> None:
+    run_id = cluster.submit()
+    nowhere = ClusterLauncher(broker="redis://:hush-hush@127.0.0.1:1/0", home=str(cluster.server.home.folder))
+    nowhere.register_instance(cluster.instance)
+    with pytest.raises(DrainingError, match="waits: the broker does not take it") as caught:
+        nowhere.launch_run(LaunchRunContext(cluster.run(run_id), None))  # type: ignore[arg-type]
+    assert "hush-hush" not in str(caught.value)
+    cluster.instance.add_run_tags(run_id, {WORKER_TAG: "one 1"})
+    health = nowhere.check_run_worker_health(cluster.run(run_id))
+    assert (health.status, health.msg) == (WorkerStatus.RUNNING, "The broker does not answer (OperationalError).")
+    there = cluster.instance.run_launcher.check_run_worker_health(cluster.run(run_id))
+    assert (there.status, there.msg) == (WorkerStatus.FAILED, "Its worker, one 1, is not heard of any more.")
 
 
 def test_the_launcher_stands_on_a_method_of_dagster_celery_that_is_still_there() -> None:

@@ -165,6 +165,17 @@ def test_a_hangup_starts_the_server_anew_in_its_place(tmp_path: Path) -> None:
         assert second["pid"] != first["pid"]
 
 
+def test_settings_that_cannot_be_used_do_not_end_a_server_that_works(tmp_path: Path) -> None:
+    with warm_server(tmp_path / "home") as warm:
+        (warm.home.folder / "server.yaml").write_text("launcher: {nice: many}")
+        until(lambda: "not started anew" in warm.log.read_text(), lambda: warm.log.read_text())
+        assert warm.launch("one")["ok"]
+        (warm.home.folder / "server.yaml").write_text("launcher: {nice: 3}")
+        until(lambda: "starting anew" in warm.log.read_text().rpartition("not started")[2], lambda: "no second try")
+        warm.launch("two")
+        assert warm.noted("two")["nice"] == os.nice(0) + 3
+
+
 def test_a_server_that_is_told_to_stop_starts_nothing_and_waits_for_its_runs(tmp_path: Path) -> None:
     with warm_server(tmp_path / "home") as warm:
         warm.launch("one")

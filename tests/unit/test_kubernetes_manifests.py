@@ -141,3 +141,30 @@ def test_the_charts_values_fit_its_schema() -> None:
     jsonschema.validate(values, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**values, "gatway": {}}, schema)
+
+
+def test_dagsters_own_chart_is_given_the_launcher_and_the_coordinator_of_the_profile() -> None:
+    values = yaml.safe_load((DEPLOY / "helm" / "dagster-values.yaml").read_text("utf-8"))
+    profile = yaml.safe_load((DEPLOY / "profiles" / "kubernetes" / "dagster.yaml").read_text("utf-8"))
+    assert values["runLauncher"]["config"]["customRunLauncher"] == profile["run_launcher"]
+    coordinator = values["dagsterDaemon"]["runCoordinator"]["config"]["customRunCoordinator"]
+    assert coordinator == profile["run_coordinator"]
+    monitoring = values["dagsterDaemon"]["runMonitoring"]
+    assert monitoring["maxResumeRunAttempts"] == profile["run_monitoring"]["max_resume_run_attempts"]
+    assert monitoring["cancelTimeoutSeconds"] == profile["run_monitoring"]["cancel_timeout_seconds"]
+    assert not re.search(r"(?i)postgresqlPassword\W|://\w+:\w+@", str(values))
+
+
+def test_the_image_runs_as_nobody_in_particular_and_is_built_from_nothing_of_this_machine() -> None:
+    text = (DEPLOY / "images" / "maestro" / "Containerfile").read_text("utf-8")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    users = [line.split()[1] for line in lines if line.startswith("USER ")]
+    pod = PODS["maestro-gateway"]["securityContext"]
+    assert users == [f"{pod['runAsUser']}:{pod['runAsGroup']}"]
+    assert [line for line in lines if line.startswith(("ADD ", "COPY "))] == [
+        "COPY dist/*.whl /dist/",
+        "COPY --from=build /opt/maestro /opt/maestro",
+    ]
+    assert (
+        f"MAESTRO_SERVER_HOME={of_kind('ConfigMap')[0]['data'].get('MAESTRO_SERVER_HOME', '/var/lib/maestro')}" in text
+    )

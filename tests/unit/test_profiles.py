@@ -41,7 +41,7 @@ def test_the_settings_of_a_profile_are_understood(name: str) -> None:
     assert load_profile(name, ENVIRONMENT).name == name
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SERVERS)
 def test_every_class_a_profile_names_takes_its_configuration(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for made, config in classes(name):
         for value in config.values():
