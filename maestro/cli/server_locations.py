@@ -23,6 +23,8 @@ from maestro.server.home import ServerHome
 from maestro.server.projects import RegisteredProject
 
 CODE = "code"
+LOAD_FAILED = "Error while importing code"
+"""What a code server writes when its project cannot be loaded; pinned by tests/e2e/test_cli_server.py."""
 
 
 @dataclass(frozen=True, slots=True)

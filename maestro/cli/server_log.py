@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 LARGEST_LOG = 16 * 1024 * 1024
 """Bytes; a larger log is set aside when its program is started."""
 _MOST_BYTES = 256 * 1024
 _MOST_LINES = 20
+_REPEAT_SECONDS = 600.0
+_NUMBERS = re.compile(rb"\d+")
 _ALARMING = re.compile(rb'\b(?:WARN|WARNING|ERROR|CRITICAL|FATAL)\b|^error: |"level": ?"(?:warning|error|critical)"')
 # What a code server says to each reload of the workspace; Maestro starts it anew when its code changed.
 _KNOWN = re.compile(rb"Reloading definitions from a code server launched via `dagster api grpc`")
@@ -22,15 +25,25 @@ class Followed:
         self.log = log
         self._offset = log.stat().st_size if log.exists() else 0
         self._begun = b""
+        self._shown: dict[bytes, float] = {}
 
     def alarming(self) -> list[str]:
-        """What was written since the last call, reduced to warnings and errors; at most twenty lines."""
+        """What was written since the last call, reduced to warnings and errors; at most twenty lines.
+
+        What differs from a line shown in the last ten minutes by numbers alone, such as its time, is left out.
+        """
         plain = (_COLORS.sub(b"", line) for line in self._lines())
-        found = [line for line in plain if _ALARMING.search(line) and not _KNOWN.search(line)]
+        alarms = [line for line in plain if _ALARMING.search(line) and not _KNOWN.search(line)]
+        found = [line for line in alarms if self._is_news(line)]
         shown = [line.decode("utf-8", "replace").rstrip() for line in found[:_MOST_LINES]]
         if len(found) > _MOST_LINES:
             shown.append(f"… {len(found) - _MOST_LINES} more in {self.log}")
         return shown
+
+    def _is_news(self, line: bytes) -> bool:
+        now = time.monotonic()
+        self._shown = {text: at for text, at in self._shown.items() if now < at + _REPEAT_SECONDS}
+        return self._shown.setdefault(_NUMBERS.sub(b"", line), now) == now
 
     def _lines(self) -> list[bytes]:
         try:

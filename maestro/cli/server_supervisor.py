@@ -15,10 +15,11 @@ from maestro.cli.ending import carry_out
 from maestro.cli.options import GlobalOptions
 from maestro.cli.server_home import server_home, web_url
 from maestro.cli.server_kept import Kept
-from maestro.cli.server_locations import Location, Locations
+from maestro.cli.server_locations import LOAD_FAILED, Location, Locations
 from maestro.cli.server_lock import locked
 from maestro.cli.server_orphans import adopt_orphans, end_descendants, reap_orphans
 from maestro.cli.server_parts import ALL, GATEWAY, LAUNCHER, WEB, environment_of, part_of
+from maestro.cli.server_restarts import Restarts
 from maestro.cli.server_voice import Voice, about_projects
 from maestro.errors import MaestroError
 from maestro.server.home import ServerHome
@@ -32,6 +33,8 @@ _LOOK_SECONDS = 3.0
 _FIRST_SECONDS = 60.0
 """How long the rest waits for what comes first."""
 _LEFT_SECONDS = 3.0
+_LOAD_PAUSES = 30
+"""Code that could not be loaded is tried again so many times later than a program that died: 15 s to 15 min."""
 _RELOAD = "mutation { reloadWorkspace { __typename } }"
 
 
@@ -100,6 +103,7 @@ class Supervisor:
         self._reload = False
         self._reloading: threading.Thread | None = None
         self._blind = False
+        self._unloaded: dict[str, tuple[Restarts, float]] = {}
         adopt_orphans()
 
     def run(self) -> int:
@@ -119,7 +123,8 @@ class Supervisor:
                 self._keep(now)
                 self._announce(now)
                 self._renew_web()
-                self._show_warnings()
+                self._show_warnings(now)
+                self._load_again(now)
                 reap_orphans(self._own())
                 if self._waiter.wait(_TICK_SECONDS):
                     look_at = 0.0
@@ -157,6 +162,7 @@ class Supervisor:
         for name in [name for name in self._code if name not in wanted]:
             self._voice.say("removed", program=name)
             self._kept.pop(name).stop()
+            self._unloaded.pop(name, None)
         for name, location in wanted.items():
             if name not in self._kept:
                 if self._announced:
@@ -165,9 +171,8 @@ class Supervisor:
                 self._kept[name] = Kept(location.part, self._home)
             elif self._code[name] != location:
                 self._voice.say("its workflow or its registration has changed: loaded anew", program=name)
-                self._kept[name].stop()
-                self._locations.forget_socket(location)
-                self._kept[name].again(location.part)
+                self._unloaded.pop(name, None)
+                self._start_anew(name, location)
         self._code = dict(wanted)
         if self._locations.write_workspace(wanted):
             self._reload = True
@@ -214,10 +219,25 @@ class Supervisor:
         finally:
             graphql.close()
 
-    def _show_warnings(self) -> None:
+    def _show_warnings(self, now: float) -> None:
         for name, kept in self._kept.items():
             for line in kept.alarming():
                 self._voice.say(line, program=name, level="warning")
+                if name in self._code and LOAD_FAILED in line:
+                    self._unloaded[name] = (self._unloaded.get(name, Restarts())).after(0.0), now
+
+    def _load_again(self, now: float) -> None:
+        """Starts code servers anew whose code could not be loaded: its repository may have been out of reach."""
+        for name, (restarts, at) in self._unloaded.items():
+            if name in self._code and now > at + restarts.pause * _LOAD_PAUSES:
+                self._unloaded[name] = restarts, float("inf")
+                self._start_anew(name, self._code[name])
+
+    def _start_anew(self, name: str, location: Location) -> None:
+        kept = self._kept[name]
+        kept.stop()
+        self._locations.forget_socket(location)
+        kept.again(location.part)
 
     def _own(self) -> set[int]:
         return {one.started.process.pid for one in self._kept.values() if one.started is not None}

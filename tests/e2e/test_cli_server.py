@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from maestro.cli import programs
+from maestro.cli.server_locations import LOAD_FAILED
 from maestro.mirror import Mirror
 from tests.e2e.cli_process import Running, gone, started, until
 from tests.e2e.product import Product
@@ -76,10 +77,11 @@ def test_a_webhook_that_is_not_signed_is_refused(server: tuple[Served, Running])
 def test_a_project_with_a_wrong_workflow_fails_alone_and_can_be_removed(
     server: tuple[Served, Running], tmp_path: Path
 ) -> None:
-    served, _ = server
+    served, running = server
     broken = Product.new(tmp_path / "broken", {"maestro.yaml": "name: broken\n"})
     assert "warning: on main, maestro.yaml:1:1" in served.register("broken", broken)
     served.shows(lambda shown: "message" in shown.get("broken", ""))
+    running.says(LOAD_FAILED)
     assert "first" in served.locations()["shop"]
     assert served.product.maestro("projects", "remove", "broken").code == 0
     served.shows(lambda shown: "broken" not in shown)

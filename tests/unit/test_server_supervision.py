@@ -128,10 +128,18 @@ def test_only_warnings_and_errors_of_a_log_are_shown(tmp_path: Path) -> None:
 
 def test_a_flood_of_errors_is_cut_short(tmp_path: Path) -> None:
     followed = Followed(tmp_path / "web.log")
-    (tmp_path / "web.log").write_text("ERROR again\n" * 50)
+    (tmp_path / "web.log").write_text("".join(f"ERROR {'x' * count}\n" for count in range(50)))
     shown = followed.alarming()
     assert len(shown) == 21
     assert shown[-1] == f"… 30 more in {tmp_path / 'web.log'}"
+
+
+def test_the_same_again_is_not_shown_again(tmp_path: Path) -> None:
+    followed = Followed(tmp_path / "web.log")
+    (tmp_path / "web.log").write_text(
+        "17:20:10 ERROR cannot load\n17:21:10 ERROR cannot load\n17:21:11 ERROR cannot save\n"
+    )
+    assert followed.alarming() == ["17:20:10 ERROR cannot load", "17:21:11 ERROR cannot save"]
 
 
 def test_a_log_that_was_emptied_is_read_from_its_beginning(tmp_path: Path) -> None:
