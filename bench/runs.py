@@ -78,7 +78,7 @@ def measure(*, quick: bool) -> list[Figure]:
 def many_runs(count: int, places: int, *, postgres: bool) -> Measured:
     """Starts ``count`` runs, measures while all of them wait, and lets them end."""
     with ExitStack() as stack:
-        base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-runs-")))
+        base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-runs-", ignore_cleanup_errors=True)))
         lock = HeldLock(base / "lock")
         stack.callback(lock.release)
         project = shell_steps(base / "project", 1, 1, f"exec flock -s {lock.file} true")

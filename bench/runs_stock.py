@@ -22,7 +22,7 @@ _GOING_ON = "query { runsOrError(filter: {statuses: [QUEUED, STARTING, STARTED]}
 def stock_mb_per_run(count: int) -> float:
     """Memory of ``count`` runs at once, in MiB, divided; without Dagster's code server, which is there anyway."""
     with ExitStack() as stack:
-        base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-stock-")))
+        base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-stock-", ignore_cleanup_errors=True)))
         (base / "dagster.yaml").write_text(_INSTANCE, encoding="utf-8")
         lock = HeldLock(base / "lock")
         stack.callback(lock.release)

@@ -86,6 +86,8 @@ EXTRAS = {
         "zstandard",
     ),
     "postgres": ("psycopg2", "dagster_postgres"),
+    "cluster": ("dagster_celery", "celery", "kombu", "redis"),
+    "kubernetes": ("dagster_k8s", "kubernetes"),
 }
 """What the extras bring, by the names Python imports; those of keys are told where keys are opened."""
 

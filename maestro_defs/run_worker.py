@@ -33,6 +33,7 @@ from maestro_defs.instance import prepare_home, prepared_ref
 from maestro_defs.making import checkout_of
 from maestro_defs.rehearsal import import_all, modules_of_a_run
 from maestro_defs.server import Server, loaded_from
+from maestro_defs.shared_instance import SharedInstance
 from resources.delivery import Checkout, Source
 
 CONDUCTOR = "conductor"
@@ -66,9 +67,9 @@ def carry_out(run_id: str, home: ServerHome, stop: threading.Event | None = None
     """
     del stop  # Asked for by run id, see maestro_defs.stops.
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
-    server = Server(home)
+    server, shared = _of_this_process(home)
     try:
-        with server.instance() as instance:
+        with shared.use() as instance:
             run = instance.get_run_by_id(run_id)
             if run is None:
                 raise InputError(f"there is no run {run_id}", next_step="maestro status")
@@ -81,6 +82,19 @@ def carry_out(run_id: str, home: ServerHome, stop: threading.Event | None = None
                 raise
     finally:
         poke(home, CONDUCTOR)
+
+
+_servers: dict[Path, tuple[Server, SharedInstance]] = {}
+_making = threading.Lock()
+
+
+def _of_this_process(home: ServerHome) -> tuple[Server, SharedInstance]:
+    """One of each for all runs of a worker: their connections, and how Dagster logs, are of the process."""
+    with _making:
+        if home.folder not in _servers:
+            server = Server(home)
+            _servers[home.folder] = server, SharedInstance(server.instance)
+        return _servers[home.folder]
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from maestro.errors import MaestroError
+from maestro.errors import MaestroError, missing_library
 from maestro.server.home import ServerHome, find_server
 from maestro.server.references import read_reference
 from maestro_defs.cluster.app import QUEUE
@@ -46,9 +46,18 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ["MAESTRO_SERVER_HOME"] = str(home.folder)
         os.environ["DAGSTER_HOME"] = str(home.dagster)
         return _serve(home, read_reference(given.broker), given.queue, max(1, given.places))
+    except ModuleNotFoundError as error:
+        told = missing_library(error, "a worker of a cluster")
+        if told is None:
+            raise
+        return _fail(told)
     except MaestroError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        return _fail(error)
+
+
+def _fail(error: MaestroError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_code
 
 
 def _serve(home: ServerHome, broker: str, queue: str, places: int) -> int:
