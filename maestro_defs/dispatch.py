@@ -83,7 +83,11 @@ class Dispatcher:
             return self._later(delivery, attempts, error)
 
     def _take(self, delivery: Delivery, attempts: int) -> Outcome:
-        event = read_event(delivery.provider, delivery.event, delivery.body)
+        try:
+            payload = delivery.payload
+        except ValueError as error:
+            return _outcome(delivery, "dead", f"its form cannot be read: {error}", attempts)
+        event = read_event(delivery.provider, delivery.event, payload)
         named = getattr(event, "repository", "")
         asked = wanted(event)
         if isinstance(asked, Nothing):
@@ -132,6 +136,8 @@ class Dispatcher:
             wanted = replace(wanted, sha=mirror.peel(wanted.sha))
             # What a tag was pushed as may be an object of its own, which is no revision.
             wanted = replace(wanted, workflow_sha=wanted.sha) if same else wanted
+        if wanted.branch is None and wanted.ref == DEFAULT_REF:
+            wanted = replace(wanted, branch=self._server.default_branch(project))
         asked = settled(wanted, lambda ref: self._server.tip(project, ref))
         if asked.workflow_sha != asked.sha:
             mirror.ensure(asked.workflow_sha)

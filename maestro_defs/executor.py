@@ -40,11 +40,13 @@ from dagster._core.storage.dagster_run import DagsterRunStatus
 from maestro_defs.cached_steps import CachedSteps, Restored
 from maestro_defs.connections import kept_connections
 from maestro_defs.run_end import RunEnd, session_of
+from maestro_defs.run_moves import status_of
 from maestro_defs.step_logs import StepLogs, current_log
 from maestro_defs.stops import RunStop, look_for_cancelled, stop_of
 from maestro_defs.turns import Turns
 
 FINAL_TAG = "maestro/final"
+_CANCELLED = (DagsterRunStatus.CANCELING, DagsterRunStatus.CANCELED)
 _POLL_SECONDS = 0.2
 _BRIEF_SECONDS = 0.01
 _STATUS_SECONDS = 1.0
@@ -216,6 +218,8 @@ class ConcurrentExecutor(Executor):
             end.introduce()
             if resumes:
                 _take_up(state)
+            if state.stop is not None and status_of(instance, run.run_id) in _CANCELLED:
+                state.stop.ask()
             try:
                 yield from self._main_steps(state, end)
                 yield from end.compensate(needed=state.failed or state.interrupted)
@@ -230,6 +234,7 @@ class ConcurrentExecutor(Executor):
 
     def _main_steps(self, state: _Run, end: RunEnd) -> Iterator[DagsterEvent]:
         active = state.active
+        yield from self._look_for_interrupt(state, end)
         while True:
             if not state.interrupted and not state.leaving:
                 yield from self._start_ready(state)
@@ -347,7 +352,7 @@ class ConcurrentExecutor(Executor):
         elif reason is None and now - state.looked > _STATUS_SECONDS:
             state.looked = now
             run = state.job.instance.get_run_by_id(state.job.run_id)
-            if run is None or run.status in (DagsterRunStatus.CANCELING, DagsterRunStatus.CANCELED):
+            if run is None or run.status in _CANCELLED:
                 reason = "the run is marked as cancelled"
         if reason is None:
             return
@@ -394,8 +399,8 @@ def _take_up(state: _Run) -> None:
 
 
 def _cancelled(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> list[str]:
-    marked = [DagsterRunStatus.CANCELING, DagsterRunStatus.CANCELED]
-    return [run.run_id for run in instance.get_runs(dg.RunsFilter(run_ids=list(run_ids), statuses=marked))]
+    wanted = dg.RunsFilter(run_ids=list(run_ids), statuses=list(_CANCELLED))
+    return [run.run_id for run in instance.get_runs(wanted)]
 
 
 def _all_news(news: queue.SimpleQueue[_News], patience: float) -> Iterator[_News]:

@@ -32,6 +32,7 @@ from dagster._serdes.config_class import ConfigurableClassData
 
 from maestro.errors import MaestroError
 from maestro.server.home import ServerHome, find_server
+from maestro_defs.run_moves import move_run
 from maestro_defs.warm import wire
 from maestro_defs.warm.body import BODY
 from maestro_defs.warm.records import Records, WorkerRecord, run_log, server_socket, worker_socket
@@ -45,6 +46,8 @@ UNANSWERED_SECONDS = 30.0
 KILL_SECONDS = 60.0
 """How long after its end was given up a run's own worker is killed."""
 _TAIL = 4000
+_TERMINATING = "Sending run termination request."
+_GOING_ON = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.NOT_STARTED)
 
 
 class DrainingError(MaestroError):
@@ -184,8 +187,11 @@ class WarmLauncher(RunLauncher[Any], ConfigurableClass):
         if run is None or run.is_finished:
             return False
         again = run.status == dg.DagsterRunStatus.CANCELING
-        if not again:
-            self._instance.report_run_canceling(run)
+        # One that ends at this moment has ended: compared and set, not written over.
+        if not again and not any(
+            move_run(self._instance, run, before, dg.DagsterRunStatus.CANCELING, _TERMINATING) for before in _GOING_ON
+        ):
+            return False
         home = self.home
         record = Records(home).get(run_id)
         if record is not None and not record.here:

@@ -80,7 +80,7 @@ def patient(instance: DagsterInstance, seconds: float = SECONDS) -> Iterator[Non
                 if method is None:
                     continue
                 wrapped.append((storage, name, name in vars(storage), method))
-                vars(storage)[name] = _patient(method, seconds)
+                vars(storage)[name] = patiently(method, seconds)
         yield
     finally:
         for storage, name, own, method in wrapped:
@@ -101,7 +101,8 @@ def is_away(error: BaseException | None) -> bool:
     return False
 
 
-def _patient(method: Callable[..., Any], seconds: float) -> Callable[..., Any]:
+def patiently(method: Callable[..., Any], seconds: float = SECONDS) -> Callable[..., Any]:
+    """``method``, called again and again while the database is away, for up to ``seconds``."""
     tried: Callable[..., Any] = backoff.on_exception(
         backoff.expo,
         DBAPIError,

@@ -16,6 +16,7 @@ from maestro.execution.session import RunSession
 from maestro.runs.process import is_of_this_process, process_mark
 from maestro.runs.tags import ENDED_TAG, LOCAL_TAG, PROCESS_TAG, PROJECT_TAG, WORKFLOW_TAG
 from maestro_defs.step_logs import StepLogs
+from maestro_defs.stops import stop_of
 from resources.delivery import SESSION, unpublished
 
 
@@ -62,12 +63,13 @@ class RunEnd:
         return f"the run took longer than its timeout of {limit:g} s"
 
     def stop_main_steps(self, *, signalled: bool) -> None:
-        """Stops what runs; a signal to a run started from the command line is a cancellation."""
+        """Stops what runs; a signal to a worker, or to a run started from the command line, is a cancellation."""
         job = self._job
-        if signalled and is_of_this_process(job.dagster_run.tags.get(LOCAL_TAG)):
+        own = stop_of(job.run_id) is not None or is_of_this_process(job.dagster_run.tags.get(LOCAL_TAG))
+        if signalled and own:
             run = job.instance.get_run_by_id(job.run_id)
             if run is not None and run.status == DagsterRunStatus.STARTED:
-                job.instance.report_run_canceling(run, message="Cancelled on the command line.")
+                job.instance.report_run_canceling(run, message="Cancelled by a signal.")
         if self._session:
             self._session.stop.set()
 

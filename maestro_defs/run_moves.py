@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ParamSpec, TypeVar
 
 import backoff
@@ -38,6 +39,7 @@ _EVENTS = {
 }
 CANCELLED = "Cancelled"
 """How every message that gives the reason of a cancellation begins."""
+_BEFORE_IT_STARTS = (DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.STARTED)
 _FROM_THE_QUEUE = (DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED)
 
 
@@ -99,6 +101,14 @@ def move_run(
     )
     _patiently(instance.store_event, entry)
     return True
+
+
+def begin_run(instance: DagsterInstance, run_id: str, at: datetime) -> bool:
+    """Notes that a run has started, unless it was cancelled, or ended, at the same moment; False then."""
+    open_to_it = sa.and_(RunsTable.c.run_id == run_id, RunsTable.c.status.in_([one.value for one in _BEFORE_IT_STARTS]))
+    started = {"status": DagsterRunStatus.STARTED.value, "update_timestamp": at, "start_time": at.timestamp()}
+    with _storage(instance).connect() as connection:
+        return bool(connection.execute(RunsTable.update().where(open_to_it).values(started)).rowcount == 1)
 
 
 def cancel_in_queue(instance: DagsterInstance, run: DagsterRun, message: str) -> bool:

@@ -30,6 +30,7 @@ from maestro.workflow.load import LoadedWorkflow
 from maestro_defs.compiler import compile_workflow, job_name
 from maestro_defs.definitions import definitions_of
 from maestro_defs.instance import prepare_home, prepared_ref
+from maestro_defs.kept_cancellations import kept_cancellations
 from maestro_defs.making import checkout_of
 from maestro_defs.rehearsal import import_all, modules_of_a_run
 from maestro_defs.server import Server, loaded_from
@@ -73,6 +74,10 @@ def carry_out(run_id: str, home: ServerHome, stop: threading.Event | None = None
             run = instance.get_run_by_id(run_id)
             if run is None:
                 raise InputError(f"there is no run {run_id}", next_step="maestro status")
+            if run.status == dg.DagsterRunStatus.CANCELING:
+                # Dagster would take it for a run that another worker has.
+                instance.report_run_canceled(run, "Cancelled before this worker began.")
+                return
             try:
                 with prepared_job(server, run) as job:
                     for _ in execute_run_iterator(InMemoryJob(job), run, instance, resume_from_failure=resume):
@@ -93,8 +98,14 @@ def _of_this_process(home: ServerHome) -> tuple[Server, SharedInstance]:
     with _making:
         if home.folder not in _servers:
             server = Server(home)
-            _servers[home.folder] = server, SharedInstance(server.instance)
+            _servers[home.folder] = server, SharedInstance(lambda: _opened(server))
         return _servers[home.folder]
+
+
+@contextmanager
+def _opened(server: Server) -> Iterator[dg.DagsterInstance]:
+    with server.instance() as instance, kept_cancellations(instance):
+        yield instance
 
 
 @contextmanager

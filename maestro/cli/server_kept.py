@@ -74,6 +74,11 @@ class Kept:
         """Warnings and errors it has written since the last call."""
         return [printable(line) for line in self._log.alarming()]
 
+    def failed_to_load(self) -> bool:
+        """Whether, since this was asked last, it has said that its project's code could not be loaded."""
+        failed, self._log.load_failed = self._log.load_failed, False
+        return failed
+
     def _start(self, now: float) -> None:
         log = self.part.log(self._home)
         self.started = programs.start(

@@ -23,8 +23,6 @@ from maestro.server.home import ServerHome
 from maestro.server.projects import RegisteredProject
 
 CODE = "code"
-LOAD_FAILED = "Error while importing code"
-"""What a code server writes when its project cannot be loaded; pinned by tests/e2e/test_cli_server.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +36,13 @@ class Location:
     project: RegisteredProject
     workflow: str
     part: Part = field(compare=False)
+
+    def replaces(self, before: Location) -> bool:
+        """Whether code that was loaded as of ``before`` is out of date.
+
+        Not when the file was unknown: the code server has then fetched the repository itself, and read what is there.
+        """
+        return self.project != before.project or bool(before.workflow and before.workflow != self.workflow)
 
 
 class Locations:

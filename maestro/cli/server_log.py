@@ -6,6 +6,8 @@ import re
 import time
 from pathlib import Path
 
+LOAD_FAILED = "Error while importing code"
+"""What a code server writes when its project cannot be loaded; pinned by tests/e2e/test_cli_server.py."""
 LARGEST_LOG = 16 * 1024 * 1024
 """Bytes; a larger log is set aside when its program is started."""
 _MOST_BYTES = 256 * 1024
@@ -19,10 +21,14 @@ _COLORS = re.compile(rb"\x1b\[[0-9;]*m")
 
 
 class Followed:
-    """One log, from where it ended when it was first looked at."""
+    """One log, from where it ended when it was first looked at.
+
+    ``load_failed`` is set when a code server says that it could not load its project; whoever acts on it resets it.
+    """
 
     def __init__(self, log: Path) -> None:
         self.log = log
+        self.load_failed = False
         self._offset = log.stat().st_size if log.exists() else 0
         self._begun = b""
         self._shown: dict[bytes, float] = {}
@@ -34,6 +40,7 @@ class Followed:
         """
         plain = (_COLORS.sub(b"", line) for line in self._lines())
         alarms = [line for line in plain if _ALARMING.search(line) and not _KNOWN.search(line)]
+        self.load_failed = self.load_failed or any(LOAD_FAILED.encode() in line for line in alarms)
         found = [line for line in alarms if self._is_news(line)]
         shown = [line.decode("utf-8", "replace").rstrip() for line in found[:_MOST_LINES]]
         if len(found) > _MOST_LINES:

@@ -15,7 +15,7 @@ from maestro.cli.ending import carry_out
 from maestro.cli.options import GlobalOptions
 from maestro.cli.server_home import server_home, web_url
 from maestro.cli.server_kept import Kept
-from maestro.cli.server_locations import LOAD_FAILED, Location, Locations
+from maestro.cli.server_locations import Location, Locations
 from maestro.cli.server_lock import locked
 from maestro.cli.server_orphans import adopt_orphans, end_descendants, reap_orphans
 from maestro.cli.server_parts import ALL, GATEWAY, LAUNCHER, WEB, environment_of, part_of
@@ -169,7 +169,7 @@ class Supervisor:
                     self._voice.say("added", program=name)
                 self._locations.forget_socket(location)
                 self._kept[name] = Kept(location.part, self._home)
-            elif self._code[name] != location:
+            elif location.replaces(self._code[name]):
                 self._voice.say("its workflow or its registration has changed: loaded anew", program=name)
                 self._unloaded.pop(name, None)
                 self._start_anew(name, location)
@@ -223,8 +223,9 @@ class Supervisor:
         for name, kept in self._kept.items():
             for line in kept.alarming():
                 self._voice.say(line, program=name, level="warning")
-                if name in self._code and LOAD_FAILED in line:
-                    self._unloaded[name] = (self._unloaded.get(name, Restarts())).after(0.0), now
+            if kept.failed_to_load() and name in self._code:
+                earlier, _ = self._unloaded.get(name, (Restarts(), 0.0))
+                self._unloaded[name] = earlier.after(0.0), now
 
     def _load_again(self, now: float) -> None:
         """Starts code servers anew whose code could not be loaded: its repository may have been out of reach."""

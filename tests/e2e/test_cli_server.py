@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from maestro.cli import programs
-from maestro.cli.server_locations import LOAD_FAILED
+from maestro.cli.server_log import LOAD_FAILED
 from maestro.mirror import Mirror
 from tests.e2e.cli_process import Running, gone, started, until
 from tests.e2e.product import Product

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 import yaml
 from dagster._config import process_config
 
+from maestro.cli.config import configuration
+from maestro.cli.options import GlobalOptions
 from maestro.errors import InputError
 from maestro.profile import FOLDERS, load_profile
 
@@ -100,3 +103,12 @@ def test_only_a_whole_value_names_a_variable(tmp_path: Path) -> None:
     settings = load_profile(str(tmp_path), {}).settings
     assert settings.artifacts == "s3://env:bucket/x"
     assert settings.evidence.origin is None
+
+
+def test_the_configuration_is_shown_without_the_password_in_an_address(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / "dagster.yaml").touch()
+    (tmp_path / "settings.yaml").write_text("evidence: {audit: 'postgresql://me:hush-hush@db:5432/x'}\n", "utf-8")
+    shown = configuration(GlobalOptions(project=tmp_path, profile=str(tmp_path)))
+    assert shown["settings"]["evidence"]["value"]["audit"] == "postgresql://me:***@db:5432/x"
+    assert "hush-hush" not in str(shown)

@@ -12,12 +12,14 @@ import pytest
 from maestro.cli.options import GlobalOptions
 from maestro.cli.server_home import gateway_url, server_home
 from maestro.cli.server_kept import Kept
+from maestro.cli.server_locations import Location
 from maestro.cli.server_lock import locked
-from maestro.cli.server_log import LARGEST_LOG, Followed, set_aside
+from maestro.cli.server_log import LARGEST_LOG, LOAD_FAILED, Followed, set_aside
 from maestro.cli.server_parts import ALL, Part, environment_of, part_of
 from maestro.cli.server_restarts import HOPELESS, LONGEST_PAUSE, SETTLED_SECONDS, Restarts
 from maestro.errors import InputError, MaestroError
 from maestro.server.home import ServerHome, find_server
+from maestro.server.projects import RegisteredProject
 
 
 @pytest.fixture
@@ -142,6 +144,17 @@ def test_the_same_again_is_not_shown_again(tmp_path: Path) -> None:
     assert followed.alarming() == ["17:20:10 ERROR cannot load", "17:21:11 ERROR cannot save"]
 
 
+def test_code_that_cannot_be_loaded_is_noticed_each_time_and_shown_once(tmp_path: Path) -> None:
+    followed = Followed(tmp_path / "code-shop.log")
+    for _ in range(2):
+        with (tmp_path / "code-shop.log").open("a") as file:
+            file.write(f"17:20 ERROR {LOAD_FAILED}\n")
+        followed.load_failed = False
+        shown = followed.alarming()
+        assert followed.load_failed
+    assert shown == []
+
+
 def test_a_log_that_was_emptied_is_read_from_its_beginning(tmp_path: Path) -> None:
     log = tmp_path / "web.log"
     log.write_text("ERROR one\n" * 10)
@@ -161,7 +174,8 @@ def test_a_large_log_is_set_aside(tmp_path: Path) -> None:
 
 def test_of_two_supervisors_on_one_home_the_second_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "server.lock"
-    script = f"from maestro.cli.server_lock import locked\nfrom pathlib import Path\nwith locked(Path({str(file)!r})):\n    print('held', flush=True)\n    input()\n"
+    script = f"from maestro.cli.server_locations import Location
+from maestro.cli.server_lock import locked\nfrom pathlib import Path\nwith locked(Path({str(file)!r})):\n    print('held', flush=True)\n    input()\n"
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == b"held\n"
@@ -225,3 +239,18 @@ def test_what_a_program_left_in_its_group_ends_with_it(home: ServerHome) -> None
         Path(f"/proc/{left}").exists() and Path(f"/proc/{left}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     ):
         assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "anew"),
+    [("a1", "b2", True), ("a1", "", True), ("a1", "a1", False), ("", "a1", False)],
+    ids=["changed", "deleted", "the same", "known for the first time"],
+)
+def test_code_is_loaded_anew_when_the_workflow_file_changes(before: str, now: str, anew: bool) -> None:
+    project = RegisteredProject("shop", "/srv/shop.git")
+    assert Location(project, now, program("")).replaces(Location(project, before, program(""))) is anew
+
+
+def test_code_is_loaded_anew_when_the_registration_changes() -> None:
+    before, now = RegisteredProject("shop", "/srv/shop.git"), RegisteredProject("shop", "/srv/store.git")
+    assert Location(now, "a1", program("")).replaces(Location(before, "a1", program("")))
