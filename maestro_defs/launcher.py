@@ -47,7 +47,8 @@ KILL_SECONDS = 60.0
 """How long after its end was given up a run's own worker is killed."""
 _TAIL = 4000
 _TERMINATING = "Sending run termination request."
-_GOING_ON = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.NOT_STARTED)
+# In the order a run has them, so that one that goes on meanwhile is met all the same.
+_GOING_ON = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED)
 
 
 class DrainingError(MaestroError):

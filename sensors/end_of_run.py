@@ -36,7 +36,9 @@ def end_of_run_sensor(
         description="Ends runs whose process died: compensations and finally steps.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        _fail_dead_runs(context.instance, tags)
+        # Where Dagster monitors runs, it has them resumed.
+        if not context.instance.run_monitoring_enabled:
+            _fail_dead_runs(context.instance, tags)
         requests = list(_unended(context.instance, tags, statuses))
         yield from requests
         if not requests:

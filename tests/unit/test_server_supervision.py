@@ -174,8 +174,7 @@ def test_a_large_log_is_set_aside(tmp_path: Path) -> None:
 
 def test_of_two_supervisors_on_one_home_the_second_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "server.lock"
-    script = f"from maestro.cli.server_locations import Location
-from maestro.cli.server_lock import locked\nfrom pathlib import Path\nwith locked(Path({str(file)!r})):\n    print('held', flush=True)\n    input()\n"
+    script = f"from maestro.cli.server_lock import locked\nfrom pathlib import Path\nwith locked(Path({str(file)!r})):\n    print('held', flush=True)\n    input()\n"
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == b"held\n"
