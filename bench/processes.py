@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -30,12 +30,17 @@ def program(arguments: list[str], folder: Path) -> Iterator[subprocess.Popen[byt
     try:
         yield process
     finally:
+        below = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
         process.send_signal(signal.SIGINT)
         try:
             process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        # Dagster's web server leaves its code servers behind.
+        for left in below:
+            with suppress(psutil.NoSuchProcess):
+                left.kill()
 
 
 @contextmanager

@@ -61,6 +61,7 @@ class Conductor:
         self._queues: dict[str, deque[tuple[Delivery, int]]] = {}
         self._busy: set[str] = set()
         self._open: set[int] = set()
+        self._closing = threading.Event()
         self._read = self._outcomes.cursor(_CURSOR)
         self._pool = ThreadPoolExecutor(_PROJECTS_AT_ONCE, thread_name_prefix="dispatch")
 
@@ -78,8 +79,8 @@ class Conductor:
         return begun
 
     def settle(self) -> None:
-        """Waits until every delivery that was begun has an outcome."""
-        while True:
+        """Waits until every delivery that was begun has an outcome, or the lease is lost."""
+        while self._held.alive:
             with self._lock:
                 if not self._open:
                     return
@@ -87,6 +88,7 @@ class Conductor:
 
     def close(self) -> None:
         """Finishes what was begun."""
+        self._closing.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._admissions.close()
         self._inbox.close()
@@ -132,13 +134,21 @@ class Conductor:
                     self._busy.discard(project)
                     return
                 delivery, attempts = queue.popleft()
+            if not self._take(delivery, attempts):
+                return
+            with self._lock:
+                self._open.discard(delivery.id)
+
+    def _take(self, delivery: Delivery, attempts: int) -> bool:
+        """True once its outcome is stored; otherwise it stays open, so the cursor stays before it for the next term."""
+        while True:
             try:
                 self._record(delivery, self._dispatcher.take(delivery, attempts))
-            except Exception:  # noqa: BLE001 - the delivery stays without an outcome, so the next term takes it
+                return True
+            except Exception:  # noqa: BLE001 - whatever it is, no delivery may be passed over
                 _log.exception("delivery %s", delivery.id)
-            finally:
-                with self._lock:
-                    self._open.discard(delivery.id)
+            if not self._held.alive or self._closing.wait(_REPAIR_SECONDS):
+                return False
 
     def _record(self, delivery: Delivery, outcome: Outcome) -> None:
         self._held.require()

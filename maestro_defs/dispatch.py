@@ -13,22 +13,36 @@ from functools import partial
 import dagster as dg
 from dagster._core.run_coordinator import SubmitRunContext
 
+from maestro.artifacts import ArtifactStoreError
 from maestro.errors import InputError, MaestroError
-from maestro.events import EventError, read_event
+from maestro.events import read_event
+from maestro.github.errors import CredentialsError, LimitedError, UnavailableError
 from maestro.inbox import Delivery, Outcome
+from maestro.inbox.errors import InboxUnavailableError
 from maestro.inbox.outcomes import State
 from maestro.mirror import GoneError, NoBaseError, UnreachableError
 from maestro.reporting.model import ReportState
 from maestro.runs.tags import DELIVERY_TAG
+from maestro.server.leases import LeaseLostError
 from maestro.server.projects import RegisteredProject
 from maestro.triggers import Command, Nothing, Settled, Wanted, refusal, settled, wanted
 from maestro.triggers.model import DEFAULT_REF
 from maestro.workflow.load import LoadedWorkflow
 from maestro_defs.commands import Commands
 from maestro_defs.making import AskedRun, MadeRun, make_run
+from maestro_defs.patience import is_away
 from maestro_defs.server import Server
 
 ATTEMPTS = 10
+_PASSING = (
+    UnreachableError,
+    ArtifactStoreError,
+    InboxUnavailableError,
+    LeaseLostError,
+    CredentialsError,
+    LimitedError,
+    UnavailableError,
+)
 _FIRST_WAIT = 2.0
 _LONGEST_WAIT = 900.0
 
@@ -73,11 +87,9 @@ class Dispatcher:
         """
         try:
             return self._take(delivery, attempts)
-        except UnreachableError as error:
-            return self._later(delivery, attempts, error)
-        except (EventError, GoneError) as error:
-            return _outcome(delivery, "dead", str(error), attempts)
         except MaestroError as error:
+            if passes(error):
+                return self._later(delivery, attempts, error)
             return _outcome(delivery, "dead", str(error), attempts)
         except Exception as error:  # noqa: BLE001 - a defect, or a storage that does not answer; never a lost delivery
             return self._later(delivery, attempts, error)
@@ -153,9 +165,9 @@ class Dispatcher:
             if refused is not None:
                 return _outcome(delivery, "nothing", refused, attempts)
             made = self.make(project, loaded, asked_run(delivery, asked, base))
-        except UnreachableError:
-            raise
         except MaestroError as error:
+            if passes(error):
+                raise
             self._tell(told("invalid", reason=str(error), error=error))
             return _outcome(delivery, "dead", str(error), attempts)
         name = loaded.workflow.name
@@ -214,6 +226,11 @@ class Dispatcher:
         wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (attempts - 1))
         again = datetime.now(UTC) + timedelta(seconds=wait)
         return Outcome(delivery.id, "waiting", reason, (), attempts, datetime.now(UTC), again)
+
+
+def passes(error: MaestroError) -> bool:
+    """Whether ``error`` is of something that does not answer now, so that trying again may help."""
+    return isinstance(error, _PASSING) or is_away(error)
 
 
 def asked_run(delivery: Delivery, asked: Settled, base: str | None) -> AskedRun:

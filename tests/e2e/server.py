@@ -168,7 +168,8 @@ class ServerProcess:
             self.wait_ready(name)
 
     def launch(self, *names: str) -> None:
-        """Starts programs."""
+        """Starts programs; Dagster's own know no code location."""
+        (self.home.dagster / "workspace.yaml").write_text("load_from: []\n")
         with environment(self.environment):
             for name in names:
                 part = part_of(self.home, name, self.home.dagster / "workspace.yaml")
