@@ -72,11 +72,11 @@ class Conductor:
             MaestroError: the lease is lost, or a database does not answer.
         """
         self._held.require()
-        begun = self._take_new() + self._take_due()
+        begun = self._take_new()
         admitted = self._admissions.round(None, self._server.home.settings.limits)
         for run_id, reason in admitted.cancel:
             _log.info("run %s cancelled: %s", run_id, reason)
-        return begun
+        return begun + self._take_due()
 
     def settle(self) -> None:
         """Waits until every delivery that was begun has an outcome, or the lease is lost."""

@@ -70,7 +70,8 @@ class _Shared:
         """Closes it unless somebody uses it: then it is closed with whoever does, when they let go of it."""
         if self._lock.acquire(blocking=False):
             try:
-                self.close()
+                if not self._depth:
+                    self.close()
             finally:
                 self._lock.release()
 

@@ -31,6 +31,7 @@ from dagster._serdes import ConfigurableClass
 from dagster._serdes.config_class import ConfigurableClassData
 
 from maestro.errors import MaestroError
+from maestro.runs.tags import PROCESS_TAG
 from maestro.server.home import ServerHome, find_server
 from maestro_defs.run_moves import move_run
 from maestro_defs.warm import wire
@@ -231,12 +232,16 @@ class WarmLauncher(RunLauncher[Any], ConfigurableClass):
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Whether the run is in the hands of a living worker."""
         record = Records(self.home).get(run.run_id)
+        elsewhere = _other_machine(run)
+        if record is None and elsewhere is not None:
+            # Nobody here can tell, and a run that is resumed although it goes on would be carried out twice.
+            return CheckRunHealthResult(WorkerStatus.RUNNING, f"Its worker is on {elsewhere}.")
         if record is None:
             return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "No worker of this machine has had the run.")
         worker = f"{record.host} {record.process.pid}"
         if not record.here:
             told = f"Its worker is on {record.host}."
-            return CheckRunHealthResult(WorkerStatus.UNKNOWN, told, transient=True, run_worker_id=worker)
+            return CheckRunHealthResult(WorkerStatus.RUNNING, told, run_worker_id=worker)
         if record.going_on:
             return CheckRunHealthResult(WorkerStatus.RUNNING, run_worker_id=worker)
         told = record.detail or "its worker is gone" if record.state != "ended" else "its worker ended without it"
@@ -276,3 +281,9 @@ class WarmLauncher(RunLauncher[Any], ConfigurableClass):
 def left_runs(home: ServerHome) -> list[str]:
     """Ids of runs of this machine that a worker left, or died with, and that no other worker has taken up since."""
     return [one.run_id for one in Records(home).all() if one.here and one.state != "ended" and not one.going_on]
+
+
+def _other_machine(run: dg.DagsterRun) -> str | None:
+    """The machine of the process that carries the run out, when that is not this one."""
+    host = run.tags.get(PROCESS_TAG, "").rsplit(" ", 2)[0]
+    return host if host and host != os.uname().nodename else None

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ from maestro.runs.tags import (
 from maestro.server.projects import RegisteredProject
 from maestro.triggers import group_of
 from maestro.workflow.load import LoadedWorkflow
-from maestro_defs.compiler import compile_workflow
+from maestro_defs.compiler import compile_workflow, job_name
 from maestro_defs.local import Resumption, job_origin, selected
 from maestro_defs.partitions import register_revision
 from maestro_defs.server import Server
@@ -119,18 +120,26 @@ def make_run(
     params = complete(loaded.workflow, asked.params)
     source = server.source(project, loaded, params)
     source.project.ensure_home()
-    revision = replace(revision_of(source.project, asked.sha), branch=asked.branch)
     folder = Path(tempfile.mkdtemp(dir=server.home.worktrees, prefix=f"{asked.sha[:12]}-"))
     kept = False
     try:
-        worktree(server.mirror(project), asked.sha, folder, submodules=project.submodules, lfs=project.lfs)
+        with ThreadPoolExecutor(1, thread_name_prefix="checkout") as beside:
+            # Git's work and Dagster's, at the same time.
+            checkout = beside.submit(
+                worktree, server.mirror(project), asked.sha, folder, submodules=project.submodules, lfs=project.lfs
+            )
+            definitions = compile_workflow(source)
+            definitions.resolve_job_def(job_name(loaded.workflow.name))
+            revision = replace(revision_of(source.project, asked.sha), branch=asked.branch)
+            checkout.result()
         plan, group = _planned(source, revision, folder, params, asked, run_id)
         if not plan.selection:
             return None
         tags = _tags(project, loaded, asked, params, group) | {CHECKOUT_TAG: f"{os.uname().nodename} {folder}"}
         register_revision(instance, project.name, asked.sha)
         try:
-            run = _create(instance, source, project, run_id, plan.selection, params, tags, asked)
+            job = selected(source, definitions, plan.selection)
+            run = _create(instance, job, project, run_id, params, tags, asked.resumes)
         except DagsterRunAlreadyExists:
             made_meanwhile = instance.get_run_by_id(run_id)
             if made_meanwhile is None:
@@ -181,20 +190,17 @@ def _planned(
 
 def _create(
     instance: dg.DagsterInstance,
-    source: Source,
+    job: dg.JobDefinition,
     project: RegisteredProject,
     run_id: str,
-    selection: Sequence[str],
     params: Mapping[str, Any],
     tags: Mapping[str, str],
-    asked: AskedRun,
+    resumes: Resumption | None,
 ) -> dg.DagsterRun:
-    job = selected(source, compile_workflow(source), selection)
     declared = {name: value for name, value in params.items() if value is not None}
     config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     if declared:
         config["resources"] = {"params": {"config": declared}}
-    resumes = asked.resumes
     return instance.create_run_for_job(
         job_def=job,
         run_id=run_id,

@@ -9,19 +9,20 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.execution.api import execute_run_iterator
+from dagster._core.execution.api import create_execution_plan, execute_run_iterator
 
 from maestro.errors import InputError, MaestroError
 from maestro.mirror import remove_worktree
-from maestro.project import revision_of
+from maestro.project import Project, revision_of
 from maestro.runs.tags import BRANCH_TAG, PARTITION_TAG, PROJECT_TAG, WORKFLOW_REVISION_TAG
 from maestro.server.home import ServerHome, find_server
 from maestro.server.projects import RegisteredProject
@@ -33,11 +34,12 @@ from maestro_defs.instance import prepare_home, prepared_ref
 from maestro_defs.kept_cancellations import kept_cancellations
 from maestro_defs.making import checkout_of
 from maestro_defs.rehearsal import import_all, modules_of_a_run
-from maestro_defs.server import Server, loaded_from
+from maestro_defs.server import Server, loaded_from, registry
 from maestro_defs.shared_instance import SharedInstance
 from resources.delivery import Checkout, Source
 
 CONDUCTOR = "conductor"
+_NO_RUN = "00000000-0000-0000-0000-000000000000"
 _SAMPLE = b"""name: warm
 stages:
   - name: warm
@@ -52,8 +54,23 @@ def preload(home: ServerHome) -> None:
     import_all(modules_of_a_run())
     server = Server(home)
     prepared_ref(prepare_home(home.dagster, server.profile))
-    # Step kinds, and the models a workflow is read with, which are built when they are first used.
-    loaded_from(_SAMPLE, "maestro.yaml")
+    # Step kinds, the models a workflow is read with, and what Dagster builds when a job is first compiled.
+    loaded = loaded_from(_SAMPLE, "maestro.yaml")
+    with tempfile.TemporaryDirectory(prefix="maestro-preload-") as folder:
+        project = Project(Path(folder), Path(folder) / loaded.file, Path(folder) / "home")
+        source = Source.load(project, server.profile, registry=registry(), loaded=loaded)
+        create_execution_plan(compile_workflow(source).resolve_job_def(job_name(loaded.workflow.name)))
+
+
+def prepare(home: ServerHome) -> None:
+    """Opens what every run uses, in a worker that does not know yet which run comes; it stays open."""
+    server, shared = _of_this_process(home)
+    stack = ExitStack()
+    instance = stack.enter_context(shared.use())
+    _kept.append(stack)
+    # The first question of its kind is the slow one.
+    instance.get_run_by_id(_NO_RUN)
+    server.projects.find("")
 
 
 def carry_out(run_id: str, home: ServerHome, stop: threading.Event | None = None, *, resume: bool = False) -> None:
@@ -89,6 +106,7 @@ def carry_out(run_id: str, home: ServerHome, stop: threading.Event | None = None
         poke(home, CONDUCTOR)
 
 
+_kept: list[ExitStack] = []
 _servers: dict[Path, tuple[Server, SharedInstance]] = {}
 _making = threading.Lock()
 

@@ -126,7 +126,7 @@ class Server:
         return Source.load(
             self.project(project),
             self.profile,
-            registry=_registry(),
+            registry=registry(),
             loaded=LoadedWorkflow(named, loaded.file, loaded.document, loaded.params_models),
             params=params,
         )
@@ -160,7 +160,8 @@ class Server:
 
 
 @lru_cache(maxsize=1)
-def _registry() -> Registry:
+def registry() -> Registry:
+    """The step kinds that are installed, found once a process."""
     return Registry()
 
 
@@ -171,4 +172,4 @@ def loaded_from(text: bytes, file: str) -> LoadedWorkflow:
     Raises:
         InputError: it is wrong.
     """
-    return load_text(text, file=Path(file).name, registry=_registry())
+    return load_text(text, file=Path(file).name, registry=registry())

@@ -1,4 +1,4 @@
-"""What a server tidies up in quiet times: commits nobody needs any more, checkouts of runs that are gone, old webhooks."""
+"""What a server tidies up in quiet times: commits nobody needs any more, checkouts of runs that are gone, old hooks."""
 
 from __future__ import annotations
 

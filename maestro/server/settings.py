@@ -80,12 +80,14 @@ class LauncherSettings(_Settings):
 
     Args:
         runs_per_worker: runs one worker process carries out at once.
+        spare_workers: processes that wait, prepared, for the next run.
         memory_mb: address space a worker may have; None: no limit.
         nice: added to a worker's niceness.
         drain_seconds: what running runs are given to finish when the server stops; then they are resumed later.
     """
 
     runs_per_worker: int = Field(1, ge=1, le=500)
+    spare_workers: int = Field(1, ge=0, le=64)
     memory_mb: int | None = Field(None, ge=256)
     nice: int = Field(0, ge=0, le=19)
     drain_seconds: float = Field(30.0, ge=0)

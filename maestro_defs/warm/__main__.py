@@ -18,7 +18,7 @@ from pathlib import Path
 
 from maestro.errors import MaestroError
 from maestro.server.home import ServerHome, find_server
-from maestro_defs.warm.body import BODY, load_body
+from maestro_defs.warm.body import BODY, load_body, load_preparation
 
 _INHERITED = "MAESTRO_WARM_DESCRIPTORS"
 _LOCK_SECONDS = 3.0
@@ -62,7 +62,7 @@ def _serve(home: ServerHome, body: str, drain_seconds: float | None) -> int:
     preload(home, body)
     listener = listener or wire.listen(server_socket(home))
     seconds = home.settings.launcher.drain_seconds if drain_seconds is None else drain_seconds
-    server = WarmServer(home, load_body(body), listener, seconds, _can_start)
+    server = WarmServer(home, load_body(body), listener, seconds, _can_start, load_preparation(body))
     logging.getLogger("maestro.warm").info("ready after %.1f s (pid %d)", time.monotonic() - began, os.getpid())
     if server.serve():
         _start_anew(lock, listener)

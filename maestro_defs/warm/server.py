@@ -7,6 +7,7 @@ the next one finds them in the records. What takes a moment is done while others
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import select
@@ -22,9 +23,9 @@ from typing import Any
 from maestro.errors import MaestroError
 from maestro.server.home import ServerHome
 from maestro_defs.warm import wire
-from maestro_defs.warm.body import Body
+from maestro_defs.warm.body import Body, Preparation
 from maestro_defs.warm.changes import Stamps, changed, stamp_of, stamps
-from maestro_defs.warm.child import become_worker
+from maestro_defs.warm.child import become_worker, print_to
 from maestro_defs.warm.preload import check_single
 from maestro_defs.warm.processes import ProcessName, boot_id
 from maestro_defs.warm.records import Records, checked, run_log, worker_socket
@@ -37,6 +38,8 @@ _SETTLE_SECONDS = 0.5
 """Files that were changed a moment ago may not be all of a change."""
 _LEAVE_SECONDS = 10.0
 _PRUNE_SECONDS = 3600.0
+_SPARE_SECONDS = 0.3
+"""How long nothing must be asked before a spare worker is made: a run that has just begun needs the processor."""
 
 
 @dataclass(eq=False)
@@ -47,6 +50,14 @@ class _Forked:
     control: socket.socket | None
     free: int = 0
     runs: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spare:
+    """A worker that waits for its first run."""
+
+    pid: int
+    control: socket.socket
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,7 @@ class WarmServer:
         listener: the socket at which it is asked.
         drain_seconds: what running runs are given to finish after SIGTERM.
         refusal: why it could not start anew, with what has changed; None when it could.
+        prepare: makes a worker ready before it has a run; without it there are no spare ones.
     """
 
     def __init__(
@@ -71,7 +83,11 @@ class WarmServer:
         listener: socket.socket,
         drain_seconds: float,
         refusal: Callable[[], str | None],
+        prepare: Preparation | None = None,
     ) -> None:
+        self._prepare = prepare
+        self._spares: list[_Spare] = []
+        self._spare_at = 0.0
         self._refusal = refusal
         self._home = home
         self._body = body
@@ -105,6 +121,8 @@ class WarmServer:
                 return True
             if self._listener.fileno() in ready and (connection := wire.accept(self._listener)):
                 self._serve(connection)
+            elif not ready:
+                self._keep_spares()
             self._keep_deadlines()
 
     def _wait(self) -> set[int]:
@@ -114,7 +132,8 @@ class WarmServer:
         for forked in self._forked.values():
             if forked.control is not None:
                 poll.register(forked.control, select.POLLIN)
-        return {descriptor for descriptor, _ in poll.poll(1000 * _LOOK_SECONDS)}
+        patience = _SPARE_SECONDS if self._spares_wanted() else _LOOK_SECONDS
+        return {descriptor for descriptor, _ in poll.poll(1000 * patience)}
 
     def _take_signals(self) -> None:
         for number in os.read(self._wakeup, 4096):
@@ -138,6 +157,7 @@ class WarmServer:
             self._died(pid, os.waitstatus_to_exitcode(status))
 
     def _died(self, pid: int, code: int) -> None:
+        self._spares = [spare for spare in self._spares if spare.pid != pid]
         forked = self._forked.pop(pid, None)
         if forked is not None and forked.control is not None:
             forked.control.close()
@@ -217,7 +237,7 @@ class WarmServer:
                 return {"ok": False, "error": "draining"}
             if wire.expired(message):
                 return {"ok": False, "error": "late"}
-            return self._hand_over(assignment) or self._fork(assignment)
+            return self._hand_over(assignment) or self._give_to_spare(assignment) or self._fork(assignment)
 
     def _hand_over(self, assignment: Assignment) -> dict[str, Any] | None:
         """Gives the run to a worker with a free place; None when there is none."""
@@ -235,6 +255,75 @@ class WarmServer:
                     self._link_log(assignment.run_id, record.run_id)
                     return {"ok": True, "pid": forked.pid}
             forked.free = 0
+        return None
+
+    def _spares_wanted(self) -> int:
+        if self._prepare is None or self._drain_until is not None:
+            return 0
+        return self._home.settings.launcher.spare_workers - len(self._spares)
+
+    def _keep_spares(self) -> None:
+        """In a quiet moment; one that died at once is not followed by another at once."""
+        if self._spares_wanted() <= 0 or time.monotonic() < self._spare_at:
+            return
+        self._spare_at = time.monotonic() + _SPARE_SECONDS
+        check_single()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        log = self._home.logs / "spare-worker.log"
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                become_worker(self._home, log, {theirs.fileno()})
+                code = self._wait_for_run(theirs)
+            except BaseException:  # noqa: BLE001 - a fork of the server must never go on as the server
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+        theirs.close()
+        self._spares.append(_Spare(pid, ours))
+
+    def _wait_for_run(self, control: socket.socket) -> int:
+        """In the fork: gets ready, and then is the worker of the run it is given; nothing when nobody gives it one."""
+        assert self._prepare is not None
+        try:
+            self._prepare(self._home)
+        except Exception:  # noqa: BLE001 - the run itself says what is wrong, in its own log
+            traceback.print_exc()
+        said = control.recv(4096)
+        if not said:
+            return 0
+        asked = json.loads(said)
+        print_to(run_log(self._home, asked["run_id"]))
+        return self._work(Assignment(asked["run_id"], asked["resume"]), control)
+
+    def _give_to_spare(self, assignment: Assignment) -> dict[str, Any] | None:
+        """Gives the run to a worker that waits for one; None when there is none."""
+        while self._spares:
+            spare = self._spares.pop()
+            asked = json.dumps({"run_id": assignment.run_id, "resume": assignment.resume})
+            try:
+                spare.control.settimeout(_START_SECONDS)
+                spare.control.send(asked.encode())
+                said = spare.control.recv(4096)
+            except OSError:
+                said = b""
+            if said:
+                spare.control.setblocking(False)
+                free = int(said.split()[-1])
+                self._forked[spare.pid] = _Forked(spare.pid, spare.control, free, {assignment.run_id})
+                self._spare_at = time.monotonic() + _SPARE_SECONDS
+                return {"ok": True, "pid": spare.pid}
+            # It must not begin the run after all, once another worker has it.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(spare.pid, signal.SIGKILL)
+            spare.control.close()
+            self._reap()
+            record = self._records.get(assignment.run_id)
+            if record is not None and record.process.pid == spare.pid:
+                self._records.settle(assignment.run_id, record.process, "died", "its worker did not begin")
         return None
 
     def _link_log(self, run_id: str, first: str) -> None:
@@ -283,7 +372,13 @@ class WarmServer:
         worker = Worker(self._home, self._body, self._places, tell)
         return worker.run(assignment, lambda: tell(self._places - 1))
 
+    def _dismiss_spares(self) -> None:
+        for spare in self._spares:
+            spare.control.close()  # It ends when nobody can give it a run any more.
+        self._spares = []
+
     def _drained(self) -> bool:
+        self._dismiss_spares()
         going_on = [record for record in self._records.all() if record.going_on]
         if not going_on:
             return True

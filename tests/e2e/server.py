@@ -269,7 +269,9 @@ class ServerProcess:
             kept = self.delivery(delivery, provider)
             outcome = None if kept is None else self.outcomes.get(kept.id)
             found[:] = [] if outcome is None else [outcome]
-            return bool(found) and (found[0].state == state if state else found[0].state != "waiting")
+            settled = bool(found) and found[0].state != "waiting"
+            assert not settled or state in (None, found[0].state), found[0]
+            return settled
 
         until(there, lambda: f"{delivery} {state}: {found}\n{self.said(CONDUCTOR)}")
         return found[0]

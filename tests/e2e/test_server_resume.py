@@ -28,13 +28,12 @@ stages:
       - id: second
         run: shell
         cache: false
-        needs: [first]
         with:
           command: |
             echo second >> FOLDER/log
             until [ -e FOLDER/gate ]; do sleep 0.05; done
-            echo "{{ steps.first.made }}" >> FOLDER/log
-      - {id: third, run: shell, cache: false, needs: [second], with: {command: 'echo third >> FOLDER/log'}}
+            echo "{{ steps.first.outputs.made }}" >> FOLDER/log
+      - {id: third, run: shell, cache: false, with: {command: 'echo third >> FOLDER/log'}}
 finally:
   - {id: tell, run: shell, with: {command: 'echo finally >> FOLDER/log'}}
 """
