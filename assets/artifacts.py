@@ -52,4 +52,5 @@ ARTIFACT_PUT = StepKind(
     summary="Keeps files of the workspace as artifacts.",
     describe=lambda params: f"{'Delivers' if params.deliver else 'Keeps'} '{params.path}' as artifacts.",
     dagster_kinds=("file",),
+    confined=True,
 )

@@ -128,4 +128,5 @@ SCAN_LICENSES = StepKind(
     check="licenses_are_allowed",
     # A path may name a file that is no part of the cache key.
     cached=lambda params: not params.of,
+    confined=True,
 )

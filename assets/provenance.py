@@ -54,4 +54,5 @@ ATTEST_PROVENANCE = StepKind(
     describe=lambda params: f"Signs the provenance of {', '.join(params.of) if params.of else 'what was delivered'}.",
     dagster_kinds=("attestation",),
     cached=lambda _params: False,
+    confined=True,
 )

@@ -209,4 +209,5 @@ BUILD_PYTHON = StepKind(
     describe=_describe,
     requires=_requires,
     dagster_kinds=("python",),
+    confined=True,
 )

@@ -189,4 +189,5 @@ SBOM_GENERATE = StepKind(
     dagster_kinds=("sbom", "syft"),
     check="sbom_conforms",
     cached=_cached,
+    confined=True,
 )

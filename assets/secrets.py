@@ -193,4 +193,5 @@ SCAN_SECRETS = StepKind(
     check="was_scanned",
     # Which scanners there are is no part of the cache key.
     cached=lambda params: params.scanner == "detect-secrets",
+    confined=True,
 )

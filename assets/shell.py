@@ -82,4 +82,5 @@ SHELL = StepKind(
     describe=_describe,
     requires=_requires,
     dagster_kinds=("shell",),
+    confined=True,
 )

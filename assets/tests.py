@@ -194,6 +194,7 @@ def _kind(level: Level) -> StepKind[TestParams]:
         requires=_requires(level),
         dagster_kinds=("test", "junit"),
         check="tests_pass",
+        confined=True,
     )
 
 

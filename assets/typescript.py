@@ -150,4 +150,5 @@ BUILD_TYPESCRIPT = StepKind(
     describe=_describe,
     requires=_requires,
     dagster_kinds=("typescript",),
+    confined=True,
 )

@@ -198,4 +198,5 @@ SCAN_VULNERABILITIES = StepKind(
     check="was_scanned",
     # Advisories come every hour, so what was clean yesterday says nothing today.
     cached=lambda _params: False,
+    confined=True,
 )

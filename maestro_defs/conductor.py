@@ -62,7 +62,7 @@ class Conductor:
         self._busy: set[str] = set()
         self._open: set[int] = set()
         self._closing = threading.Event()
-        self._read = self._outcomes.cursor(_CURSOR)
+        self._read = self._reached = self._outcomes.cursor(_CURSOR)
         self._pool = ThreadPoolExecutor(_PROJECTS_AT_ONCE, thread_name_prefix="dispatch")
 
     def round(self) -> int:
@@ -102,7 +102,9 @@ class Conductor:
                 begun += 1
         with self._lock:
             reached = min(self._open, default=self._read + 1) - 1
-        self._outcomes.set_cursor(_CURSOR, reached)
+        if reached != self._reached:
+            self._outcomes.set_cursor(_CURSOR, reached)
+            self._reached = reached
         return begun
 
     def _take_due(self) -> int:

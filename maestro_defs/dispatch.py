@@ -31,7 +31,7 @@ from maestro.workflow.load import LoadedWorkflow
 from maestro_defs.commands import Commands
 from maestro_defs.making import AskedRun, MadeRun, make_run
 from maestro_defs.patience import is_away
-from maestro_defs.server import Server
+from maestro_defs.server import Server, loaded_from
 
 ATTEMPTS = 10
 _PASSING = (
@@ -144,22 +144,24 @@ class Dispatcher:
         mirror = self._server.mirror(project)
         if wanted.sha is not None:
             mirror.ensure(wanted.sha, wanted.ref)
-            same = wanted.workflow_sha == wanted.sha
-            wanted = replace(wanted, sha=mirror.peel(wanted.sha))
-            # What a tag was pushed as may be an object of its own, which is no revision.
-            wanted = replace(wanted, workflow_sha=wanted.sha) if same else wanted
+            if wanted.tag is not None:
+                # What a tag was pushed as may be an object of its own, which is no revision.
+                commit = mirror.peel(wanted.sha)
+                same = wanted.workflow_sha == wanted.sha
+                wanted = replace(wanted, sha=commit, workflow_sha=commit if same else wanted.workflow_sha)
         if wanted.branch is None and wanted.ref == DEFAULT_REF:
             wanted = replace(wanted, branch=self._server.default_branch(project))
         asked = settled(wanted, lambda ref: self._server.tip(project, ref))
         if asked.workflow_sha != asked.sha:
             mirror.ensure(asked.workflow_sha)
-        if mirror.read(asked.workflow_sha, project.workflow_file) is None:
+        text = mirror.read(asked.workflow_sha, project.workflow_file)
+        if text is None:
             return _outcome(
                 delivery, "nothing", f"revision {asked.workflow_sha[:12]} has no {project.workflow_file}", attempts
             )
         told = partial(Told, key_of(delivery), project, asked)
         try:
-            loaded = self._server.workflow(project, asked.workflow_sha)
+            loaded = loaded_from(text, project.workflow_file)
             base = self._base(project, asked)
             refused = refusal(loaded.workflow.on, asked, lambda: self._changed(project, base, asked.sha))
             if refused is not None:

@@ -12,7 +12,8 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,9 +137,19 @@ def prepared_job(server: Server, run: dg.DagsterRun) -> Iterator[dg.JobDefinitio
     project = server.projects.get(project_of(run))
     loaded = _workflow(server, project, run)
     source = server.source(project, loaded, _params(run))
-    folder = checkout_of(run)
-    with _place(server, project, source, run, folder):
-        yield _job(source, run, loaded)
+    with ThreadPoolExecutor(1, thread_name_prefix="checkout") as beside:
+        # Git's work and Dagster's, at the same time.
+        looked = beside.submit(_here, server, project, source, run)
+        job = _job(source, run, loaded)
+        here = looked.result()
+    if here is None:
+        yield job
+        return
+    source.in_place[run.run_id] = here
+    try:
+        yield job
+    finally:
+        remove_worktree(here.workspace)
 
 
 def project_of(run: dg.DagsterRun) -> str:
@@ -180,23 +191,15 @@ def _job(source: Source, run: dg.DagsterRun, loaded: LoadedWorkflow) -> dg.JobDe
     return definitions.resolve_job_def(run.job_name)
 
 
-@contextmanager
-def _place(
-    server: Server, project: RegisteredProject, source: Source, run: dg.DagsterRun, folder: Path | None
-) -> Iterator[None]:
-    sha = run.tags.get(PARTITION_TAG)
-    if sha is not None:
-        server.mirror(project).ensure(sha)
-    if folder is None or sha is None:
-        with nullcontext():
-            yield
-        return
-    revision = replace(revision_of(source.project, sha), branch=run.tags.get(BRANCH_TAG))
-    source.in_place[run.run_id] = Checkout(revision, folder)
-    try:
-        yield
-    finally:
-        remove_worktree(folder)
+def _here(server: Server, project: RegisteredProject, source: Source, run: dg.DagsterRun) -> Checkout | None:
+    """The checkout that was made for the run; None when it is not here: then the run's session makes one."""
+    sha, folder = run.tags.get(PARTITION_TAG), checkout_of(run)
+    if sha is None:
+        return None
+    server.mirror(project).ensure(sha)
+    if folder is None:
+        return None
+    return Checkout(replace(revision_of(source.project, sha), branch=run.tags.get(BRANCH_TAG)), folder)
 
 
 def main(arguments: list[str] | None = None) -> int:

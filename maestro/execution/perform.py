@@ -14,7 +14,8 @@ from maestro.errors import MaestroError
 from maestro.execution.errors import StepCancelledError, StepError, StepTimeoutError
 from maestro.execution.log import StepLog
 from maestro.execution.session import RunSession
-from maestro.process import sandbox
+from maestro.process import sandbox, without_credentials
+from maestro.process.sandbox_links import remove_strays
 from maestro.process.sandbox_view import remove_view
 from maestro.steps import BaseParams, StepContext, StepKind, StepResult
 from maestro.steps.kind import Completed
@@ -126,8 +127,10 @@ class _Runner:
             else None
         )
         self.workspace = self._box.view if self._box else session.workspace
+        self._sweep()
+        inherited = session.base_environment
         self.environment = {
-            **session.base_environment,
+            **(without_credentials(inherited) if session.request.untrusted else inherited),
             "CI": "true",
             "MAESTRO": "true",
             "MAESTRO_RUN_ID": session.identity.run_id,
@@ -155,15 +158,18 @@ class _Runner:
         if self._box:
             command, environment = self._box.command(argv, cwd=folder, env=environment)
         remaining = None if self._deadline is None else max(0.01, self._deadline - time.monotonic())
-        done = self._session.processes.run(
-            command,
-            cwd=folder,
-            env=environment,
-            stdout=self._log.descriptor if stdout is None else stdout,
-            stderr=self._log.descriptor,
-            timeout=remaining,
-            stop=self._stop,
-        )
+        try:
+            done = self._session.processes.run(
+                command,
+                cwd=folder,
+                env=environment,
+                stdout=self._log.descriptor if stdout is None else stdout,
+                stderr=self._log.descriptor,
+                timeout=remaining,
+                stop=self._stop,
+            )
+        finally:
+            self._sweep()
         if done.leftovers:
             self._log.line(f"ended {done.leftovers} process(es) the step had left running")
         if done.timed_out:
@@ -173,6 +179,12 @@ class _Runner:
             )
         self._check_stopped()
         return Completed(done.exit_code, done.seconds)
+
+    def _sweep(self) -> None:
+        """Before the kind's function reads or writes what a sandboxed process could have prepared."""
+        if self._box:
+            for stray in remove_strays(self._scratch, (self._session.workspace,)):
+                self._log.line(f"took away {stray.name}, which leads out of what the step may see, or is no file")
 
     def _check_stopped(self) -> None:
         if self._stop.is_set():

@@ -19,6 +19,7 @@ from maestro.execution.resolve import Resolved, Resolver
 from maestro.execution.scope import EnvScope, GitScope, base_scope, steps_scope
 from maestro.execution.tools import Tools
 from maestro.process import ProcessRunner, StopEvent, base_environment
+from maestro.process.sandbox_links import remove_strays
 from maestro.project import FileEntry, Project, Revision, current_revision, source_subject
 from maestro.secrets import Masker, SecretReader, SecretSource, SecretValues, kept_apart
 from maestro.steps import PlanContext, Registry
@@ -59,6 +60,7 @@ class RunRequest:
         cached: steps whose results the planner found in the cache.
         untrusted: somebody without write access made the revision: no secrets, everything sandboxed, no effects,
             nothing signed, and nothing kept where a trusted run would find it.
+        network: whether an untrusted run's sandboxes have the network where a step asks for it.
     """
 
     params: Mapping[str, Any]
@@ -68,6 +70,7 @@ class RunRequest:
     assume_done: frozenset[str] = frozenset()
     cached: frozenset[str] = frozenset()
     untrusted: bool = False
+    network: bool = False
 
 
 def products_of(workflow: Workflow) -> tuple[str, ...]:
@@ -110,7 +113,15 @@ class RunSession:
         self.journal = EffectJournal(self.store)
         self.expressions = Expressions()
         self.base_environment = base_environment(self.environ)
-        self.tools = Tools(self.base_environment.get("PATH"), self.project.ensure_home() / "tools.json")
+        self.tools = Tools(
+            self.base_environment.get("PATH"),
+            self.project.ensure_home() / "tools.json",
+            strange=self.workspace if self.request.untrusted else None,
+            environment=self.base_environment,
+        )
+        if self.request.untrusted:
+            # Planning and step kinds read files of the checkout in this process.
+            remove_strays(self.workspace)
         self.resolver = Resolver(self.loaded, self.registry, self.expressions, self.tools, self.revision.files)
         self.processes = ProcessRunner()
         in_place = self.workspace == self.project.root
@@ -142,7 +153,7 @@ class RunSession:
         """Kills what is left of the run's processes and saves what waits for the cache."""
         self.processes.close()
         self.cache_writer.flush()
-        if self._key_parts:
+        if self._key_parts and not self.request.untrusted:
             LastKeys(self.project, self.project_name).save(self._key_parts, self.revision)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -88,6 +88,8 @@ def _from_cache(
     key = resolved.cache_key
     if key is None:
         return None
+    if session.request.untrusted and resolved.node.step.secrets:
+        return None  # What was made with a secret may hold it.
     found = session.records.cached(key)
     if found is not None and session.request.untrusted and (found.subjects or found.claims or found.evidence):
         return None  # Nothing is verified or signed in such a run.
@@ -123,17 +125,18 @@ def _run(
 ) -> StepRecord:
     node = resolved.node
     step = node.step
+    if session.request.untrusted:
+        _refuse_untrusted(resolved)
     if step.compensate is not None and undo_was_interrupted(session, node):
         _finish_undoing(session, node, log)
-    if session.request.untrusted and (step.has_effects or resolved.kind.effects):
-        raise StepError(
-            f"step '{node.name}' changes something outside, which a run of somebody else's fork may not",
-            next_step="leave it out there, with when: '{{ run.trusted }}', or approve the pull request",
-        )
     guard = EffectGuard(session, resolved) if step.has_effects or resolved.kind.effects else None
     secrets = session.secrets_of(node)
     log.hide(session.masker)
     sandboxed = step.sandbox or session.request.untrusted
+    network: bool | Sequence[str] = step.network
+    if session.request.untrusted and not session.request.network and network:
+        log.line("without the network: this server gives none to steps of forks, see `forks` in server.yaml")
+        network = False
     work = Work(
         name=node.name,
         kind=resolved.kind,
@@ -145,7 +148,7 @@ def _run(
         upstream={name: {one.name: one for one in record.outputs} for name, record in upstream.items()},
         attempt=attempt,
         sandboxed=sandboxed,
-        network=step.network,
+        network=network,
         brought=session.brought_files(node) if sandboxed else (),
         writable=_patterns(session, resolved),
         records=before,
@@ -167,6 +170,21 @@ def _run(
     if record.passed and resolved.cache_key is not None and not session.request.untrusted:
         session.cache_writer.offer(resolved.cache_key, record, resolved.input_globs)
     return record
+
+
+def _refuse_untrusted(resolved: Resolved) -> None:
+    """Raises for what a run of somebody else's fork must not do."""
+    node, kind = resolved.node, resolved.kind
+    if node.step.has_effects or kind.effects:
+        what = "changes something outside, which a run of somebody else's fork may not"
+    elif not kind.confined:
+        what = f"is of kind '{kind.name}', which works outside of a sandbox too; a run of somebody else's fork may not"
+    else:
+        return
+    raise StepError(
+        f"step '{node.name}' {what}",
+        next_step="leave it out there, with when: '{{ run.trusted }}', or approve the pull request",
+    )
 
 
 def _finish_undoing(session: RunSession, node: Node, log: StepLog) -> None:

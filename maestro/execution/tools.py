@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -21,10 +22,22 @@ class Tools:
     Args:
         path: value of PATH.
         cache: file that remembers versions by executable, size and time of change; None: not remembered.
+        strange: a checkout of somebody who is not trusted: its own programs are told apart by their content, and never
+            started to ask them.
+        environment: of the programs that are asked; the process's own when None.
     """
 
-    def __init__(self, path: str | None, cache: Path | None) -> None:
+    def __init__(
+        self,
+        path: str | None,
+        cache: Path | None,
+        *,
+        strange: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._path = path
+        self._strange = None if strange is None else strange.resolve()
+        self._environment = environment
         self._cache = cache
         self._lock = threading.Lock()
         self._versions: dict[str, str] | None = None
@@ -45,6 +58,8 @@ class Tools:
         executable = self.which(requirement.tool)
         if executable is None:
             return "missing"
+        if self._strange is not None and _lies_in(Path(executable), self._strange):
+            return _content(Path(executable))
         if not requirement.version_args:
             return executable
         about = Path(executable).stat()
@@ -53,7 +68,7 @@ class Tools:
         with self._lock:
             known = self._read()
             if key not in known:
-                known[key] = _ask([executable, *requirement.version_args])
+                known[key] = _ask([executable, *requirement.version_args], self._environment)
                 self._write(known)
             return known[key]
 
@@ -75,10 +90,26 @@ class Tools:
         temporary.replace(self._cache)
 
 
-def _ask(argv: list[str]) -> str:
+def _lies_in(executable: Path, folder: Path) -> bool:
+    """Whether it is a file of ``folder``, or reached through one: a link there is not the folder owner's program."""
+    plain = Path(os.path.abspath(executable))
+    return plain.parent.resolve().is_relative_to(folder) or plain.resolve().is_relative_to(folder)
+
+
+def _content(executable: Path) -> str:
+    with executable.open("rb") as file:
+        return f"sha256 {hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def _ask(argv: list[str], environment: Mapping[str, str] | None) -> str:
     try:
         done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT_SECONDS, check=False
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=None if environment is None else dict(environment),
+            timeout=_TIMEOUT_SECONDS,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"unknown ({type(error).__name__})"

@@ -6,6 +6,7 @@ import subprocess
 
 from maestro.errors import InputError
 from maestro.mirror.errors import MirrorError
+from maestro.mirror.names import TRACKED
 from maestro.mirror.repository import Repository
 from maestro.project.git import parse_records
 
@@ -88,3 +89,12 @@ def merge_base(repository: Repository, one: str, other: str) -> str | None:
     """See ``Mirror.merge_base``."""
     answer = repository.ask("merge-base", one, other)
     return answer.text() if answer.ok else None
+
+
+def published(repository: Repository, sha: str) -> bool:
+    """See ``Mirror.published``."""
+    if not repository.exists():
+        return False
+    answer = repository.ask("for-each-ref", f"--contains={sha}", "--format=%(refname)", TRACKED, "refs/tags")
+    # What HEAD names may come from an archive, whose only commit it is.
+    return answer.ok and any(name != f"{TRACKED}HEAD" for name in answer.text().splitlines())

@@ -226,6 +226,16 @@ class Mirror:
         """
         return history.require(self.repository, checked_commit(sha))
 
+    def published(self, sha: str) -> bool:
+        """Whether the commit is on a branch or tag the origin had when they were last fetched, as far as is known here.
+
+        A commit that is here need not be: origins hand out those of forks as well.
+
+        Raises:
+            InputError: no commit id.
+        """
+        return history.published(self.repository, checked_commit(sha))
+
     def prune(self, keep: set[str]) -> int:
         """Lets go of every commit that is not in ``keep`` and was not asked for within the hour, and tidies up.
 

@@ -5,9 +5,9 @@
 of its own.
 """
 
-from maestro.process.environment import base_environment
+from maestro.process.environment import base_environment, without_credentials
 from maestro.process.result import ProcessResult
 from maestro.process.runner import ProcessRunner
 from maestro.process.stopping import StopEvent
 
-__all__ = ["ProcessResult", "ProcessRunner", "StopEvent", "base_environment"]
+__all__ = ["ProcessResult", "ProcessRunner", "StopEvent", "base_environment", "without_credentials"]

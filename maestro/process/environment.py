@@ -55,6 +55,18 @@ def inherits(name: str) -> bool:
     return _GLOBS.fullmatch(name) is not None and not any(word in upper for word in CREDENTIAL_WORDS)
 
 
+_USER_INFO = re.compile(r"://[^/?#\s]*@")
+
+
+def without_credentials(environment: Mapping[str, str]) -> dict[str, str]:
+    """Those variables that lend nothing to a stranger's step: no URL with a user or password in it, no agent."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name != "SSH_AUTH_SOCK" and _USER_INFO.search(value) is None
+    }
+
+
 def base_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The part of ``environ`` that steps inherit, sorted by name."""
     return {name: environ[name] for name in sorted(environ) if inherits(name)}

@@ -205,6 +205,8 @@ class StepKind(Generic[P]):
         check: the name of the asset check that carries pass or fail.
         cached: given the parameters, whether a result may be used again; False for what depends on the time, such as a
             gate, or on a place outside, such as a registry.
+        confined: True: what the source has it do, it does in processes of ``run_process`` alone, reads nothing of the
+            host and reaches nobody; so a run of a stranger's commit, whose processes are sandboxed, may have it.
     """
 
     name: str
@@ -218,3 +220,4 @@ class StepKind(Generic[P]):
     effects: bool = False
     check: str = "succeeded"
     cached: Callable[[P], bool] = lambda _params: True
+    confined: bool = False
