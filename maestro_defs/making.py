@@ -6,7 +6,6 @@ import json
 import os
 import sys
 import tempfile
-import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -50,10 +49,10 @@ from maestro_defs.compiler import compile_workflow, job_name
 from maestro_defs.local import Resumption, job_origin, selected
 from maestro_defs.partitions import register_revision
 from maestro_defs.server import Server
+from maestro_defs.trust import made_here, run_id_of
 from resources.delivery import Source
 
 PRIORITY_TAG = "dagster/priority"
-_NAMESPACE = uuid.UUID("6d616573-7472-6f20-7275-6e2069640000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +93,6 @@ class MadeRun:
     plan: Plan | None
 
 
-def run_id_of(delivery: str, workflow: str, sha: str) -> str:
-    """The id of the run a delivery asks for: the same whoever makes it, and however often (UUID version 5)."""
-    return str(uuid.uuid5(_NAMESPACE, "\0".join([delivery, workflow, sha])))
-
-
 def make_run(
     server: Server,
     instance: dg.DagsterInstance,
@@ -123,15 +117,22 @@ def make_run(
     folder = Path(tempfile.mkdtemp(dir=server.home.worktrees, prefix=f"{asked.sha[:12]}-"))
     kept = False
     try:
-        with ThreadPoolExecutor(1, thread_name_prefix="checkout") as beside:
+        with ThreadPoolExecutor(2, thread_name_prefix="checkout") as beside:
             # Git's work and Dagster's, at the same time.
             checkout = beside.submit(
-                worktree, server.mirror(project), asked.sha, folder, submodules=project.submodules, lfs=project.lfs
+                worktree,
+                server.mirror(project),
+                asked.sha,
+                folder,
+                submodules=project.submodules,
+                lfs=project.lfs,
+                strange=not asked.trusted,
             )
+            known = beside.submit(revision_of, source.project, asked.sha)
             definitions = compile_workflow(source)
             definitions.resolve_job_def(job_name(loaded.workflow.name))
-            revision = replace(revision_of(source.project, asked.sha), branch=asked.branch)
             checkout.result()
+            revision = replace(known.result(), branch=asked.branch)
         plan, group = _planned(source, revision, folder, params, asked, run_id)
         if not plan.selection:
             return None
@@ -153,10 +154,15 @@ def make_run(
 
 
 def checkout_of(run: dg.DagsterRun) -> Path | None:
-    """The checkout made for ``run``, when it is on this machine and still there."""
+    """The checkout made for ``run``, when it is on this machine and still there.
+
+    Not one that the tags of another run name, from which they were copied: that one is, or was, at work in it.
+    """
     host, _, folder = run.tags.get(CHECKOUT_TAG, "").partition(" ")
     path = Path(folder) if folder and host == os.uname().nodename else None
-    return path if path is not None and path.is_dir() else None
+    if path is None or not (made_here(run) or path.name.endswith(f"-{run.run_id}")):
+        return None
+    return path if path.is_dir() else None
 
 
 def _planned(

@@ -28,9 +28,9 @@ from maestro.runs.tags import BASE_TAG, DELIVERY_TAG, PROJECT_TAG
 from maestro.server.projects import RegisteredProject
 from maestro_defs.dispatch import Told
 from maestro_defs.local_reader import LocalReader
-from maestro_defs.making import run_id_of
 from maestro_defs.run_views import record_of
 from maestro_defs.server import Server
+from maestro_defs.trust import run_id_of
 
 _CURSOR = "reports"
 _OVERLAP = timedelta(seconds=5)

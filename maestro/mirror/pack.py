@@ -41,6 +41,7 @@ def pack_source(
     base: str | None = None,
     submodules: bool = False,
     lfs: bool | None = False,
+    strange: bool = False,
 ) -> Artifact:
     """Keeps the commit ``sha``, which the mirror has, as one artifact in ``store``.
 
@@ -51,7 +52,7 @@ def pack_source(
         depth: newest commits of the history to take along, with the tags on them.
         base: a commit that steps compare with (``changed()``); its files come too. The mirror has it.
         submodules: pack them as well.
-        lfs: as ``worktree``.
+        lfs, strange: as ``worktree``.
 
     Returns:
         The artifact; its digest is what ``unpack_source`` takes.
@@ -67,7 +68,7 @@ def pack_source(
     bases = () if base is None or base == sha else (checked_commit(base),)
     with (
         tempfile.TemporaryDirectory(prefix="source-") as name,
-        sources_of(mirror, sha, Path(name) / "files", submodules=submodules, lfs=lfs) as sources,
+        sources_of(mirror, sha, Path(name) / "files", submodules=submodules, lfs=lfs, strange=strange) as sources,
     ):
         folder = Path(name)
         repositories = []

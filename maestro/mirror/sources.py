@@ -39,7 +39,9 @@ class Sources:
 
 
 @contextmanager
-def sources_of(mirror: Mirror, sha: str, folder: Path, *, submodules: bool, lfs: bool | None) -> Iterator[Sources]:
+def sources_of(
+    mirror: Mirror, sha: str, folder: Path, *, submodules: bool, lfs: bool | None, strange: bool = False
+) -> Iterator[Sources]:
     """What the commit ``sha`` is made of; it is checked out into ``folder`` meanwhile, when that has to be looked at.
 
     Raises:
@@ -50,22 +52,23 @@ def sources_of(mirror: Mirror, sha: str, folder: Path, *, submodules: bool, lfs:
         yield Sources((top,), folder, ())
         return
     try:
-        worktree(mirror, sha, folder, submodules=submodules, lfs=lfs)
-        found = tuple(_repositories(top, folder, submodules))
+        worktree(mirror, sha, folder, submodules=submodules, lfs=lfs, strange=strange)
+        found = tuple(_repositories(top, folder, submodules, strange))
         files = tuple(sorted(path for source in found for path in _contents(source, folder))) if lfs else ()
         yield Sources(found, folder, files)
     finally:
         remove_worktree(folder)
 
 
-def _repositories(source: Source, top: Path, submodules: bool) -> Iterator[Source]:
+def _repositories(source: Source, top: Path, submodules: bool, strange: bool) -> Iterator[Source]:
     yield source
     checkout = Checkout(top / source.path, source.mirror.address, source.sha)
     if not submodules or "modules" not in checkout.mentions():
         return
     for inner in submodules_of(checkout):
         path = f"{source.path}/{inner.path}".lstrip("/")
-        yield from _repositories(Source(submodule_mirror(source.mirror, inner.url), inner.sha, path), top, submodules)
+        found = submodule_mirror(source.mirror, inner.url, strange=strange)
+        yield from _repositories(Source(found, inner.sha, path), top, submodules, strange)
 
 
 def _contents(source: Source, top: Path) -> Iterator[str]:

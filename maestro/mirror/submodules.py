@@ -72,17 +72,19 @@ def _by_path(records: Sequence[str]) -> dict[str, dict[str, str]]:
     return {settings["path"]: settings for settings in modules.values() if "path" in settings}
 
 
-def add_submodules(mirror: Mirror, checkout: Checkout, add: Callable[[Mirror, str, Path], None]) -> None:
+def add_submodules(
+    mirror: Mirror, checkout: Checkout, add: Callable[[Mirror, str, Path], None], *, strange: bool = False
+) -> None:
     """Gets each submodule's commit and has ``add`` check it out at its place.
 
-    Credentials go along only to the host of the repository itself.
+    Credentials go along only to the host of the repository itself, and of a ``strange`` revision nowhere.
 
     Raises:
         MaestroError: one cannot be had; the message names it.
     """
     for submodule in submodules_of(checkout):
         try:
-            inner = submodule_mirror(mirror, submodule.url)
+            inner = submodule_mirror(mirror, submodule.url, strange=strange)
             inner.ensure(submodule.sha)
             add(inner, submodule.sha, checkout.folder / submodule.path)
         except MaestroError as error:
@@ -90,8 +92,11 @@ def add_submodules(mirror: Mirror, checkout: Checkout, add: Callable[[Mirror, st
             raise
 
 
-def submodule_mirror(mirror: Mirror, url: str) -> Mirror:
+def submodule_mirror(mirror: Mirror, url: str, *, strange: bool = False) -> Mirror:
     """The mirror of a submodule, inside of that of its repository.
+
+    Args:
+        strange: a stranger has named it: without credentials, and apart from what was fetched with them.
 
     Raises:
         InputError: the address cannot be used, or submodules are nested too deep.
@@ -99,9 +104,15 @@ def submodule_mirror(mirror: Mirror, url: str) -> Mirror:
     address = mirror.address.beside(url)
     if mirror.folder.parts.count("modules") >= _DEEPEST:
         raise InputError(f"submodules are nested more than {_DEEPEST} deep", next_step="look for one that holds itself")
-    name = hashlib.sha256(address.url.encode()).hexdigest()[:20]
+    if strange and address.scheme in ("file", "ssh"):
+        # The server's own files, and hosts its own keys open.
+        raise InputError(
+            f"{address} is no public address, and a submodule of somebody else's fork has no other",
+            next_step="approve the commit, or give the submodule an https address",
+        )
+    name = hashlib.sha256((address.url + ("\nstrange" if strange else "")).encode()).hexdigest()[:20]
     credentials: Callable[[], Mapping[str, str]] = no_credentials
-    if mirror.address.same_host(address):
+    if mirror.address.same_host(address) and not strange:
         credentials = mirror.credentials
     folder = mirror.folder / "modules" / f"{name}.git"
     return Mirror(folder, address.url, credentials, depth=mirror.depth, seconds=mirror.seconds)

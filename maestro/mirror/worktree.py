@@ -15,7 +15,15 @@ from maestro.mirror.repository import Repository
 from maestro.mirror.submodules import add_submodules
 
 
-def worktree(mirror: Mirror, sha: str, folder: Path, *, submodules: bool = False, lfs: bool | None = False) -> Path:
+def worktree(
+    mirror: Mirror,
+    sha: str,
+    folder: Path,
+    *,
+    submodules: bool = False,
+    lfs: bool | None = False,
+    strange: bool = False,
+) -> Path:
     """Checks out the commit ``sha``, which the mirror has, into ``folder``; removed again when that fails.
 
     The folder's repository borrows the mirror's objects, and has the origin's branches and tags as of now, a detached
@@ -25,6 +33,7 @@ def worktree(mirror: Mirror, sha: str, folder: Path, *, submodules: bool = False
         folder: does not exist, or is empty.
         submodules: check them out too, at any depth; their mirrors lie in the mirror's folder.
         lfs: fetch files that Git LFS keeps elsewhere; False fails when there are any, None leaves their pointers.
+        strange: of somebody who is not trusted: its submodules are fetched as anybody could, without credentials.
 
     Raises:
         InputError: the folder is not empty, or a submodule's address cannot be used.
@@ -48,15 +57,17 @@ def worktree(mirror: Mirror, sha: str, folder: Path, *, submodules: bool = False
         if "attributes" in mentioned and lfs is not None:
             fill_pointers(checkout, storage=mirror.folder / "lfs", fetch=lfs, credentials=mirror.credentials)
         if submodules and "modules" in mentioned:
-            add_submodules(mirror, checkout, lambda inner, commit, place: _inner(inner, commit, place, lfs))
+            add_submodules(
+                mirror, checkout, lambda inner, commit, place: _inner(inner, commit, place, lfs, strange), strange=strange
+            )
     except BaseException:
         remove_worktree(folder)
         raise
     return folder
 
 
-def _inner(mirror: Mirror, sha: str, folder: Path, lfs: bool | None) -> None:
-    worktree(mirror, sha, folder, submodules=True, lfs=lfs)
+def _inner(mirror: Mirror, sha: str, folder: Path, lfs: bool | None, strange: bool) -> None:
+    worktree(mirror, sha, folder, submodules=True, lfs=lfs, strange=strange)
 
 
 def remove_worktree(folder: Path) -> None:

@@ -16,14 +16,12 @@ import dagster as dg
 from maestro.artifacts import ArtifactStore
 from maestro.errors import InputError, Location
 from maestro.mirror import Mirror, pack_source, remove_worktree, unpack_source
-from maestro.runs.tags import BASE_TAG, CHECKOUT_TAG, PARTITION_TAG, WORKFLOW_REVISION_TAG
+from maestro.runs.tags import BASE_TAG, CHECKOUT_TAG, PARTITION_TAG, UNTRUSTED_TAG
 from maestro.server.projects import RegisteredProject
 from maestro_defs.making import checkout_of
-from maestro_defs.run_worker import project_of
+from maestro_defs.run_worker import project_of, workflow_revision
 from maestro_defs.server import Server
-
-SOURCE_TAG = "maestro/source"
-"""On a run: JSON, commit -> sha256 of the archive with it in the artifact store."""
+from maestro_defs.trust import SOURCE_TAG, judged
 
 
 def send_source(server: Server, instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
@@ -38,8 +36,10 @@ def send_source(server: Server, instance: dg.DagsterInstance, run: dg.DagsterRun
     project = server.projects.get(project_of(run))
     store = shared_store(server, project)
     mirror = server.mirror(project)
+    # Here, where the repository can be asked; what a run was copied from does not count.
+    run = judged(run.with_tags({k: v for k, v in run.tags.items() if k != SOURCE_TAG}), instance, project.name, mirror)
     sha = run.tags.get(PARTITION_TAG) or server.default_revision(project)
-    packed = {one: _packed(mirror, project, one, store, run) for one in {sha, run.tags.get(WORKFLOW_REVISION_TAG, sha)}}
+    packed = {one: _packed(mirror, project, one, store, run) for one in {sha, workflow_revision(server, project, run)}}
     instance.add_run_tags(run.run_id, {SOURCE_TAG: json.dumps(packed)})
     folder = checkout_of(run)
     if folder is not None:
@@ -98,6 +98,7 @@ def _packed(mirror: Mirror, project: RegisteredProject, sha: str, store: Artifac
         base=base if base is not None and mirror.repository.has(base) else None,
         submodules=project.submodules,
         lfs=project.lfs,
+        strange=UNTRUSTED_TAG in run.tags,
     ).sha256
 
 

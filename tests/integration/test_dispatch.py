@@ -29,8 +29,8 @@ from maestro.runs.tags import (
 from maestro.server.home import find_server
 from maestro.server.projects import RegisteredProject
 from maestro_defs.dispatch import ATTEMPTS, Dispatcher, Told
-from maestro_defs.making import run_id_of
 from maestro_defs.server import Server
+from maestro_defs.trust import run_id_of
 from tests.integration.mirror_origin import Origin, git
 
 WORKFLOW = """name: app
