@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -31,7 +32,7 @@ from maestro_defs.server import Server
 
 Make = Callable[[RegisteredProject, LoadedWorkflow, AskedRun], MadeRun | None]
 _LOOKED_AT = 50
-_SHORTEST_SHA = 7
+_SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +103,14 @@ class Commands:
         self, project: RegisteredProject, command: Command, runs: list[dg.DagsterRun], key: str, make: Make
     ) -> Obeyed:
         sha = (command.argument or "").strip().lower()
-        # Without the commit, somebody could push another one just before the approval arrives.
-        if len(sha) < _SHORTEST_SHA:
-            return Obeyed("name the commit you have looked at: /maestro approve SHA")
+        # Without the whole commit, somebody could push another one just before the approval arrives: one whose id
+        # begins alike takes seconds to make.
+        if not _SHA.fullmatch(sha):
+            return Obeyed("name the commit you have looked at, all of its id: /maestro approve SHA")
         newest = next(_untrusted(runs), None)
         if newest is None:
             return Obeyed("nothing to approve: no run of this pull request is untrusted")
-        if not newest.tags[PARTITION_TAG].startswith(sha):
+        if newest.tags[PARTITION_TAG] != sha:
             return Obeyed(f"the pull request stands at {newest.tags[PARTITION_TAG][:12]} by now, not at {sha[:12]}")
         asked = asked_again(newest, key, trusted=True)
         loaded = self._server.workflow(project, asked.workflow_sha)

@@ -24,7 +24,7 @@ from dagster._core.execution.api import create_execution_plan, execute_run_itera
 from maestro.errors import InputError, MaestroError
 from maestro.mirror import remove_worktree
 from maestro.project import Project, revision_of
-from maestro.runs.tags import BRANCH_TAG, PARTITION_TAG, PROJECT_TAG, WORKFLOW_REVISION_TAG
+from maestro.runs.tags import BRANCH_TAG, PARTITION_TAG, PROJECT_TAG, UNTRUSTED_TAG, WORKFLOW_REVISION_TAG
 from maestro.server.home import ServerHome, find_server
 from maestro.server.projects import RegisteredProject
 from maestro.server.wake import poke
@@ -37,6 +37,7 @@ from maestro_defs.making import checkout_of
 from maestro_defs.rehearsal import import_all, modules_of_a_run
 from maestro_defs.server import Server, loaded_from, registry
 from maestro_defs.shared_instance import SharedInstance
+from maestro_defs.trust import judged
 from resources.delivery import Checkout, Source
 
 CONDUCTOR = "conductor"
@@ -97,6 +98,8 @@ def carry_out(run_id: str, home: ServerHome, stop: threading.Event | None = None
                 instance.report_run_canceled(run, "Cancelled before this worker began.")
                 return
             try:
+                project = server.projects.get(project_of(run))
+                run = judged(run, instance, project.name, server.mirror(project))
                 with prepared_job(server, run) as job:
                     for _ in execute_run_iterator(InMemoryJob(job), run, instance, resume_from_failure=resume):
                         pass
@@ -135,7 +138,9 @@ def prepared_job(server: Server, run: dg.DagsterRun) -> Iterator[dg.JobDefinitio
         MaestroError: its project is not registered any more, or its revision cannot be had.
     """
     project = server.projects.get(project_of(run))
-    loaded = _workflow(server, project, run)
+    workflow_sha = workflow_revision(server, project, run)
+    server.mirror(project).ensure(workflow_sha)
+    loaded = server.workflow(project, workflow_sha)
     source = server.source(project, loaded, _params(run))
     with ThreadPoolExecutor(1, thread_name_prefix="checkout") as beside:
         # Git's work and Dagster's, at the same time.
@@ -166,10 +171,16 @@ def project_of(run: dg.DagsterRun) -> str:
     return name
 
 
-def _workflow(server: Server, project: RegisteredProject, run: dg.DagsterRun) -> LoadedWorkflow:
-    sha = run.tags.get(WORKFLOW_REVISION_TAG) or run.tags.get(PARTITION_TAG) or server.default_revision(project)
-    server.mirror(project).ensure(sha)
-    return server.workflow(project, sha)
+def workflow_revision(server: Server, project: RegisteredProject, run: dg.DagsterRun) -> str:
+    """The commit whose workflow file ``run`` is carried out by: never an untrusted revision's own.
+
+    Raises:
+        MaestroError: it is the default branch's, and that cannot be asked for.
+    """
+    sha = run.tags.get(WORKFLOW_REVISION_TAG)
+    if sha is None and UNTRUSTED_TAG not in run.tags:
+        sha = run.tags.get(PARTITION_TAG)
+    return sha or server.default_revision(project)
 
 
 def _params(run: dg.DagsterRun) -> dict[str, object] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from maestro.workflow.load import LoadedWorkflow, load_text
 from maestro_defs.connections import kept_connections
 from maestro_defs.instance import open_home, prepare_home
 from maestro_defs.patience import patient
+from maestro_defs.trust import trusted
 from resources.delivery import Source
 
 
@@ -123,12 +125,18 @@ class Server:
         """What a run, or a code location, is compiled from."""
         # Assets are called after the registered name, whatever a revision of the file calls its project.
         named = loaded.workflow.model_copy(update={"project": project.name})
-        return Source.load(
+        source = Source.load(
             self.project(project),
             self.profile,
             registry=registry(),
             loaded=LoadedWorkflow(named, loaded.file, loaded.document, loaded.params_models),
             params=params,
+        )
+        mirror = self.mirror(project)
+        return replace(
+            source,
+            trusts=lambda run, instance: trusted(run, instance, project.name, mirror),
+            network=self.home.settings.forks.network,
         )
 
     def default_revision(self, project: RegisteredProject) -> str:

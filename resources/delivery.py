@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -51,6 +51,11 @@ class Checkout:
     workspace: Path
 
 
+def not_tagged(run: dg.DagsterRun, _instance: dg.DagsterInstance) -> bool:
+    """Trusts every run whose tags do not say otherwise."""
+    return UNTRUSTED_TAG not in run.tags
+
+
 @dataclass(frozen=True)
 class Source:
     """One workflow of one project, ready to be compiled.
@@ -59,6 +64,8 @@ class Source:
         graph: expanded with the parameters' defaults, or with those of the run it is compiled for.
         in_place: run id -> the person's own checkout, for runs that work in it.
         cached: run id -> names of the steps its plan found in the cache.
+        trusts: whether a run is trusted.
+        network: whether the steps of untrusted runs get the network they ask for.
     """
 
     project: Project
@@ -69,6 +76,8 @@ class Source:
     registry: Registry
     in_place: dict[str, Checkout] = field(default_factory=dict)
     cached: dict[str, frozenset[str]] = field(default_factory=dict)
+    trusts: Callable[[dg.DagsterRun, dg.DagsterInstance], bool] = not_tagged
+    network: bool = False
 
     @classmethod
     def load(
@@ -115,6 +124,7 @@ class Source:
                     revision = replace(revision, branch=run.tags[BRANCH_TAG])
                 here = Checkout(revision, self._workspace(run) or stack.enter_context(checkout(self.project, revision)))
             store = self.open_store()
+            trusted = self.trusts(run, instance)
             session = RunSession(
                 project=self.project,
                 project_name=self.project_name,
@@ -123,8 +133,8 @@ class Source:
                 registry=self.registry,
                 revision=here.revision,
                 workspace=here.workspace,
-                identity=_identity(run),
-                request=self._request(run, params),
+                identity=_identity(run, instance, trusted),
+                request=self._request(run, params, trusted),
                 store=store,
                 environ=os.environ,
                 open_desk=lambda: open_desk(self.project, self.project_name, self.profile, store, os.environ),
@@ -142,7 +152,7 @@ class Source:
         folder = run.tags.get(WORKSPACE_TAG)
         return Path(folder) if folder and is_of_this_process(run.tags.get(LOCAL_TAG)) else None
 
-    def _request(self, run: dg.DagsterRun, params: Mapping[str, Any]) -> RunRequest:
+    def _request(self, run: dg.DagsterRun, params: Mapping[str, Any], trusted: bool) -> RunRequest:
         for name, parameter in self.loaded.workflow.params.items():
             if parameter.required and params.get(name) is None:
                 raise InputError(
@@ -156,7 +166,8 @@ class Source:
             redo=_names(run, REDO_TAG),
             assume_done=_names(run, ASSUME_DONE_TAG),
             cached=self.cached.get(run.run_id, frozenset()),
-            untrusted=UNTRUSTED_TAG in run.tags,
+            untrusted=not trusted,
+            network=self.network,
         )
 
 
@@ -205,11 +216,19 @@ def _seal(session: RunSession, run: dg.DagsterRun, instance: dg.DagsterInstance)
         instance.report_engine_event(message, run, data)
 
 
-def _identity(run: dg.DagsterRun) -> RunIdentity:
+def _identity(run: dg.DagsterRun, instance: dg.DagsterInstance, trusted: bool) -> RunIdentity:
     earlier = tuple(one for one in run.tags.get(EARLIER_TAG, "").split(",") if one)
     if not earlier and run.parent_run_id:
         earlier = (run.parent_run_id,)
+    if trusted:
+        # What an untrusted run has left behind is no beginning for a trusted one.
+        earlier = tuple(one for one in earlier if not _was_untrusted(instance, one))
     return RunIdentity(run.run_id, run.root_run_id or run.run_id, earlier)
+
+
+def _was_untrusted(instance: dg.DagsterInstance, run_id: str) -> bool:
+    run = instance.get_run_by_id(run_id)
+    return run is not None and UNTRUSTED_TAG in run.tags
 
 
 def _names(run: dg.DagsterRun, tag: str) -> frozenset[str]:

@@ -58,7 +58,10 @@ def worktree(
             fill_pointers(checkout, storage=mirror.folder / "lfs", fetch=lfs, credentials=mirror.credentials)
         if submodules and "modules" in mentioned:
             add_submodules(
-                mirror, checkout, lambda inner, commit, place: _inner(inner, commit, place, lfs, strange), strange=strange
+                mirror,
+                checkout,
+                lambda inner, commit, place: _inner(inner, commit, place, lfs, strange),
+                strange=strange,
             )
     except BaseException:
         remove_worktree(folder)

@@ -35,7 +35,7 @@ def remove_strays(folder: Path, seen: Iterable[Path] = ()) -> list[Path]:
             mode = entry.stat(follow_symlinks=False).st_mode
             stray = not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
         if stray:
-            os.unlink(entry.path)
+            Path(entry.path).unlink()
             removed.append(Path(entry.path))
     return removed
 
@@ -49,7 +49,7 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
                 entries = list(found)
         except PermissionError:
             # The step closed it; it is the same user's.
-            os.chmod(here, 0o700)
+            Path(here).chmod(0o700)
             with os.scandir(here) as found:
                 entries = list(found)
         waiting += [one.path for one in entries if one.is_dir(follow_symlinks=False)]

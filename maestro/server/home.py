@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,13 +84,17 @@ class ServerHome:
             name = sha256(os.fsencode(self.folder)).hexdigest()[:16]
             folder = Path(tempfile.gettempdir()) / f"maestro-{os.getuid()}-{name}"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if folder.stat().st_uid != os.getuid():
+        # Not what a link leads to: anybody may have put one into a folder for temporary files.
+        status = folder.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
             raise InputError("this folder belongs to somebody else", where=Location(str(folder)), next_step="remove it")
+        if status.st_mode & 0o077:
+            folder.chmod(0o700)
         return folder
 
     def _made(self, name: str) -> Path:
         folder = self.folder / name
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
 
 
@@ -106,6 +111,7 @@ def find_server(folder: Path | str | None = None, environ: Mapping[str, str] | N
     chosen = Path(folder or environ.get(HOME_VARIABLE) or DEFAULT_HOME).expanduser().absolute()
     try:
         chosen.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _keep_private(chosen)
     except OSError as error:
         raise InputError(
             f"the server's home cannot be made: {error.strerror}",
@@ -113,3 +119,10 @@ def find_server(folder: Path | str | None = None, environ: Mapping[str, str] | N
             next_step="name another folder with --home",
         ) from error
     return ServerHome(chosen, read_settings(chosen / FILE))
+
+
+def _keep_private(folder: Path) -> None:
+    """Databases and logs in it hold what private repositories say: nobody but its owner gets in."""
+    status = folder.stat()
+    if status.st_uid == os.geteuid() and status.st_mode & 0o077:
+        folder.chmod(stat.S_IMODE(status.st_mode) & ~0o077)

@@ -93,6 +93,17 @@ class LauncherSettings(_Settings):
     drain_seconds: float = Field(30.0, ge=0)
 
 
+class ForkSettings(_Settings):
+    """What runs of pull requests from forks get.
+
+    Args:
+        network: the network, where a step asks for it. It is this machine's own: strangers then reach what it reaches,
+            Dagster's web server on the loopback address, which has no login, among it.
+    """
+
+    network: bool = False
+
+
 class ServerSettings(_Settings):
     """All of ``server.yaml``.
 
@@ -108,6 +119,7 @@ class ServerSettings(_Settings):
     github: GitHubSettings = GitHubSettings()
     limits: LimitSettings = LimitSettings()
     launcher: LauncherSettings = LauncherSettings()
+    forks: ForkSettings = ForkSettings()
 
 
 def read_settings(file: Path) -> ServerSettings:

@@ -289,7 +289,7 @@ def forks_run(desk: Desk) -> dg.DagsterRun:
 def test_a_member_may_trust_the_commit_of_a_fork_that_was_read(desk: Desk) -> None:
     untrusted = forks_run(desk)
     sha = untrusted.tags[PARTITION_TAG]
-    run = desk.run(desk.take("issue_comment", comment(f"/maestro approve {sha[:12]}", "MEMBER")))
+    run = desk.run(desk.take("issue_comment", comment(f"/maestro approve {sha}", "MEMBER")))
     assert UNTRUSTED_TAG not in run.tags
     assert run.tags[PARTITION_TAG] == sha
     assert run.tags[WORKFLOW_REVISION_TAG] == untrusted.tags[WORKFLOW_REVISION_TAG]
@@ -299,8 +299,8 @@ def test_a_member_may_trust_the_commit_of_a_fork_that_was_read(desk: Desk) -> No
     ("text", "association", "reason"),
     [
         ("/maestro approve", "MEMBER", "name the commit you have looked at"),
-        (f"/maestro approve {'d' * 12}", "MEMBER", "by now, not at dddddddddddd"),
-        (f"/maestro approve {'d' * 12}", "NONE", "ann"),
+        (f"/maestro approve {'d' * 40}", "MEMBER", "by now, not at dddddddddddd"),
+        (f"/maestro approve {'d' * 40}", "NONE", "ann"),
         ("/maestro retry", "MEMBER", "nothing to retry"),
         ("thanks!", "MEMBER", "the comment holds no command"),
     ],
@@ -312,6 +312,13 @@ def test_a_comment_that_may_not_or_cannot_be_obeyed_starts_nothing(
     outcome = desk.take("issue_comment", comment(text, association))
     assert (outcome.state, desk.runs()) == ("nothing", 1)
     assert reason in outcome.reason
+
+
+def test_a_commit_is_approved_by_all_of_its_id_as_another_may_begin_alike(desk: Desk) -> None:
+    sha = forks_run(desk).tags[PARTITION_TAG]
+    outcome = desk.take("issue_comment", comment(f"/maestro approve {sha[:39]}", "MEMBER"))
+    assert (outcome.state, desk.runs()) == ("nothing", 1)
+    assert "all of its id" in outcome.reason
 
 
 def test_cancelling_ends_the_queued_runs_of_the_pull_request(desk: Desk) -> None:

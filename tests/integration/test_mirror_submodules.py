@@ -8,6 +8,7 @@ import pytest
 
 from maestro.errors import InputError
 from maestro.mirror import GoneError, Mirror, token_environment, worktree
+from maestro.mirror.submodules import submodule_mirror
 from tests.integration.mirror_origin import GitServer, Origin, git
 
 
@@ -131,3 +132,21 @@ def test_a_submodule_that_holds_itself_comes_to_an_end(origin: Origin, tmp_path:
 
     with pytest.raises(InputError, match="nested more than"):
         worktree(mirror, sha, tmp_path / "work", submodules=True)
+
+
+def test_a_stranger_cannot_name_a_repository_on_the_server_as_a_submodule(
+    origin: Origin, library: Origin, tmp_path: Path
+) -> None:
+    sha = add_submodule(origin, "lib", "../library.git", library.commit({"a.txt": "1\n"}))
+    mirror = Mirror(tmp_path / "m.git", str(origin.bare))
+    mirror.ensure(sha)
+    with pytest.raises(InputError, match=r"submodule 'lib': .*library.git is no public address"):
+        worktree(mirror, sha, tmp_path / "work", submodules=True, strange=True)
+
+
+def test_a_strangers_submodule_is_fetched_without_credentials_and_kept_apart(tmp_path: Path) -> None:
+    mirror = Mirror(tmp_path / "m.git", "https://git.example/acme/shop.git", lambda: {"SECRET": "token"})
+    own = submodule_mirror(mirror, "../private.git")
+    strange = submodule_mirror(mirror, "../private.git", strange=True)
+    assert (own.credentials(), strange.credentials()) == ({"SECRET": "token"}, {})
+    assert own.folder != strange.folder

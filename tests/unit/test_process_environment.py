@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from maestro.process.environment import INHERITED, base_environment
+from maestro.process.environment import INHERITED, base_environment, without_credentials
 
 
 @pytest.mark.parametrize("name", [name.replace("*", "EXAMPLE") for name in INHERITED])
@@ -50,3 +50,14 @@ def test_the_result_is_a_sorted_copy() -> None:
     inherited["HOME"] = "elsewhere"
     assert list(inherited) == ["HOME", "PATH", "TZ"]
     assert environ["HOME"] == "/h"
+
+
+def test_a_strangers_step_is_lent_no_credentials_in_addresses_and_no_agent() -> None:
+    given = {
+        "PIP_INDEX_URL": "https://ci:hunter2@packages.example/simple",
+        "HTTPS_PROXY": "http://token@proxy.example:3128",
+        "SSH_AUTH_SOCK": "/run/agent",
+        "UV_INDEX_URL": "https://packages.example/simple/@scope",
+        "PATH": "/usr/bin",
+    }
+    assert sorted(without_credentials(given)) == ["PATH", "UV_INDEX_URL"]
