@@ -22,6 +22,7 @@ NAMES = (
     "runs",
     "latency",
     "intake",
+    "chaos",
 )
 
 

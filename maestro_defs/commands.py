@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import dagster as dg
 
@@ -29,6 +29,7 @@ from maestro_defs.late_end import claim_end
 from maestro_defs.local import Resumption
 from maestro_defs.making import AskedRun, MadeRun
 from maestro_defs.server import Server
+from maestro_defs.trust import trusted
 
 Make = Callable[[RegisteredProject, LoadedWorkflow, AskedRun], MadeRun | None]
 _LOOKED_AT = 50
@@ -78,7 +79,11 @@ class Commands:
 
     def again(self, project: RegisteredProject, run: dg.DagsterRun, key: str, make: Make) -> Obeyed:
         """The run once more: resumed when it failed, else anew; as trusted as it was."""
-        asked = asked_again(run, key, trusted=UNTRUSTED_TAG not in run.tags)
+        # Not by the mark alone: a run of the UI gets it when it is carried out, which may not have come to pass.
+        as_it_was = trusted(run, self._instance, project.name, self._server.mirror(project))
+        asked = asked_again(run, key, trusted=as_it_was)
+        if not as_it_was and asked.workflow_sha == asked.sha:
+            asked = replace(asked, workflow_sha=self._server.default_revision(project))
         self._server.mirror(project).ensure(asked.sha)
         self._server.mirror(project).ensure(asked.workflow_sha)
         loaded = self._server.workflow(project, asked.workflow_sha)

@@ -37,7 +37,7 @@ from maestro_defs.making import checkout_of
 from maestro_defs.rehearsal import import_all, modules_of_a_run
 from maestro_defs.server import Server, loaded_from, registry
 from maestro_defs.shared_instance import SharedInstance
-from maestro_defs.trust import judged
+from maestro_defs.trust import judged, made_here
 from resources.delivery import Checkout, Source
 
 CONDUCTOR = "conductor"
@@ -98,8 +98,9 @@ def carry_out(run_id: str, home: ServerHome, stop: threading.Event | None = None
                 instance.report_run_canceled(run, "Cancelled before this worker began.")
                 return
             try:
-                project = server.projects.get(project_of(run))
-                run = judged(run, instance, project.name, server.mirror(project))
+                if not made_here(run):
+                    project = server.projects.get(project_of(run))
+                    run = judged(run, instance, project.name, server.mirror(project))
                 with prepared_job(server, run) as job:
                     for _ in execute_run_iterator(InMemoryJob(job), run, instance, resume_from_failure=resume):
                         pass

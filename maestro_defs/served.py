@@ -35,7 +35,7 @@ def definitions_of_project(home: ServerHome, name: str, environ: Mapping[str, st
     source = server.source(project, loaded)
     source.project.ensure_home()
     compiled = compile_workflow(source)
-    job = compiled.resolve_job_def(job_name(loaded.workflow.name))
+    job = job_name(loaded.workflow.name)
     triggers = triggers_of(loaded.workflow.on)
     schedules = [
         workflow_schedule(number, one, job, lambda schedule, at: deliver(server, project, schedule, at))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,8 +16,9 @@ from dagster import DagsterInstance
 
 from maestro.artifacts import ArtifactStore
 from maestro.errors import InputError
+from maestro.execution.session import Bounds
 from maestro.github.access import GitHubAccess
-from maestro.mirror import Mirror, token_environment
+from maestro.mirror import Mirror, remove_worktree, token_environment, worktree
 from maestro.profile import Profile, load_profile
 from maestro.project import Project
 from maestro.server.database import open_engine
@@ -136,8 +138,21 @@ class Server:
         return replace(
             source,
             trusts=lambda run, instance: trusted(run, instance, project.name, mirror),
-            network=self.home.settings.forks.network,
+            checked_out=lambda revision, trusted: self._checked_out(project, revision.id, trusted),
+            bounds=Bounds(self.home.settings.forks.network, self.home.settings.forks.step_seconds),
         )
+
+    @contextmanager
+    def _checked_out(self, project: RegisteredProject, sha: str, trusted: bool) -> Iterator[Path]:
+        """A checkout for a run nobody made one for: git obeys nothing in it, as in those the conductor makes."""
+        folder = self.project(project).ensure_home() / "worktrees"
+        folder.mkdir(exist_ok=True)
+        path = Path(tempfile.mkdtemp(dir=folder, prefix=f"{sha[:12]}-"))
+        mirror = self.mirror(project)
+        try:
+            yield worktree(mirror, sha, path, submodules=project.submodules, lfs=project.lfs, strange=not trusted)
+        finally:
+            remove_worktree(path)
 
     def default_revision(self, project: RegisteredProject) -> str:
         """The commit the default branch stands at, which the mirror has then.

@@ -1,7 +1,7 @@
 """Whether a run on a server is trusted: somebody who may write to the repository vouches for its commit.
 
 The one place that decides it for runs the conductor did not make: Materialize, a backfill or a re-execution in
-Dagster's UI, and ``maestro run --remote``. Any commit the server has seen is a partition there, those of forks among them.
+Dagster's UI, and ``maestro run --remote``. Any commit the server has seen is a partition there, also those of forks.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from maestro.artifacts import ArtifactStore
 from maestro.errors import InputError
 from maestro.execution.expand import expanded
 from maestro.execution.open_desk import open_desk
-from maestro.execution.session import RunIdentity, RunRequest, RunSession
+from maestro.execution.session import Bounds, RunIdentity, RunRequest, RunSession
 from maestro.profile import Profile
 from maestro.project import Project, Revision, checkout, revision_of
 from maestro.runs.fold import EVIDENCE
@@ -65,7 +65,9 @@ class Source:
         in_place: run id -> the person's own checkout, for runs that work in it.
         cached: run id -> names of the steps its plan found in the cache.
         trusts: whether a run is trusted.
-        network: whether the steps of untrusted runs get the network they ask for.
+        bounds: what the steps of untrusted runs get at most.
+        checked_out: makes a checkout of a revision, given whether the run is trusted; None: as a worktree of the
+            project's repository.
     """
 
     project: Project
@@ -77,7 +79,8 @@ class Source:
     in_place: dict[str, Checkout] = field(default_factory=dict)
     cached: dict[str, frozenset[str]] = field(default_factory=dict)
     trusts: Callable[[dg.DagsterRun, dg.DagsterInstance], bool] = not_tagged
-    network: bool = False
+    bounds: Bounds = field(default_factory=Bounds)
+    checked_out: Callable[[Revision, bool], AbstractContextManager[Path]] | None = None
 
     @classmethod
     def load(
@@ -117,14 +120,14 @@ class Source:
             instance: told when what the run has logged does not get into the vault, unless that was said before.
         """
         with ExitStack() as stack:
+            trusted = self.trusts(run, instance)
             here = self.in_place.get(run.run_id)
             if here is None:
                 revision = revision_of(self.project, revision_of_run(run))
                 if BRANCH_TAG in run.tags:
                     revision = replace(revision, branch=run.tags[BRANCH_TAG])
-                here = Checkout(revision, self._workspace(run) or stack.enter_context(checkout(self.project, revision)))
+                here = Checkout(revision, self._workspace(run) or stack.enter_context(self._made(revision, trusted)))
             store = self.open_store()
-            trusted = self.trusts(run, instance)
             session = RunSession(
                 project=self.project,
                 project_name=self.project_name,
@@ -142,6 +145,9 @@ class Source:
             stack.callback(_seal, session, run, instance)
             stack.callback(session.close)
             yield session
+
+    def _made(self, revision: Revision, trusted: bool) -> AbstractContextManager[Path]:
+        return self.checked_out(revision, trusted) if self.checked_out else checkout(self.project, revision)
 
     @staticmethod
     def _workspace(run: dg.DagsterRun) -> Path | None:
@@ -167,7 +173,7 @@ class Source:
             assume_done=_names(run, ASSUME_DONE_TAG),
             cached=self.cached.get(run.run_id, frozenset()),
             untrusted=not trusted,
-            network=self.network,
+            bounds=self.bounds,
         )
 
 

@@ -12,13 +12,12 @@ from maestro.workflow.triggers import Schedule
 Deliver = Callable[[Schedule, datetime], str]
 
 
-def workflow_schedule(
-    number: int, schedule: Schedule, job: dg.JobDefinition, deliver: Deliver
-) -> dg.ScheduleDefinition:
+def workflow_schedule(number: int, schedule: Schedule, job: str, deliver: Deliver) -> dg.ScheduleDefinition:
     """One of a workflow's times.
 
     Args:
         number: its place in the file, from 0.
+        job: name of the workflow's job; the job itself would be another one of that name in the code location.
         deliver: has the inbox take the delivery of a time, once; says what it did, for people.
     """
 
@@ -26,7 +25,7 @@ def workflow_schedule(
         name="schedule" if number == 0 else f"schedule_{number + 1}",
         cron_schedule=schedule.cron,
         execution_timezone=schedule.timezone,
-        job=job,
+        job_name=job,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=f"Delivers the default branch's newest commit: {schedule.cron} ({schedule.timezone}).",
     )

@@ -122,6 +122,7 @@ class _Runner:
                 network=work.network,
                 which=session.tools.which,
                 hidden=session.secret_files,
+                masked=session.private_folders,
             )
             if work.sandboxed
             else None

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from maestro.evidence.desk import EvidenceDesk
 
 
+_SERVER_HOME = "MAESTRO_SERVER_HOME"
+
+
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
     """Which run this is.
@@ -48,6 +51,19 @@ class RunIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the steps of an untrusted run get at most.
+
+    Args:
+        network: whether their sandboxes have the network where a step asks for it.
+        seconds: how long a step may take, whatever its own timeout says.
+    """
+
+    network: bool = False
+    seconds: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
 class RunRequest:
     """What was asked for.
 
@@ -60,7 +76,7 @@ class RunRequest:
         cached: steps whose results the planner found in the cache.
         untrusted: somebody without write access made the revision: no secrets, everything sandboxed, no effects,
             nothing signed, and nothing kept where a trusted run would find it.
-        network: whether an untrusted run's sandboxes have the network where a step asks for it.
+        bounds: of an untrusted run.
     """
 
     params: Mapping[str, Any]
@@ -70,7 +86,7 @@ class RunRequest:
     assume_done: frozenset[str] = frozenset()
     cached: frozenset[str] = frozenset()
     untrusted: bool = False
-    network: bool = False
+    bounds: Bounds = Bounds()
 
 
 def products_of(workflow: Workflow) -> tuple[str, ...]:
@@ -305,6 +321,12 @@ class RunSession:
     def secret_files(self) -> list[Path]:
         """Files secrets are read from; never visible in a sandbox."""
         return [self.project.root / source.path for source in self._secret_sources.values() if source.path]
+
+    @property
+    def private_folders(self) -> list[Path]:
+        """Keys, secrets and results of this project and, on a server, of all others; never visible in a sandbox."""
+        server = self.environ.get(_SERVER_HOME)
+        return [self.project.home, *([Path(server)] if server else [])]
 
     @cached_property
     def _secret_sources(self) -> Mapping[str, SecretSource]:

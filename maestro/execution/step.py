@@ -133,17 +133,14 @@ def _run(
     secrets = session.secrets_of(node)
     log.hide(session.masker)
     sandboxed = step.sandbox or session.request.untrusted
-    network: bool | Sequence[str] = step.network
-    if session.request.untrusted and not session.request.network and network:
-        log.line("without the network: this server gives none to steps of forks, see `forks` in server.yaml")
-        network = False
+    timeout, network = _bounded(session, resolved, log)
     work = Work(
         name=node.name,
         kind=resolved.kind,
         params=resolved.params,
         environment=resolved.environment,
         secrets=secrets,
-        timeout=step.timeout,
+        timeout=timeout,
         idempotency_key=effect_key(session, node),
         upstream={name: {one.name: one for one in record.outputs} for name, record in upstream.items()},
         attempt=attempt,
@@ -185,6 +182,16 @@ def _refuse_untrusted(resolved: Resolved) -> None:
         f"step '{node.name}' {what}",
         next_step="leave it out there, with when: '{{ run.trusted }}', or approve the pull request",
     )
+
+
+def _bounded(session: RunSession, resolved: Resolved, log: StepLog) -> tuple[float | None, bool | Sequence[str]]:
+    """The step's time limit and network; of an untrusted run no more than that may have."""
+    step, bounds = resolved.node.step, session.request.bounds
+    if not session.request.untrusted:
+        return step.timeout, step.network
+    if step.network and not bounds.network:
+        log.line("without the network: this server gives none to steps of forks, see `forks` in server.yaml")
+    return min(step.timeout or bounds.seconds, bounds.seconds), step.network if bounds.network else False
 
 
 def _finish_undoing(session: RunSession, node: Node, log: StepLog) -> None:

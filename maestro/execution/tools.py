@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import threading
@@ -92,7 +91,7 @@ class Tools:
 
 def _lies_in(executable: Path, folder: Path) -> bool:
     """Whether it is a file of ``folder``, or reached through one: a link there is not the folder owner's program."""
-    plain = Path(os.path.abspath(executable))
+    plain = executable.absolute()
     return plain.parent.resolve().is_relative_to(folder) or plain.resolve().is_relative_to(folder)
 
 

@@ -63,6 +63,7 @@ class Sandbox:
         writable: folders of the host that are visible and written for real.
         readable: files and folders of the host that are visible besides the system's: a virtual environment.
         hidden: files and folders that are neither copied nor brought back, for secrets that lie in the workspace.
+        masked: folders that are empty inside, should they lie beneath a system folder, all of which is visible.
         bubblewrap: the program.
     """
 
@@ -73,6 +74,7 @@ class Sandbox:
     writable: tuple[Path, ...]
     readable: tuple[Path, ...]
     hidden: tuple[Path, ...]
+    masked: tuple[Path, ...]
     bubblewrap: str
 
     @classmethod
@@ -87,6 +89,7 @@ class Sandbox:
         writable: Sequence[Path] = (),
         readable: Sequence[Path] = (),
         hidden: Sequence[Path] = (),
+        masked: Sequence[Path] = (),
     ) -> Sandbox:
         """Copy the source and see that a sandbox can be made.
 
@@ -120,6 +123,7 @@ class Sandbox:
             tuple(writable),
             tuple(readable),
             tuple(hidden),
+            tuple(masked),
             bubblewrap,
         )
 
@@ -144,6 +148,7 @@ class Sandbox:
             network=self.network,
             cwd=folder,
             env=env,
+            masked=self.masked,
         )
         descriptor, path = tempfile.mkstemp(prefix="bubblewrap-", dir=self.scratch)
         with os.fdopen(descriptor, "wb") as file:

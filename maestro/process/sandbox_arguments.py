@@ -47,10 +47,11 @@ def sandbox_arguments(
     network: bool,
     cwd: Path,
     env: Mapping[str, str],
+    masked: Iterable[Path] = (),
 ) -> list[str]:
     """The arguments for a process in ``cwd`` that sees ``view`` at ``workspace``.
 
-    Its environment is exactly ``env``, HOME and TMPDIR apart.
+    Its environment is exactly ``env``, HOME and TMPDIR apart. Folders of ``masked`` beneath a system folder are empty.
     """
     return [
         *("--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"),
@@ -58,6 +59,7 @@ def sandbox_arguments(
         *("--unshare-user", "--uid", str(os.geteuid()), "--gid", str(os.getegid())),
         *_system(network),
         *("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", HOME),
+        *_masked(masked),
         *_bind("--ro-bind", readable),
         *("--bind", str(view), str(workspace)),
         *_bind("--bind", writable),
@@ -82,6 +84,14 @@ def _system(network: bool) -> Iterator[str]:
     if network and resolver.exists():
         # Often a link into /run, which does not exist inside.
         yield from ("--ro-bind", str(resolver.resolve()), str(resolver))
+
+
+def _masked(paths: Iterable[Path]) -> Iterator[str]:
+    shown = [os.path.realpath(name) for name in SYSTEM]
+    for path in paths:
+        real = Path(os.path.realpath(path))
+        if real.is_dir() and any(real.is_relative_to(folder) for folder in shown):
+            yield from ("--tmpfs", str(real))
 
 
 def _bind(option: str, paths: Iterable[Path]) -> Iterator[str]:

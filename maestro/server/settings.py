@@ -99,9 +99,11 @@ class ForkSettings(_Settings):
     Args:
         network: the network, where a step asks for it. It is this machine's own: strangers then reach what it reaches,
             Dagster's web server on the loopback address, which has no login, among it.
+        step_seconds: how long a step may take, so that nobody can hold the server's places for ever.
     """
 
     network: bool = False
+    step_seconds: float = Field(3600.0, gt=0)
 
 
 class ServerSettings(_Settings):

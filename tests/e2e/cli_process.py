@@ -14,7 +14,7 @@ import psutil
 
 from tests.e2e.product import Product
 
-_LIMIT_SECONDS = 180.0
+_LIMIT_SECONDS = 120.0
 
 
 def until(condition: Callable[[], bool], what: Callable[[], str] | str) -> None:

@@ -170,6 +170,8 @@ class ServerProcess:
     def launch(self, *names: str) -> None:
         """Starts programs; Dagster's own know no code location."""
         (self.home.dagster / "workspace.yaml").write_text("load_from: []\n")
+        with self.instance():
+            pass  # Dagster's programs need its home; and several would make its tables at once.
         with environment(self.environment):
             for name in names:
                 part = part_of(self.home, name, self.home.dagster / "workspace.yaml")
@@ -381,8 +383,10 @@ class ServerProcess:
     def close(self) -> None:
         """Ends everything, and closes what this process has open."""
         self.stop()
-        self.inbox.close()
-        self.engine.dispose()
+        if "inbox" in vars(self):
+            self.inbox.close()
+        if "engine" in vars(self):
+            self.engine.dispose()
 
 
 @contextmanager

@@ -65,6 +65,7 @@ def test_a_time_of_the_schedule_becomes_a_run_of_the_default_branchs_newest_comm
     head = shop.change({"new.txt": "new"})
     with environment(server.environment), server.instance() as instance:
         definitions = definitions_of_project(server.home, shop.name, {})
+        dg.Definitions.validate_loadable(definitions)
         schedule = definitions.resolve_schedule_def("schedule")
         assert schedule.cron_schedule == "0 3 * * 1"
         for _ in range(2):  # A daemon that dies in between asks for the same time again.
@@ -78,10 +79,8 @@ def test_a_time_of_the_schedule_becomes_a_run_of_the_default_branchs_newest_comm
 
 
 def test_the_daemons_sensor_takes_deliveries_while_no_conductor_does(server: ServerProcess, shop: Repository) -> None:
+    delivery = server.push(shop)
     with started(shop.clone, "server", "daemon") as running:
-        running.says("the server is ready")
-        delivery = server.push(shop)
         assert server.delivered(delivery).status == dg.DagsterRunStatus.SUCCESS
-        server.check(shop.head, "success")
         running.process.terminate()
         assert running.end() == 0, running.text

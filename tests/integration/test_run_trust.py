@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -19,18 +18,24 @@ from maestro_defs.partitions import register_revision
 from maestro_defs.run_worker import carry_out, workflow_revision
 from maestro_defs.trust import judged, made_here
 from tests.integration.mirror_origin import git
-from tests.integration.test_dispatch import WORKFLOW, Desk, comment, desk, forks_run, push
+from tests.integration.test_dispatch import WORKFLOW, Desk, comment, desk, forks_run, push, rerequested
 
 __all__ = ["desk"]
 
 
-def from_the_ui(desk: Desk, sha: str, tags: dict[str, str] | None = None) -> dg.DagsterRun:
+def from_the_ui(
+    desk: Desk, sha: str, tags: dict[str, str] | None = None, parent: dg.DagsterRun | None = None
+) -> dg.DagsterRun:
     """A run of a revision as Materialize makes it: of the code location's job, without a delivery."""
     project = desk.server.projects.get("app")
     loaded = desk.server.workflow(project, desk.server.default_revision(project))
     job = compile_workflow(desk.server.source(project, loaded)).resolve_job_def(job_name(loaded.workflow.name))
     return desk.instance.create_run_for_job(
-        job, run_id=make_new_run_id(), tags={PARTITION_TAG: sha, PROJECT_TAG: "app", **(tags or {})}
+        job,
+        run_id=make_new_run_id(),
+        tags={PARTITION_TAG: sha, PROJECT_TAG: "app", **(tags or {})},
+        parent_run_id=parent.run_id if parent else None,
+        root_run_id=parent.run_id if parent else None,
     )
 
 
@@ -108,7 +113,7 @@ def test_what_an_untrusted_run_left_is_no_beginning_for_a_trusted_one(desk: Desk
     desk.run(desk.take("issue_comment", comment(f"/maestro approve {sha}", "MEMBER")))
     project = desk.server.projects.get("app")
     source = desk.server.source(project, desk.server.workflow(project, desk.head()))
-    run = replace(from_the_ui(desk, sha), parent_run_id=first.run_id, root_run_id=first.run_id)
+    run = from_the_ui(desk, sha, parent=first)
     with source.session(run, {}, desk.instance) as session:
         assert not session.request.untrusted
         assert session.identity.earlier == ()
@@ -138,3 +143,31 @@ def test_a_run_of_a_forks_commit_from_the_ui_carries_out_the_default_branchs_ste
     assert log is not None
     assert sha[:8] in store.get_bytes(log.sha256).decode()
     assert RecordStore(store).of_revision("app", sha, "test/say") is None
+
+
+def test_a_checkout_made_for_a_run_of_the_ui_obeys_no_filter_of_the_servers_account(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = tmp_path / "ran"
+    account = tmp_path / "gitconfig"
+    account.write_text(f'[filter "strange"]\n\tsmudge = touch {mark}; cat\n')
+    monkeypatch.delenv("GIT_CONFIG_GLOBAL", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    account.rename(tmp_path / ".gitconfig")
+    sha = desk.forks_commit({".gitattributes": "* filter=strange\n", "src/a.py": "evil"})
+    project = desk.server.projects.get("app")
+    desk.server.mirror(project).ensure(sha)
+    source = desk.server.source(project, desk.server.workflow(project, desk.head()))
+    with source.session(from_the_ui(desk, sha), {}, desk.instance) as session:
+        assert (session.request.untrusted, (session.workspace / "src/a.py").read_text()) == (True, "evil")
+    assert not mark.exists()
+    assert not session.workspace.exists()
+
+
+def test_asking_for_a_check_again_does_not_launder_a_run_of_the_ui_nobody_has_judged(desk: Desk) -> None:
+    sha = desk.forks_commit({"maestro.yaml": WORKFLOW.replace("id: say", "id: steal"), "src/a.py": "evil"})
+    desk.server.mirror(desk.server.projects.get("app")).ensure(sha)
+    strange = from_the_ui(desk, sha)
+    assert UNTRUSTED_TAG not in strange.tags
+    again = desk.run(desk.take("check_run", rerequested(sha, strange.run_id)))
+    assert (again.tags[UNTRUSTED_TAG], again.tags[WORKFLOW_REVISION_TAG]) == ("true", desk.head())

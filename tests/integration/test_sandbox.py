@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from maestro.errors import MaestroError
-from maestro.process import ProcessResult, ProcessRunner
+from maestro.process import ProcessResult, ProcessRunner, sandbox_arguments
 from maestro.process.sandbox import LAUNCH_ENVIRONMENT, Sandbox, require_bubblewrap
 
 pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
@@ -335,3 +336,23 @@ def test_scratch_may_lie_under_the_private_folder_of_the_source(case: Case) -> N
 
 def test_bubblewrap_is_found_and_tried() -> None:
     assert require_bubblewrap(shutil.which) == shutil.which("bwrap")
+
+
+def test_a_servers_home_beneath_a_system_folder_is_empty_inside(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Not in the folder for temporary files, which is another one inside.
+    system = Path(tempfile.mkdtemp(dir="/var/tmp"))
+    home = system / "server"
+    (home / "projects/shop/secrets").mkdir(parents=True)
+    (home / "projects/shop/secrets/TOKEN").write_text("tell-nobody")
+    (system / "tool").write_text("of the system")
+    monkeypatch.setattr(sandbox_arguments, "SYSTEM", (*sandbox_arguments.SYSTEM, str(system)))
+    script = f"cat {system}/tool; find {home}; cat {home}/projects/shop/secrets/TOKEN"
+    try:
+        case.run("/bin/sh", "-c", script)
+        assert "tell-nobody" in case.log
+        case.run("/bin/sh", "-c", script, masked=[home])
+        assert "of the system" in case.log
+        assert "tell-nobody" not in case.log
+        assert f"{home}\n" in case.log
+    finally:
+        shutil.rmtree(system)

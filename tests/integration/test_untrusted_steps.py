@@ -9,7 +9,7 @@ import pytest
 
 from maestro.execution.errors import StepError
 from maestro.execution.log import StepLog
-from maestro.execution.session import RunSession
+from maestro.execution.session import Bounds, RunSession
 from maestro.execution.step import Outcome, run_step
 from maestro.profile import load_profile
 from maestro.steps import Registry, StepKind
@@ -41,12 +41,15 @@ def flow(shop: Delivery, step: str) -> None:
     )
 
 
-def carried_out(shop: Delivery, *, untrusted: bool = True, network: bool = False) -> tuple[Outcome, str]:
+_BOUNDS = Bounds()
+
+
+def carried_out(shop: Delivery, *, untrusted: bool = True, bounds: Bounds = _BOUNDS) -> tuple[Outcome, str]:
     """How the only step ended, and its log."""
     log_file = shop.root.parent / "log"
     log_file.unlink(missing_ok=True)
     with shop.session() as session:
-        request = replace(session.request, untrusted=untrusted, network=network)
+        request = replace(session.request, untrusted=untrusted, bounds=bounds)
         strange: RunSession = replace(session, request=request)
         log = StepLog(log_file, strange.masker)
         try:
@@ -84,15 +87,21 @@ def test_what_a_step_is_lent_by_the_server_holds_no_credentials(
 
 
 def test_the_network_a_step_asks_for_is_the_servers_to_give(shop: Delivery) -> None:
-    flow(
-        shop,
-        "{id: one, run: shell, network: true, with: {command: 'ls -1 /sys/class/net /proc/net/route; cat /proc/net/route | wc -l; readlink /proc/self/ns/net'}}",
-    )
+    flow(shop, "{id: one, run: shell, sandbox: true, network: true, with: {command: 'readlink /proc/self/ns/net'}}")
     _, log = carried_out(shop)
     assert "without the network: this server gives none to steps of forks" in log
     own = Path("/proc/self/ns/net").readlink()
     assert str(own) not in log
-    assert str(own) in carried_out(shop, network=True)[1]
+    assert str(own) in carried_out(shop, bounds=Bounds(network=True))[1]
+
+
+@pytest.mark.parametrize("own", ["", "timeout: 1h, "])
+def test_a_step_cannot_hold_its_place_for_ever(shop: Delivery, own: str) -> None:
+    flow(shop, f"{{id: one, run: shell, {own}with: {{command: 'sleep 600'}}}}")
+    outcome, log = carried_out(shop, bounds=Bounds(seconds=0.5))
+    assert outcome.record is not None
+    assert not outcome.record.passed
+    assert "took longer than its timeout of 0.5 s" in log
 
 
 def test_a_result_that_was_made_with_a_secret_is_not_taken_from_the_cache(
