@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import dagster as dg
 
 from maestro.errors import InputError
+from maestro.github.permissions import may_write
 from maestro.github.teams import is_member
 from maestro.inbox import Delivery
 from maestro.runs.tags import (
@@ -104,6 +105,13 @@ class Commands:
             self._instance.run_coordinator.cancel_run(run_id)
         return Obeyed(f"cancelled {len(going)} run(s)" if going else "nothing to cancel: no run goes on", tuple(going))
 
+    def _may_write(self, project: RegisteredProject, login: str) -> bool:
+        """What GitHub says, which calls people members who may only read; True where nobody can ask it."""
+        github = self._server.github
+        if project.provider != "github" or not github.may_report(project):
+            return True
+        return may_write(github.client(project), project.repository, login)
+
     def _approve(
         self, project: RegisteredProject, command: Command, runs: list[dg.DagsterRun], key: str, make: Make
     ) -> Obeyed:
@@ -117,6 +125,8 @@ class Commands:
             return Obeyed("nothing to approve: no run of this pull request is untrusted")
         if newest.tags[PARTITION_TAG] != sha:
             return Obeyed(f"the pull request stands at {newest.tags[PARTITION_TAG][:12]} by now, not at {sha[:12]}")
+        if not self._may_write(project, command.author):
+            return Obeyed(f"{command.author} may not write to {project.repository}, so cannot vouch for a commit")
         asked = asked_again(newest, key, trusted=True)
         loaded = self._server.workflow(project, asked.workflow_sha)
         return _told(make(project, loaded, asked), f"trusted by {command.author}")

@@ -3,7 +3,7 @@
 Dagster writes a run's new status over whatever it is by then. A run that is cancelled while its worker makes ready
 would be shown as started, and in the end as failed; one that was marked as cancelled would be shown as ended otherwise.
 
-Private seams used, pinned by tests/integration/test_dagster_seams.py: ``SqlRunStorage.handle_run_event``,
+Private seams used, pinned by tests/integration/test_kept_cancellations.py: ``SqlRunStorage.handle_run_event``,
 ``EVENT_TYPE_TO_PIPELINE_RUN_STATUS``.
 """
 

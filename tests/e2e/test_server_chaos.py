@@ -7,13 +7,16 @@ import time
 from pathlib import Path
 
 import httpx
+from dagster import DagsterRunStatus
 
 from maestro.cli.server_parts import GATEWAY
 from maestro.server.projects import Projects, RegisteredProject
 from tests.e2e.chaos import FAULTS, Chaos
+from tests.e2e.cli_process import until
 from tests.e2e.server import server_process
 from tests.integration.gateway_server import SIGNING_TOKEN, gitlab_signed, secret_file
 from tests.integration.github_server import github_server
+from tests.integration.postgres_control import controlled_postgres
 
 RUNS = 24
 HOUR = 3600
@@ -24,6 +27,35 @@ def test_every_delivery_has_exactly_one_finished_run(tmp_path: Path) -> None:
     assert sorted(survived.faults) == sorted(FAULTS)
     assert len(survived.sent) == RUNS
     assert (survived.lost, survived.doubled, survived.failed, survived.untold) == ([], [], [], []), survived
+
+
+def test_a_run_whose_step_ends_while_the_database_is_away_goes_on_once_it_is_back(tmp_path: Path) -> None:
+    gate, done = tmp_path / "gate", tmp_path / "done"
+    waits = f"until [ -e {gate} ]; do sleep 0.05; done; touch {done}"
+    workflow = f"""
+        name: deliver
+        on: push
+        stages:
+          - name: all
+            steps:
+              - {{id: wait, run: shell, with: {{command: '{waits}'}}}}
+              - {{id: after, run: shell, with: {{command: 'echo after'}}}}
+        """
+    with (
+        github_server() as github,
+        controlled_postgres() as (url, postgres),
+        server_process(tmp_path, github, database=url) as server,
+    ):
+        shop = server.repository("shop", {"maestro.yaml": workflow})
+        run_id = server.started(server.push(shop))
+        server.begins(run_id, "all/wait")
+        postgres.stop()
+        gate.touch()
+        until(done.exists, "the step ends")
+        postgres.start()
+        assert server.ended(run_id).status == DagsterRunStatus.SUCCESS, server.story(run_id)
+        assert set(server.steps(run_id, "STEP_SUCCESS")) == {"all__wait", "all__after"}
+        server.check(shop.head, "success")
 
 
 def test_a_delivery_of_another_hour_is_refused_and_leaves_nothing(tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_a_members_approval_of_a_commit_makes_a_trusted_run_of_it(
 def test_an_approval_names_the_commit_that_was_looked_at(
     server: ServerProcess, shop: Repository, fork: tuple[str, str]
 ) -> None:
-    for words, reason in [("", "name the commit you have looked at"), (" 1234567", "the pull request stands at")]:
+    for words, reason in [("", "name the commit you have looked at"), (f" {'1' * 40}", "the pull request stands at")]:
         said = comment(shop.full_name, 7, f"/maestro approve{words}", author="boss", association="MEMBER")
         outcome = server.outcome(server.send(said))
         assert outcome.state == "nothing"

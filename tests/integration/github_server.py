@@ -113,6 +113,8 @@ class GitHubServer:
         self.installed: dict[str, int] = {}
         """Repository -> installation; a repository it does not name has ``INSTALLATION``, -1 says it has none."""
         self.tokens: dict[str, dict[str, Any]] = {}
+        self.permissions: dict[str, str] = {}
+        """Login -> ``admin``, ``write`` or ``read``; who is not named may write."""
         self.jwt_clock_checked = True
         self._failures: deque[Failure] = deque()
         self._lock = threading.RLock()
@@ -254,6 +256,9 @@ class GitHubServer:
 
     def _now(self) -> str:
         return self.clock().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def permission(self, who: str, named: Mapping[str, str], query: Any, body: Any) -> tuple[int, Any, dict[str, str]]:
+        return 200, {"permission": self.permissions.get(named["login"], "write")}, {}
 
     def installation(
         self, who: str, named: Mapping[str, str], query: Any, body: Any
@@ -429,6 +434,7 @@ _ROUTES: list[tuple[str, dict[str, str]]] = [
     (r"/user", {"GET": "user"}),
     (r"/app/installations/(?P<id>\d+)/access_tokens", {"POST": "access_token"}),
     (rf"{_REPO}/installation", {"GET": "installation"}),
+    (rf"{_REPO}/collaborators/(?P<login>[^/]+)/permission", {"GET": "permission"}),
     (rf"{_REPO}/check-runs", {"POST": "make_check"}),
     (rf"{_REPO}/check-runs/(?P<id>\d+)", {"GET": "get_check", "PATCH": "change_check"}),
     (rf"{_REPO}/commits/(?P<sha>[^/]+)/check-runs", {"GET": "list_checks"}),

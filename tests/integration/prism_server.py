@@ -31,6 +31,8 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
     "/user": ("get",),
     "/app/installations/{installation_id}/access_tokens": ("post",),
     "/repos/{owner}/{repo}/installation": ("get",),
+    "/repos/{owner}/{repo}/collaborators/{username}/permission": ("get",),
+    "/orgs/{org}/teams/{team_slug}/memberships/{username}": ("get",),
     "/repos/{owner}/{repo}/check-runs": ("post",),
     "/repos/{owner}/{repo}/check-runs/{check_run_id}": ("get", "patch"),
     "/repos/{owner}/{repo}/commits/{ref}/check-runs": ("get",),

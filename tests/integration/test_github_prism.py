@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from maestro.github.check_runs import put_check_run
 from maestro.github.errors import RefusedError
+from maestro.github.permissions import may_write
+from maestro.github.teams import is_member
 from maestro.outbox import Message
 from maestro.reporting.messages import APP_CHANNELS, TOKEN_CHANNELS, report_messages
 from maestro.reporting.model import (
@@ -147,3 +149,9 @@ def test_all_kinds_of_messages_are_tried_here() -> None:
         "github.deployment_status",
         "github.comment",
     }
+
+
+def test_questions_about_people_are_asked_as_github_takes_them(reporter: Reporter) -> None:
+    client = reporter.github.client(RegisteredProject("shop", "", repository="acme/shop"))
+    assert may_write(client, "acme/shop", "octocat") in (True, False)
+    assert is_member(client, "octo-org/justice-league", "octocat") in (True, False)
