@@ -15,6 +15,7 @@ import importlib
 import os
 import shutil
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
@@ -49,7 +50,7 @@ def prepare_home(home: Path, profile: Profile) -> Path:
     target = home / "dagster.yaml"
     wanted = profile.dagster_yaml.read_bytes()
     if not target.exists() or target.read_bytes() != wanted:
-        temporary = home / f".dagster.yaml.{os.getpid()}"
+        temporary = home / f".dagster.yaml.{os.getpid()}-{threading.get_ident()}"
         temporary.write_bytes(wanted)
         temporary.replace(target)
     return home
@@ -153,7 +154,7 @@ def _make_template(storage: SqliteEventLogStorage, template: Path) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
         connection.close()
-    temporary = template.with_suffix(f".{os.getpid()}")
+    temporary = template.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
     shutil.copyfile(source, temporary)
     temporary.replace(template)
     for suffix in ("", "-wal", "-shm"):
@@ -169,7 +170,7 @@ def _start_shards_from(storage: SqliteEventLogStorage, template: Path) -> None:
         if shard not in storage._initialized_dbs and template.is_file():
             path = Path(storage.path_for_shard(shard))
             if not path.exists():
-                temporary = path.with_name(f".{path.name}.{os.getpid()}")
+                temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
                 shutil.copyfile(template, temporary)
                 try:
                     os.link(temporary, path)  # Fails, and rightly, when another process was quicker.

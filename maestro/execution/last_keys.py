@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class LastKeys:
             return
         self._known.update({step: {**one, "tree": revision.tree} for step, one in parts.items()})
         self._file.parent.mkdir(exist_ok=True)
-        temporary = self._file.with_suffix(f".{os.getpid()}")
+        temporary = self._file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
         temporary.write_text(json.dumps(self._known), encoding="utf-8")
         temporary.replace(self._file)
 

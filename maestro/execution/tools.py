@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -84,7 +85,7 @@ class Tools:
         if self._cache is None:
             return
         self._cache.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._cache.with_suffix(f".{threading.get_ident()}")
+        temporary = self._cache.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
         temporary.write_text(json.dumps(known), encoding="utf-8")
         temporary.replace(self._cache)
 

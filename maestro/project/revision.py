@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,7 +152,7 @@ def _remember(project: Project, revision: Revision) -> None:
     if file.exists():
         return
     about = {"tree": revision.tree, "head": revision.head, "branch": revision.branch}
-    temporary = folder / f".{revision.id}.{os.getpid()}"
+    temporary = folder / f".{revision.id}.{os.getpid()}-{threading.get_ident()}"
     temporary.write_text(json.dumps(about), encoding="utf-8")
     temporary.replace(file)
 

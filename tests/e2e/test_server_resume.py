@@ -39,7 +39,8 @@ finally:
 """
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+# SQLite is behind the other tests of the server; more of it here would only take time.
+@pytest.fixture(scope="module", params=["postgresql"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     with ExitStack() as stack:
         postgres = request.param == "postgresql"
