@@ -28,11 +28,17 @@ def parse_cron(text: str) -> str:
         steps = [int(step) for step in _STEP.findall(field)]
         if any(step >= size for step in steps):
             raise ValueError(f"the {name} of the cron expression '{text}' has a step that is never reached; {_FORM}")
+        if any(int(end) - int(start) < int(step or 1) for start, end, step in _RANGE.findall(field)):
+            # Dagster takes it for more than that.
+            raise ValueError(
+                f"the {name} of the cron expression '{text}' has a range of one value; write the value alone"
+            )
     _first(text)
     return text
 
 
 _BEYOND = re.compile(r"#|(?<![A-Za-z])[0-7]?(?:[lL][wW]?|[wW])(?![A-Za-z])")
+_RANGE = re.compile(r"(?<![0-9])([0-9]+)-([0-9]+)(?:/([0-9]+))?")
 _STEP = re.compile(r"/([0-9]+)(?![0-9])")
 _NAMES = ("minute", "hour", "day of the month", "month", "day of the week")
 _SIZES = (60, 24, 31, 12, 7)

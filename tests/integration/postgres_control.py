@@ -26,7 +26,10 @@ class PostgresControl:
     def _find(self) -> psutil.Process:
         for one in psutil.net_connections("tcp4"):
             if one.laddr and one.laddr[1] == self._port and one.status == psutil.CONN_LISTEN and one.pid:
-                return psutil.Process(one.pid)
+                found = psutil.Process(one.pid)
+                # One that it has just forked has its socket for a moment, and its command line as well.
+                parent = found.parent()
+                return parent if parent is not None and parent.name() == found.name() else found
         raise AssertionError(f"nothing listens on {self._port}")
 
     def stop(self) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import quote
 
@@ -29,14 +30,18 @@ from tests.integration.gateway_server import (
     secret_file,
     until,
 )
+from tests.integration.postgres_server import postgres_database
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayServer]:
     folder = tmp_path_factory.mktemp("gateway")
-    database = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
-    with gateway_server(make_home(folder / "home", database), folder / "log") as server:
-        yield server
+    with ExitStack() as stack:
+        postgres = request.param == "postgresql"
+        server = request.getfixturevalue("postgres_url") if postgres else None
+        # Of its own: a module's fixture is made again when its tests are spread over time.
+        database = stack.enter_context(postgres_database(server)) if server else None
+        yield stack.enter_context(gateway_server(make_home(folder / "home", database), folder / "log"))
 
 
 def kept(gateway: GatewayServer, provider: str, delivery: str) -> Delivery | None:

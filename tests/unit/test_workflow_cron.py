@@ -56,3 +56,9 @@ def test_any_text_is_taken_or_refused_with_a_reason(text: str) -> None:
 def test_what_is_no_time_zone_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no time zone; write a name such as UTC or Europe/Berlin"):
         parse_zone(text)
+
+
+@pytest.mark.parametrize("cron", ["* * * * 0-0", "1-1/2 * * * *", "0 0 * * 1-5/6"])
+def test_a_range_of_one_value_is_refused_since_dagster_takes_it_for_more(cron: str) -> None:
+    with pytest.raises(ValueError, match="has a range of one value; write the value alone"):
+        parse_cron(cron)
