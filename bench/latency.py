@@ -42,7 +42,7 @@ stages:
     steps:
       - { id: hello, run: shell, with: { command: 'echo hello' }, cache: false }
 """
-_SECRET = "bench-secret"
+_SECRET = "bench-secret"  # pragma: allowlist secret
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
