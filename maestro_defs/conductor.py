@@ -37,6 +37,7 @@ LEASE_SECONDS = 10.0
 _CURSOR = "dispatch"
 _PAUSE_SECONDS = 0.5
 _REPAIR_SECONDS = 1.0
+_SEND_SECONDS = 5.0
 _PROJECTS_AT_ONCE = 8
 _log = logging.getLogger("maestro.conductor")
 
@@ -92,6 +93,7 @@ class Conductor:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._admissions.close()
         self._inbox.close()
+        self.reports.close()
 
     def _take_new(self) -> int:
         begun = 0
@@ -165,11 +167,10 @@ def conduct(home: ServerHome, stop: threading.Event) -> None:
     holder = f"{os.uname().nodename} {os.getpid()}"
     while not stop.is_set():
         try:
-            with (
-                Leases(server.engine).held(NAME, holder, LEASE_SECONDS, stop=stop) as held,
-                server.instance() as instance,
-            ):
-                if held is not None:
+            with Leases(server.engine).held(NAME, holder, LEASE_SECONDS, stop=stop) as held:
+                if held is None:
+                    return
+                with server.instance() as instance:
                     _log.info("conducting")
                     _term(server, instance, held, stop)
         except Exception as error:  # noqa: BLE001 - a database that is away comes back; a conductor goes on
@@ -191,8 +192,9 @@ def _term(server: Server, instance: dg.DagsterInstance, held: Held, stop: thread
                 waiter.wait(_PAUSE_SECONDS)
     finally:
         waiter.close()
+        # Before what it sends with is closed; it may be waiting for an answer, and is no reason to wait for ever.
+        sender.join(_SEND_SECONDS)
         conductor.close()
-        sender.join(_PAUSE_SECONDS)
 
 
 def _send(reports: Reports, upkeep: Upkeep, held: Held, stop: threading.Event) -> None:
@@ -212,13 +214,16 @@ def _send(reports: Reports, upkeep: Upkeep, held: Held, stop: threading.Event) -
 def act_in_place(home: ServerHome) -> Sequence[str]:
     """One round for the backstop sensor; nothing while a conductor is at work."""
     server = Server(home)
-    leases = Leases(server.engine)
-    with (
-        leases.held(NAME, f"{os.uname().nodename} {os.getpid()} sensor", LEASE_SECONDS, patience=0.0) as held,
-        server.instance() as instance,
-    ):
-        if held is None:
-            return []
+    holder = f"{os.uname().nodename} {os.getpid()} sensor"
+    try:
+        with Leases(server.engine).held(NAME, holder, LEASE_SECONDS, patience=0.0) as held:
+            return [] if held is None else [_one_round(server, held)]
+    finally:
+        server.engine.dispose()  # A sensor's process lives on, and this happens every half minute.
+
+
+def _one_round(server: Server, held: Held) -> str:
+    with server.instance() as instance:
         conductor = Conductor(server, instance, held)
         try:
             begun = conductor.round()
@@ -228,7 +233,7 @@ def act_in_place(home: ServerHome) -> Sequence[str]:
             conductor.reports.send_due()
         finally:
             conductor.close()
-    return [f"no conductor is at work; took {begun} deliveries in its place"]
+    return f"no conductor is at work; took {begun} deliveries in its place"
 
 
 def main(arguments: list[str] | None = None) -> int:
