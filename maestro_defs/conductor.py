@@ -183,32 +183,34 @@ def conduct(home: ServerHome, stop: threading.Event) -> None:
 def _term(server: Server, instance: dg.DagsterInstance, held: Held, stop: threading.Event) -> None:
     waiter = Waiter(server.home, NAME)
     conductor = Conductor(server, instance, held)
+    ended = threading.Event()
     upkeep = Upkeep(server, instance, conductor.reports)
-    sender = threading.Thread(target=_send, args=(conductor.reports, upkeep, held, stop), name="outbox", daemon=True)
+    sender = threading.Thread(target=_send, args=(conductor.reports, upkeep, held, ended), name="outbox", daemon=True)
     sender.start()
     try:
         while not stop.is_set():
             if not conductor.round():
                 waiter.wait(_PAUSE_SECONDS)
     finally:
+        ended.set()
         waiter.close()
         # Before what it sends with is closed; it may be waiting for an answer, and is no reason to wait for ever.
         sender.join(_SEND_SECONDS)
         conductor.close()
 
 
-def _send(reports: Reports, upkeep: Upkeep, held: Held, stop: threading.Event) -> None:
+def _send(reports: Reports, upkeep: Upkeep, held: Held, ended: threading.Event) -> None:
     """Reports runs and sends what is to be sent; apart from the rest, since the other side may take its time."""
-    while not stop.is_set() and held.alive:
+    while not ended.is_set() and held.alive:
         done = 0
         try:
             done = reports.look() + reports.send_due()
             upkeep.look()
         except Exception:  # noqa: BLE001 - whatever it is, the rest of the conductor goes on
             _log.exception("nothing can be reported now; it is tried again")
-            stop.wait(_REPAIR_SECONDS)
+            ended.wait(_REPAIR_SECONDS)
         if not done:
-            stop.wait(_PAUSE_SECONDS)
+            ended.wait(_PAUSE_SECONDS)
 
 
 def act_in_place(home: ServerHome) -> Sequence[str]:

@@ -22,7 +22,6 @@ from maestro.inbox.errors import InboxUnavailableError
 from maestro.inbox.outcomes import State
 from maestro.mirror import GoneError, NoBaseError, UnreachableError
 from maestro.reporting.model import ReportState
-from maestro.runs.tags import DELIVERY_TAG
 from maestro.server.leases import LeaseLostError
 from maestro.server.projects import RegisteredProject
 from maestro.triggers import Command, Nothing, Settled, Wanted, refusal, settled, wanted
@@ -202,7 +201,8 @@ class Dispatcher:
         made = make_run(self._server, self._instance, project, loaded, asked)
         if made is not None and made.run.status == dg.DagsterRunStatus.NOT_STARTED:
             # Not `instance.submit_run`: it wants a workspace, which the coordinator does not use.
-            self._instance.run_coordinator.submit_run(SubmitRunContext(made.run, workspace=None))  # type: ignore[arg-type]
+            context = SubmitRunContext(made.run, workspace=None)  # type: ignore[arg-type]  # see above
+            self._instance.run_coordinator.submit_run(context)
         return made
 
     def _changed(self, project: RegisteredProject, base: str | None, sha: str) -> list[str] | None:
@@ -253,11 +253,6 @@ def asked_run(delivery: Delivery, asked: Settled, base: str | None) -> AskedRun:
 def key_of(delivery: Delivery) -> str:
     """Names a delivery among those of all providers."""
     return f"{delivery.provider}:{delivery.delivery}"
-
-
-def runs_of(instance: dg.DagsterInstance, delivery: Delivery) -> list[dg.DagsterRun]:
-    """Runs a delivery has started, newest first."""
-    return list(instance.get_runs(dg.RunsFilter(tags={DELIVERY_TAG: key_of(delivery)})))
 
 
 def _outcome(delivery: Delivery, state: State, reason: str, attempts: int, *runs: str) -> Outcome:

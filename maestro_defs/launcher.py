@@ -77,7 +77,7 @@ class WarmLauncher(RunLauncher[Any], ConfigurableClass):
         self._cancel_seconds = cancel_seconds
         self._body = body
         self._launched: set[str] = set()
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # Dagster's is.
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:

@@ -16,6 +16,7 @@ import dagster as dg
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.errors import DagsterRunAlreadyExists
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+from dagster._core.storage.tags import PRIORITY_TAG
 
 from maestro.execution.parameters import complete
 from maestro.execution.planner import Plan, make_plan
@@ -51,8 +52,6 @@ from maestro_defs.partitions import register_revision
 from maestro_defs.server import Server
 from maestro_defs.trust import made_here, run_id_of
 from resources.delivery import Source
-
-PRIORITY_TAG = "dagster/priority"
 
 
 @dataclass(frozen=True, slots=True)
