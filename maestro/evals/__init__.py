@@ -1,0 +1,1 @@
+"""Evaluations of models: cases, statistics, regression, reports."""

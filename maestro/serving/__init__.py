@@ -1,0 +1,1 @@
+"""What model servers say of themselves, in one vocabulary."""
