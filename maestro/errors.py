@@ -88,6 +88,8 @@ EXTRAS = {
     "postgres": ("psycopg2", "dagster_postgres"),
     "cluster": ("dagster_celery", "celery", "kombu", "redis"),
     "kubernetes": ("dagster_k8s", "kubernetes"),
+    "models": ("litellm", "ollama", "pynvml", "tiktoken"),
+    "evals": ("inspect_ai",),
 }
 """What the extras bring, by the names Python imports; those of keys are told where keys are opened."""
 

@@ -1,5 +1,5 @@
 """``python -m maestro.cli``."""
 
-from maestro.cli.main import main
+from maestro.cli.start import main
 
 main()

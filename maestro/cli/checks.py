@@ -58,6 +58,7 @@ def _checks() -> tuple[_Checks, _Checks, _Checks]:
         ("artifact store", _store),
         ("disk space", _disk),
         ("dagster", _dagster),
+        ("warm process", _warm),
     ]
     rest: _Checks = [("bubblewrap", _bubblewrap), ("node", _node), ("evidence", _evidence), ("images", _images)]
     return basic, project, rest
@@ -174,6 +175,18 @@ def _dagster(options: GlobalOptions) -> Check:
         runs = instance.get_runs_count()
         storage = type(instance.run_storage).__name__.removesuffix("RunStorage")
     return Check("dagster", "ok", f"{dagster.__version__}, {storage or 'default'} storage, {runs} runs")
+
+
+def _warm(options: GlobalOptions) -> Check:
+    from maestro.cli.prepare import find_project
+    from maestro.cli.terminal import size
+    from maestro.cli.warm.living import living
+    from maestro.cli.warm.wanted import allowed
+
+    found = [f"process {one.pid} ({size(one.memory)})" for one in living(find_project(options).home)]
+    if not (allowed(os.environ) if options.warm is None else options.warm):
+        return Check("warm process", "ok", f"not used here{'; but there is ' if found else ''}{', '.join(found)}")
+    return Check("warm process", "ok", ", ".join(found) or "none yet; a run starts it when it ends")
 
 
 def _bubblewrap(options: GlobalOptions) -> Check:

@@ -17,8 +17,10 @@ from maestro.errors import MaestroError, missing_library
 DEFECT = "this is a defect of Maestro"
 
 
-def carry_out(action: Callable[[], Any], options: GlobalOptions) -> NoReturn:
-    """Runs ``action`` and ends the process with its exit code."""
+def carry_out(
+    action: Callable[[], Any], options: GlobalOptions, ended: Callable[[int], None] = lambda _code: None
+) -> NoReturn:
+    """Runs ``action`` and ends the process with its exit code, which ``ended`` is told when all is written."""
     obey_sigterm()
     try:
         result = action()
@@ -26,7 +28,7 @@ def carry_out(action: Callable[[], Any], options: GlobalOptions) -> NoReturn:
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - the last place that can turn it into words
         code = explain(error, options)
-    leave(code)
+    leave(code, ended)
 
 
 def obey_sigterm() -> None:
@@ -37,14 +39,17 @@ def obey_sigterm() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-def leave(code: int) -> NoReturn:
+def leave(code: int, ended: Callable[[int], None] = lambda _code: None) -> NoReturn:
     """Ends the process at once: taking the interpreter apart costs 0.2 s and has nothing left to do."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError):
             continue  # The reader is gone; nobody to tell.
-    os._exit(code)
+    try:
+        ended(code)
+    finally:
+        os._exit(code)
 
 
 def explain(error: BaseException, options: GlobalOptions) -> int:

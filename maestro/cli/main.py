@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn
 
 import click
 
 from maestro.cli.ending import carry_out
 from maestro.cli.options import GlobalOptions, LazyGroup, global_options
+from maestro.cli.warm.wanted import check
 
 # One line for each command, so that `maestro --help` imports none of them; a test holds it equal to their own.
 COMMANDS: Mapping[str, str] = {
@@ -69,7 +72,26 @@ def _version(context: click.Context, _option: click.Parameter, wanted: bool) -> 
 
 def main() -> None:
     """Runs ``maestro`` with the process's own arguments; does not return."""
+    arguments = sys.argv[1:]
+    carry_out_command(arguments, lambda _code: _start_warm_process(arguments))
+
+
+def carry_out_command(arguments: Sequence[str], ended: Callable[[int], None]) -> NoReturn:
+    """Carries out a command and ends the process; ``ended`` is told the exit code when all is done but that."""
     # Collecting while modules are imported finds nothing and costs a fifth of the start; runs turn it on again.
     gc.disable()
     options = GlobalOptions()
-    carry_out(lambda: group().main(args=sys.argv[1:], prog_name="maestro", obj=options, standalone_mode=False), options)
+
+    def action() -> object:
+        check(os.environ)
+        return group().main(args=list(arguments), prog_name="maestro", obj=options, standalone_mode=False)
+
+    carry_out(action, options, ended)
+
+
+def _start_warm_process(arguments: Sequence[str]) -> None:
+    if "dagster" not in sys.modules:
+        return  # Nothing was run, so there is nothing to have ready for the next time.
+    from maestro.cli.warm.start import start_after
+
+    start_after(arguments, os.environ)

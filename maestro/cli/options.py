@@ -20,6 +20,7 @@ class GlobalOptions:
         project: a folder inside the repository.
         file: the workflow file, when it is not ``maestro.yaml`` at the top.
         color: ``auto``: colours on a terminal only.
+        warm: whether runs use the warm process, when an option says so; read by ``maestro.cli.warm.wanted``.
     """
 
     project: Path = Path()
@@ -28,6 +29,7 @@ class GlobalOptions:
     debug: bool = False
     log_format: str = "text"
     color: str = "auto"
+    warm: bool | None = None
 
 
 def global_options(*, hidden: bool = False) -> Sequence[click.Option]:
@@ -46,6 +48,9 @@ def global_options(*, hidden: bool = False) -> Sequence[click.Option]:
         option(["--log-format"], "How progress is written.", type=click.Choice(["text", "json"])),
         option(["--color"], "When to use colours.", type=click.Choice(["auto", "always", "never"])),
         option(["--debug"], "Show tracebacks.", is_flag=True),
+        option(
+            ["--warm/--no-warm"], "Use a process that stays ready for the next run; $MAESTRO_WARM, else unless $CI."
+        ),
     ]
 
 

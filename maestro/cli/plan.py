@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -12,7 +13,9 @@ from maestro.cli.complete import complete_selection
 from maestro.cli.options import JSON_OPTION, PARAM_OPTION, GlobalOptions, example_command, pass_options
 from maestro.cli.prepare import Asked, Prepared, open_project, prepared
 from maestro.cli.terminal import Terminal, plural, printable
-from maestro.execution.planner import Action
+from maestro.execution.planner import Action, PlannedStep
+from maestro.ledger.model import Unit, dollars, shown
+from maestro.steps import Forecast
 
 
 @example_command(
@@ -69,11 +72,33 @@ def to_json(ready: Prepared) -> dict[str, Any]:
                 "missing_tools": [{"tool": one.tool, "install": one.install} for one in step.missing_tools],
                 "missing_secrets": list(step.missing_secrets),
                 "made_by_run": step.made_by_run,
+                "forecast": forecast_json(step.forecast),
             }
             for step in plan.steps
         ],
         "missing": plan.missing,
+        "forecast": total_json(plan.steps),
     }
+
+
+def forecast_json(forecast: Forecast | None) -> dict[str, Any] | None:
+    """What a step is expected to cost, in dollars as exact texts."""
+    if forecast is None:
+        return None
+    return {"likely_usd": _usd(forecast.likely), "at_most_usd": _usd(forecast.at_most), "by": forecast.by}
+
+
+def total_json(steps: Sequence[PlannedStep]) -> dict[str, Any] | None:
+    """The sum over all steps that cost something; None where none does."""
+    found = [step.forecast for step in steps if step.forecast is not None]
+    if not found:
+        return None
+    known = [one.at_most for one in found if one.at_most is not None]
+    return {"steps": len(found), "at_most_usd": _usd(sum(known)), "unknown": len(found) - len(known)}
+
+
+def _usd(nano: int | None) -> str | None:
+    return None if nano is None else str(dollars(nano))
 
 
 def title(ready: Prepared) -> str:
@@ -102,6 +127,8 @@ def show(terminal: Terminal, ready: Prepared) -> None:
         terminal.line(line)
         if step.action in ("run", "decide"):
             terminal.line(terminal.paint(f"    {printable(step.does)}", "dim"))
+        if step.forecast is not None:
+            terminal.line(terminal.paint(f"    {printable(forecast_line(step.forecast))}", "dim"))
         for tool in step.missing_tools:
             terminal.line(f"    {terminal.paint('missing', 'red')} {tool.tool}: {tool.install}")
         for secret in step.missing_secrets:
@@ -111,8 +138,24 @@ def show(terminal: Terminal, ready: Prepared) -> None:
     words: dict[Action, str] = {"run": "to run", "cached": "cached", "decide": "to be decided", "skip": "skipped"}
     total = ", ".join(f"{counts[action]} {word}" for action, word in words.items() if counts[action])
     terminal.line(f"{plural(len(plan.steps), 'step')}: {total or 'nothing'}")
+    spending = [step.forecast for step in plan.steps if step.forecast is not None]
+    if spending:
+        terminal.line(f"money: at most {_sum(spending)} for {plural(len(spending), 'model step')}")
     if plan.missing:
         terminal.line(terminal.paint("A run would be refused until what is missing is there.", "red"))
+
+
+def forecast_line(forecast: Forecast) -> str:
+    """What a step may cost, and who would do it."""
+    most = "an unknown price" if forecast.at_most is None else f"at most {shown(Unit.USD, forecast.at_most)}"
+    likely = "" if forecast.likely is None else f", likely {shown(Unit.USD, forecast.likely)}"
+    return f"{most}{likely}; {forecast.by}"
+
+
+def _sum(spending: Sequence[Forecast]) -> str:
+    known = sum(one.at_most or 0 for one in spending)
+    unknown = sum(one.at_most is None for one in spending)
+    return shown(Unit.USD, known) + (f" and {plural(unknown, 'unknown price')}" if unknown else "")
 
 
 def secret_advice(ready: Prepared, name: str) -> str:

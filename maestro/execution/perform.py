@@ -58,7 +58,7 @@ def perform(session: RunSession, work: Work, log: StepLog, stop: threading.Event
         StepTimeoutError, StepCancelledError: it was stopped.
         StepError: a tool is missing, or the kind itself broke.
     """
-    missing = session.tools.missing(work.kind.requires(session.plan_context, work.params))
+    missing = session.tools.missing(work.kind.requires(session.plan_context(work.name), work.params))
     if missing:
         raise StepError(
             f"step '{work.name}' needs {', '.join(one.tool for one in missing)}, not found on PATH",
@@ -89,6 +89,8 @@ def perform(session: RunSession, work: Work, log: StepLog, stop: threading.Event
             find_source=lambda: session.source,
             workflow=session.loaded.workflow.name,
             required_evidence=session.loaded.workflow.required_evidence,
+            history=session.history,
+            find_models=lambda: session.models_of(work.name, stop, runner.seconds_left),
         )
         result = work.kind.run(context, work.params)
         runner.finish()
@@ -158,7 +160,7 @@ class _Runner:
         environment = {**self.environment, **(env or {})}
         if self._box:
             command, environment = self._box.command(argv, cwd=folder, env=environment)
-        remaining = None if self._deadline is None else max(0.01, self._deadline - time.monotonic())
+        remaining = self.seconds_left
         try:
             done = self._session.processes.run(
                 command,
@@ -180,6 +182,11 @@ class _Runner:
             )
         self._check_stopped()
         return Completed(done.exit_code, done.seconds)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Of the step's time; None: it has no limit."""
+        return None if self._deadline is None else max(0.01, self._deadline - time.monotonic())
 
     def _sweep(self) -> None:
         """Before the kind's function reads or writes what a sandboxed process could have prepared."""

@@ -12,7 +12,7 @@ from maestro.execution.last_keys import LastKeys
 from maestro.execution.resolve import Resolved
 from maestro.execution.selection import select
 from maestro.execution.session import RunSession
-from maestro.steps import Requirement
+from maestro.steps import Forecast, Requirement
 from maestro.workflow.graph import Node
 
 Action = Literal["run", "cached", "skip", "decide"]
@@ -32,6 +32,7 @@ class PlannedStep:
         missing_tools: tools it needs that are not there.
         missing_secrets: names of secrets it needs that are not there.
         made_by_run: for ``cached``, the run that made the result.
+        forecast: what it is expected to cost; None: nothing.
     """
 
     node: Node
@@ -41,6 +42,7 @@ class PlannedStep:
     missing_tools: tuple[Requirement, ...] = ()
     missing_secrets: tuple[str, ...] = ()
     made_by_run: str | None = None
+    forecast: Forecast | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class _Planner:
         try:
             upstream = self._records(node.upstream)
             before = self._records(session.graph.ancestors([node.name]) - {node.name})
-            resolved = session.resolver.resolve(node, scope, upstream, session.plan_context, before=before)
+            resolved = session.resolver.resolve(node, scope, upstream, session.plan_context(node.name), before=before)
         except InputError:
             # What a step works on may be made by a step before it; only then is it too early to complain.
             if not waits:
@@ -149,6 +151,7 @@ class _Planner:
             does,
             missing_tools=self._missing_tools(resolved),
             missing_secrets=self._missing_secrets(node),
+            forecast=resolved.kind.forecast(session.plan_context(node.name), resolved.params),
         )
 
     def _records(self, names: Iterable[str]) -> dict[str, StepRecord]:

@@ -142,6 +142,8 @@ class Resolver:
         parts["inputs"] = inputs_digest(self.files, globs)[0]
         for tool, version in self.tools.versions(requirements).items():
             parts[f"tool {tool}"] = version
+        with _placed(self.loaded, (*node.path, "with")):
+            parts.update(kind.depends(plan, params))
         for name, record in sorted(upstream.items()):
             parts[f"upstream {name}"] = _digest(
                 [[[one.name, one.path, one.sha256, one.executable] for one in record.outputs], dict(record.values)]

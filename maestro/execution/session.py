@@ -13,6 +13,7 @@ from maestro.artifacts import ArtifactStore, EffectJournal, RecordStore, StepRec
 from maestro.errors import MaestroError
 from maestro.execution.cache_writer import CacheWriter
 from maestro.execution.errors import StepError
+from maestro.execution.history import GitHistory
 from maestro.execution.last_keys import LastKeys
 from maestro.execution.outputs import restore
 from maestro.execution.resolve import Resolved, Resolver
@@ -22,7 +23,7 @@ from maestro.process import ProcessRunner, StopEvent, base_environment
 from maestro.process.sandbox_links import remove_strays
 from maestro.project import FileEntry, Project, Revision, current_revision, source_subject
 from maestro.secrets import Masker, SecretReader, SecretSource, SecretValues, kept_apart
-from maestro.steps import PlanContext, Registry
+from maestro.steps import Models, PlanContext, Registry
 from maestro.workflow.expressions import Expressions
 from maestro.workflow.graph import Graph, Node, named_steps
 from maestro.workflow.load import LoadedWorkflow
@@ -30,6 +31,7 @@ from maestro.workflow.model import Workflow
 
 if TYPE_CHECKING:
     from maestro.evidence.desk import EvidenceDesk
+    from maestro.execution.models import RunModels
 
 
 _SERVER_HOME = "MAESTRO_SERVER_HOME"
@@ -43,11 +45,15 @@ class RunIdentity:
         run_id: Dagster's id of it.
         root_run_id: of the run it resumes, through any number of resumptions; its own when it resumes none.
         earlier: ids of the runs it resumes, the nearest first.
+        tenant, pull_request: what it is charged to, besides the project; actor: who asked for it.
     """
 
     run_id: str
     root_run_id: str
     earlier: tuple[str, ...] = ()
+    tenant: str = "local"
+    pull_request: int | None = None
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,16 +152,38 @@ class RunSession:
         self._opening = threading.Lock()
         self._desk: EvidenceDesk | None = None
         self._bringing = threading.Lock()
+        self._models: RunModels | None = None
         self._made: dict[str, StepRecord] = {}
         self._found: dict[str, StepRecord] = {}
         self._in_place: set[str] = set()
         self._secret_values: set[str] = set()
         self._key_parts: dict[str, Mapping[str, str]] = {}
 
-    @property
-    def plan_context(self) -> PlanContext:
-        """What kinds may look at before they run."""
-        return PlanContext(self.workspace, self.tools.which)
+    def plan_context(self, step: str) -> PlanContext:
+        """What the kind of ``step`` may look at before it runs."""
+        return PlanContext(self.workspace, self.tools.which, self.history, lambda: self.models_of(step))
+
+    @cached_property
+    def history(self) -> GitHistory:
+        """What git knows of the revision."""
+        return GitHistory(self.project, self.revision, self._git)
+
+    @cached_property
+    def _git(self) -> GitScope:
+        return GitScope(self.project, self.revision, self.request.base)
+
+    def models_of(self, step: str, stop: threading.Event | None = None, seconds: float | None = None) -> Models:
+        """Language models, charged to ``step``; opened when they are first asked for.
+
+        Args:
+            stop: set to give up; seconds: what is left of the step's time.
+        """
+        with self._opening:
+            if self._models is None:
+                from maestro.execution.models import RunModels
+
+                self._models = RunModels(self)
+            return self._models.of(step, stop, seconds)
 
     @cached_property
     def products(self) -> tuple[str, ...]:
@@ -166,8 +194,10 @@ class RunSession:
         return current_revision(self.project, products=self.products).files
 
     def close(self) -> None:
-        """Kills what is left of the run's processes and saves what waits for the cache."""
+        """Kills what is left of the run's processes and saves what waits for the cache and the ledger."""
         self.processes.close()
+        if self._models is not None:
+            self._models.close()
         self.cache_writer.flush()
         if self._key_parts and not self.request.untrusted:
             LastKeys(self.project, self.project_name).save(self._key_parts, self.revision)
@@ -208,7 +238,7 @@ class RunSession:
         return base_scope(
             project_name=self.project_name,
             params=self.request.params,
-            git=GitScope(self.project, self.revision, self.request.base),
+            git=self._git,
             workspace=self.workspace,
             run_id=self.identity.root_run_id,
             trusted=not self.request.untrusted,

@@ -54,7 +54,7 @@ def run_step(session: RunSession, node: Node, log: StepLog, *, attempt: int = 1)
             return Outcome(None, reason)
     upstream = session.upstream(node)
     before = session.records_before(node)
-    resolved = session.resolver.resolve(node, scope, upstream, session.plan_context, before=before)
+    resolved = session.resolver.resolve(node, scope, upstream, session.plan_context(node.name), before=before)
     session.note_key(resolved)
     hit = _from_cache(session, resolved, log, started)
     if hit is not None:
@@ -77,7 +77,9 @@ def restore_step(session: RunSession, node: Node, log: StepLog, *, most_bytes: i
         return None
     started = time.time()
     upstream, before = session.upstream(node), session.records_before(node)
-    resolved = session.resolver.resolve(node, session.scope(node), upstream, session.plan_context, before=before)
+    resolved = session.resolver.resolve(
+        node, session.scope(node), upstream, session.plan_context(node.name), before=before
+    )
     session.note_key(resolved)
     return _from_cache(session, resolved, log, started, most_bytes)
 

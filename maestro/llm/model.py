@@ -181,6 +181,7 @@ class ProviderError(MaestroError):
         retry: whether the same deployment may be tried again.
         retry_after: seconds the provider asked to wait.
         sent: False when it is certain that nothing reached the model, so that nothing is charged.
+        usage: what the provider says was used all the same.
     """
 
     def __init__(
@@ -191,6 +192,7 @@ class ProviderError(MaestroError):
         retry: bool = False,
         retry_after: float | None = None,
         sent: bool = True,
+        usage: Usage | None = None,
         next_step: str | None = None,
     ) -> None:
         super().__init__(what, next_step=next_step)
@@ -198,6 +200,7 @@ class ProviderError(MaestroError):
         self.retry = retry
         self.retry_after = retry_after
         self.sent = sent
+        self.usage = usage
 
 
 @dataclass(frozen=True, slots=True)

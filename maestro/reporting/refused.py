@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from maestro.errors import MaestroError
+from maestro.notation.problems import Problem
 from maestro.reporting.model import Annotation, RunReport
 from maestro.server.projects import RegisteredProject
-from maestro.workflow.problems import Problem, WorkflowErrors
+from maestro.workflow.problems import WorkflowErrors
 
 
 def invalid_report(

@@ -6,6 +6,9 @@ Dagster: ``maestro plan`` loads them.
 
 from maestro.steps.kind import (
     BaseParams,
+    Forecast,
+    History,
+    Models,
     Output,
     PlanContext,
     Requirement,
@@ -17,6 +20,9 @@ from maestro.steps.registry import Registry
 
 __all__ = [
     "BaseParams",
+    "Forecast",
+    "History",
+    "Models",
     "Output",
     "PlanContext",
     "Registry",

@@ -15,6 +15,8 @@ from maestro.artifacts import Artifact, ArtifactStore, Claim, Material, StepReco
 
 if TYPE_CHECKING:
     from maestro.evidence.desk import EvidenceDesk
+    from maestro.llm.catalogue import Catalogue
+    from maestro.llm.model import Answer, Decision, ModelRequest
 
 
 class BaseParams(BaseModel):
@@ -43,12 +45,95 @@ class Requirement:
     version_args: tuple[str, ...] = ("--version",)
 
 
+class History(Protocol):
+    """What git knows of the revision; every call asks git, so few kinds should."""
+
+    @property
+    def base(self) -> str | None:
+        """The commit the revision is compared with; None: there is none."""
+        ...
+
+    def diff(self, since: str | None = None, *, most_bytes: int = 5_000_000) -> str:
+        """The unified diff from ``since`` (default: the base) to the revision, cut off with a line that says so."""
+        ...
+
+    def changed_files(self, since: str | None = None) -> list[str]:
+        """Paths that differ."""
+        ...
+
+    def log(self, since: str | None = None, *, most: int = 500) -> str:
+        """Commits after ``since`` (default: the base), the newest first: a line ``<hash> <subject>``, then the body."""
+        ...
+
+
+class NoHistory:
+    """Where there is no repository."""
+
+    base: str | None = None
+
+    def diff(self, since: str | None = None, *, most_bytes: int = 5_000_000) -> str:
+        """Nothing."""
+        return ""
+
+    def changed_files(self, since: str | None = None) -> list[str]:
+        """None."""
+        return []
+
+    def log(self, since: str | None = None, *, most: int = 500) -> str:
+        """Nothing."""
+        return ""
+
+
+class Models(Protocol):
+    """Language models, for one step: what it asks is charged to it, within its budgets."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The models there are."""
+        ...
+
+    @property
+    def prompt_folders(self) -> Sequence[Path]:
+        """Where prompts are, the project's before Maestro's own."""
+        ...
+
+    def ask(self, request: ModelRequest) -> Answer:
+        """The answer.
+
+        Raises:
+            BudgetExceededError, NoModelError, ProviderError: there is none; nothing stays reserved.
+            StepCancelledError, StepTimeoutError: the step was stopped.
+        """
+        ...
+
+    def decide(self, request: ModelRequest) -> Decision:
+        """Which model would be asked, and why; nothing is asked and nothing reserved."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a step is expected to cost, in nanodollars.
+
+    Args:
+        likely, at_most: 0 where nothing is charged; None: nobody knows.
+        by: who would do it, and why, one line.
+    """
+
+    likely: int | None
+    at_most: int | None
+    by: str
+
+
 @dataclass(frozen=True, slots=True)
 class PlanContext:
-    """What a kind may look at while planning: the checkout, read only, and where tools are."""
+    """What a kind may look at while planning: the checkout, read only, its history, and where tools are."""
 
     workspace: Path
     which: Callable[[str], str | None]
+    history: History = field(default_factory=NoHistory)
+    find_models: Callable[[], Models | None] = lambda: None
+    """Opens the language models; few kinds need it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +259,15 @@ class StepContext:
     """Name of the workflow."""
     required_evidence: Sequence[str] = ()
     """Evidence types the project's contract requires."""
+    history: History = field(default_factory=NoHistory)
+    """What git knows of the revision."""
+    find_models: Callable[[], Models | None] = lambda: None
+    """Opens the language models; few kinds need it."""
+
+    @property
+    def models(self) -> Models | None:
+        """Language models, charged to this step; None where a kind is run without a project."""
+        return self.find_models()
 
     @property
     def evidence(self) -> EvidenceDesk | None:
@@ -205,6 +299,9 @@ class StepKind(Generic[P]):
         check: the name of the asset check that carries pass or fail.
         cached: given the parameters, whether a result may be used again; False for what depends on the time, such as a
             gate, or on a place outside, such as a registry.
+        depends: what else a result depends on, given the checkout and the parameters: name -> digest or short text; part
+            of the cache key and of provenance.
+        forecast: what it is expected to cost, for ``maestro plan``; None: nothing.
         confined: True: what the source has it do, it does in processes of ``run_process`` alone, reads nothing of the
             host and reaches nobody; so a run of a stranger's commit, whose processes are sandboxed, may have it.
     """
@@ -221,3 +318,5 @@ class StepKind(Generic[P]):
     check: str = "succeeded"
     cached: Callable[[P], bool] = lambda _params: True
     confined: bool = False
+    depends: Callable[[PlanContext, P], Mapping[str, str]] = lambda _context, _params: {}
+    forecast: Callable[[PlanContext, P], Forecast | None] = lambda _context, _params: None

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from maestro.notation.document import Document
+from maestro.notation.problems import Problem
 from maestro.workflow.check_expressions import check_expressions
 from maestro.workflow.check_kinds import check_kinds
 from maestro.workflow.check_matrix import check_matrices
 from maestro.workflow.check_names import check_names
 from maestro.workflow.check_order import check_order
-from maestro.workflow.document import Document
 from maestro.workflow.findings import Findings
 from maestro.workflow.graph import named_steps
 from maestro.workflow.model import Workflow
 from maestro.workflow.params import raw_text
 from maestro.workflow.plain import prepare
-from maestro.workflow.problems import Problem
 from maestro.workflow.repair import repair
 from maestro.workflow.shape import problems, validate
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from maestro.notation.document import Document, Path
+from maestro.notation.problems import Problem, listed, nearest
 from maestro.workflow import scope as names
 from maestro.workflow.check_matrix import axes_of
-from maestro.workflow.document import Document, Path
 from maestro.workflow.expressions import ExpressionError, Expressions, Use, strings
 from maestro.workflow.findings import Findings
 from maestro.workflow.graph import NamedStep
 from maestro.workflow.model import Workflow
-from maestro.workflow.problems import Problem, listed, nearest
 
 _EXPRESSIONS = ("with", "env", "cache_key", "inputs", "outputs")
 """Keys of a step whose strings are expressions, besides ``when``, ``matrix`` and ``compensate``."""

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from maestro.errors import MaestroError
-from maestro.workflow.document import Path
+from maestro.notation.document import Path
+from maestro.notation.problems import listed
 from maestro.workflow.findings import Findings
 from maestro.workflow.params import check_params
 from maestro.workflow.plain import raw_steps
-from maestro.workflow.problems import listed
 
 if TYPE_CHECKING:
     from maestro.steps.registry import Registry

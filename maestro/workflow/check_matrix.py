@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from maestro.errors import InputError
-from maestro.workflow.document import Path
+from maestro.notation.document import Path
+from maestro.notation.problems import listed, nearest
 from maestro.workflow.expressions import Expressions, has_expression
 from maestro.workflow.findings import Findings
 from maestro.workflow.graph import NamedStep, cells
 from maestro.workflow.model import Matrix, Scalar, Workflow
-from maestro.workflow.problems import listed, nearest
 
 
 def check_matrices(findings: Findings, workflow: Workflow, steps: Sequence[NamedStep]) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from maestro.workflow.document import Path, describe
+from maestro.notation.document import Path, describe
 from maestro.workflow.findings import Findings
 from maestro.workflow.graph import FINALLY, NamedStep
 from maestro.workflow.model import Parameter, Workflow

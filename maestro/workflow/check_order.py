@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from maestro.workflow.document import Path
+from maestro.notation.document import Path
 from maestro.workflow.findings import Findings
 from maestro.workflow.graph import NamedStep, step_edges
 from maestro.workflow.model import Workflow

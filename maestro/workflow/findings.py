@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from maestro.workflow.document import Document, Path
-from maestro.workflow.problems import Problem, listed, nearest
+from maestro.notation.document import Document, Path
+from maestro.notation.problems import Problem, listed, nearest
 from maestro.workflow.shape import place
 
 _CATEGORIES = {"step": "steps", "secret": "secrets"}  # pragma: allowlist secret

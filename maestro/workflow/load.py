@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from maestro.errors import InputError, Location
-from maestro.workflow.document import Document, Path
+from maestro.notation.document import Document, Path
+from maestro.notation.problems import Problem
 from maestro.workflow.expressions import ExpressionError
 from maestro.workflow.model import Workflow
-from maestro.workflow.problems import Problem, WorkflowErrors
+from maestro.workflow.problems import WorkflowErrors
 from maestro.workflow.shape import place
 from maestro.workflow.yaml_reader import MAX_BYTES, parse, refuse_large
 

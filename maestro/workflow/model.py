@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from maestro.evidence.types import EvidenceTypeName
 from maestro.workflow.base import Model, Text
+from maestro.workflow.budget import Budget
 from maestro.workflow.concurrency import Concurrency
 from maestro.workflow.duration import Duration
 from maestro.workflow.triggers import On, Triggers, triggers_of
@@ -209,7 +210,7 @@ class Workflow(Model):
         description="Secrets steps may name: names read from the environment, or where each is.",
     )
     timeout: Duration | None = Field(None, description="Longest time a run may take.")
-    budget: dict[str, Any] | None = Field(None, description="Carried, not yet enforced.")
+    budget: Budget | None = Field(None, description="The most a step, a run, a pull request or a month may use.")
     on: On = Field(
         None, description="What starts a run on a server: one word, a list of them, or a mapping with filters."
     )

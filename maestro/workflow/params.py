@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from maestro.workflow.document import Document, Path
+from maestro.notation.document import Document, Path
+from maestro.notation.problems import Problem
 from maestro.workflow.expressions import as_text, has_expression
-from maestro.workflow.problems import Problem, WorkflowErrors
+from maestro.workflow.problems import WorkflowErrors
 from maestro.workflow.shape import problems, validate
 
 P = TypeVar("P", bound=BaseModel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from maestro.workflow.document import Document, Path
+from maestro.notation.document import Document, Path
 from maestro.workflow.params import raw_text
 
 EXTENSION = "x-"

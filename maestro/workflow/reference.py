@@ -31,6 +31,8 @@ _SECTIONS = (
     ("ReleaseTrigger", "Release", "Under `on`: `release`."),
     ("CommentTrigger", "Comment", "Under `on`: `comment`."),
     ("Concurrency", "Concurrency", "Under `concurrency`; see [runs at once](#runs-at-once)."),
+    ("Budget", "Budget", "Under `budget`; see [budgets](budgets.md)."),
+    ("Amounts", "Amounts", "An item of `budget`, when it is more than dollars."),
     ("Parameter", "Parameter", "A value under `params`."),
     ("Secret", "Secret", "A value under the workflow's `secrets`."),
     ("Matrix", "Matrix", "Every key but these two is an axis: a list, or an expression that gives one."),

@@ -6,9 +6,9 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
-from maestro.workflow.document import Path
+from maestro.notation.document import Path
+from maestro.notation.shape import Fault
 from maestro.workflow.plain import raw_steps
-from maestro.workflow.shape import Fault
 
 UNKNOWN_KIND = "?"
 _STAGE_LISTS = ("steps", "parallel")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import site
 import sys
 import sysconfig
@@ -26,6 +28,18 @@ def stamps(home: ServerHome) -> Stamps:
         file = getattr(module, "__file__", None)
         if file and file.endswith(".py") and not file.startswith(installed):
             files.add(Path(file))
+    return {file: stamp_of(file) for file in files}
+
+
+def stamps_of_packages(names: Iterable[str]) -> Stamps:
+    """When any file of these packages, imported or not, was last changed, and what is installed and Python itself."""
+    files = {Path(sys.executable), *map(Path, _installed())}
+    for name in names:
+        spec = importlib.util.find_spec(name)
+        for folder in spec.submodule_search_locations or () if spec is not None else ():
+            for above, folders, found in os.walk(folder):
+                folders[:] = [one for one in folders if one != "__pycache__"]
+                files.update(Path(above, one) for one in found)
     return {file: stamp_of(file) for file in files}
 
 

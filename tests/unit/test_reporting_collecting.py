@@ -11,6 +11,7 @@ import pytest
 
 from maestro.artifacts import Artifact, ArtifactStore, StepRecord
 from maestro.errors import InputError, Location, MaestroError
+from maestro.notation.problems import Problem
 from maestro.reporting.collecting import report_of
 from maestro.reporting.components import compare_components
 from maestro.reporting.model import Annotation, GateReason, GateReport, RunReport, TestFailure, TestsReport
@@ -18,7 +19,7 @@ from maestro.reporting.refused import invalid_report
 from maestro.runs.tags import DEPLOYMENT_TAG, PULL_REQUEST_TAG
 from maestro.runs.view import RunView, StepView
 from maestro.server.projects import RegisteredProject
-from maestro.workflow.problems import Problem, WorkflowErrors
+from maestro.workflow.problems import WorkflowErrors
 
 SHA = "6dcb09b5b57875f334f61aebed695e2e4193db5e"
 PROJECT = RegisteredProject("shop", "https://github.com/acme/shop.git", repository="acme/shop")

@@ -1,4 +1,4 @@
-"""The tree of a workflow file: plain data, and the line and column of everything in it."""
+"""The tree of a file: plain data, and the line and column of everything in it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from maestro.errors import Location
-from maestro.workflow.problems import Problem
+from maestro.notation.problems import Problem
 
 Path = tuple[str | int, ...]
 

@@ -1,0 +1,281 @@
+"""Every endpoint that speaks OpenAI's chat completions: OpenAI, vLLM, llama.cpp, OpenRouter, LM Studio …
+
+Plain httpx, because litellm adds 3 ms to each call. Redirects are not followed: a key goes to the address in the
+catalogue and nowhere else. A proxy named in the environment (``HTTPS_PROXY``, ``NO_PROXY``) is used, as httpx does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import httpx_sse
+
+from maestro.llm.model import Chunk, Completion, ProviderCall, ProviderError
+from maestro.llm.providers import openai_wire as wire
+from maestro.secrets import MINIMUM_LENGTH, Masker
+
+CONNECT_SECONDS = 10.0
+IDLE_SECONDS = 3.0
+"""A connection is not used again after so long: uvicorn, which vLLM and others run in, closes it after five."""
+LONGEST_WORDS = 400
+"""Characters of an error, the provider's own words among them."""
+ERROR_BYTES = 64 * 1024
+"""Of a refusal's body; the rest is not read."""
+
+
+class OpenAICompatible:
+    """The provider for this format. Its connections belong to the event loop that calls it.
+
+    Args:
+        name: as the catalogue names the provider.
+        base: where calls go that name no ``api_base``.
+    """
+
+    def __init__(self, name: str = "openai", *, base: str = wire.OPENAI) -> None:
+        self.name = name
+        self._base = base
+        self._client: httpx.AsyncClient | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __repr__(self) -> str:
+        return f"OpenAICompatible({self.name!r})"
+
+    async def complete(self, call: ProviderCall) -> Completion:
+        """The whole answer; see ``Provider``. ``first_byte`` does not count: nothing comes before all of it does."""
+        deadline = asyncio.get_running_loop().time() + call.timeout
+        async with self._answer(call, deadline, stream=False) as response:
+            async with asyncio.timeout_at(deadline):
+                data = await _whole(response, call.byte_limit)
+            kind = response.headers.get("content-type", "")
+            if "json" not in kind:
+                raise wire.garbage(f"it answered with the content type {_shown(kind)} instead of JSON")
+            return wire.completion(wire.parsed(data, "the answer"))
+
+    async def stream(self, call: ProviderCall) -> AsyncIterator[Chunk]:
+        """The answer as it comes; see ``Provider``."""
+        now = asyncio.get_running_loop().time()
+        deadline = now + call.timeout
+        waiting = min(deadline, now + call.first_byte)
+        async with self._answer(call, waiting, stream=True) as response:
+            kind = response.headers.get("content-type", "")
+            if "text/event-stream" not in kind:
+                raise wire.garbage(f"it answered with the content type {_shown(kind)} instead of text/event-stream")
+            response.stream = _Bounded(response.stream, call.byte_limit)
+            events = httpx_sse.EventSource(response).aiter_sse()
+            finished = False
+            while True:
+                # Around each wait, not around all: the caller's own time between two pieces is not interrupted.
+                async with asyncio.timeout_at(waiting):
+                    event = await anext(events, None)
+                if event is None:
+                    break
+                waiting = deadline
+                if event.data == "[DONE]":
+                    return
+                if not event.data:
+                    continue
+                piece = wire.chunk(wire.parsed(event.data, "a piece of the answer"))
+                if piece is not None:
+                    finished = finished or piece.finish is not None
+                    yield piece
+            # llama.cpp and others leave the last marker out; a reason to finish is enough.
+            if not finished:
+                raise wire.garbage("the answer ended in the middle")
+
+    async def healthy(self, call: ProviderCall) -> str | None:
+        """Why ``/models`` does not answer as it should; None: it does."""
+        try:
+            request = self._http().build_request("GET", self._url(call, "models"), headers=_headers(call))
+            async with asyncio.timeout(call.first_byte):
+                response = await self._http().send(request, stream=True)
+                await response.aclose()
+        except TimeoutError:
+            return f"{self._place(call)} did not answer within {call.first_byte:g} s"
+        except Exception as error:  # noqa: BLE001 - whatever the network does, it is not healthy
+            return f"{self._place(call)} does not answer ({type(error).__name__})"
+        if response.status_code in (401, 403):
+            return f"{self._place(call)} refuses the key ({response.status_code})"
+        if response.status_code >= 500:
+            return f"{self._place(call)} answers {response.status_code}"
+        return None
+
+    async def close(self) -> None:
+        """Ends its connections."""
+        client, self._client = self._client, None
+        if client is not None and self._loop is asyncio.get_running_loop():
+            await client.aclose()
+
+    @asynccontextmanager
+    async def _answer(self, call: ProviderCall, deadline: float, *, stream: bool) -> AsyncIterator[httpx.Response]:
+        """The response with status 200 once it begins; everything httpx raises becomes ProviderError."""
+        place = self._place(call)
+        response: httpx.Response | None = None
+        try:
+            request = self._http().build_request(
+                "POST", self._url(call, "chat/completions"), content=_body(call, stream), headers=_headers(call)
+            )
+            async with asyncio.timeout_at(deadline):
+                response = await self._http().send(request, stream=True)
+                if response.status_code != 200:
+                    raise await _refusal(response)
+            if response.headers.get("content-encoding", "identity") != "identity":
+                # It was asked not to compress, so that no small answer can become a huge one.
+                raise wire.garbage("it compressed the answer, which was not asked for")
+            yield response
+        except ProviderError as error:
+            raise _placed(error, place, call.api_key) from None
+        except TimeoutError:
+            began = stream and response is None
+            raise _late(place, call.first_byte if began else call.timeout, began) from None
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            raise ProviderError(
+                f"{place} cannot be reached ({_reason(error)})",
+                kind="unavailable",
+                retry=True,
+                sent=False,
+                next_step="see that it runs and that `api_base` is right",
+            ) from None
+        except httpx.RemoteProtocolError as error:
+            closed = response is None and "disconnected" in str(error)
+            raise ProviderError(
+                f"{place} broke off ({_reason(error)})", kind="unavailable" if closed else "garbage", retry=closed
+            ) from None
+        except httpx.HTTPError as error:
+            raise ProviderError(
+                f"the connection to {place} broke ({_reason(error)})", kind="unavailable", retry=True
+            ) from None
+        finally:
+            if response is not None:
+                await response.aclose()
+
+    def _http(self) -> httpx.AsyncClient:
+        loop = asyncio.get_running_loop()
+        if self._client is None or self._loop is not loop:
+            # Time and numbers are bounded per call and per deployment, not here.
+            self._client = httpx.AsyncClient(
+                timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=200, keepalive_expiry=IDLE_SECONDS),
+                follow_redirects=False,
+            )
+            self._loop = loop
+        return self._client
+
+    def _url(self, call: ProviderCall, path: str) -> str:
+        base = call.api_base or self._base
+        if not base.startswith(("http://", "https://")):
+            raise ProviderError(f"the address of {self.name} is no http or https URL", kind="bad_request", sent=False)
+        return f"{base.rstrip('/')}/{path}"
+
+    def _place(self, call: ProviderCall) -> str:
+        """Who is called, for errors: the host, without what a URL may hide."""
+        parts = urlsplit(call.api_base or self._base)
+        return f"{self.name} at {parts.hostname or '?'}" + (f":{parts.port}" if parts.port else "")
+
+
+class _Bounded(httpx.AsyncByteStream):
+    """Bytes of a response, cut off where the limit is."""
+
+    def __init__(self, stream: Any, limit: int) -> None:
+        self._stream = stream
+        self._limit = limit
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = self._limit
+        async for data in self._stream:
+            left -= len(data)
+            if left < 0:
+                raise _endless(self._limit)
+            yield data
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+async def _whole(response: httpx.Response, limit: int) -> bytes:
+    parts: list[bytes] = []
+    left = limit
+    async for data in response.aiter_raw():
+        left -= len(data)
+        if left < 0:
+            raise _endless(limit)
+        parts.append(data)
+    return b"".join(parts)
+
+
+def _endless(limit: int) -> ProviderError:
+    return wire.garbage(f"the answer does not end: more than {limit:,} bytes came")
+
+
+async def _refusal(response: httpx.Response) -> ProviderError:
+    """The error in a response that is not 200; its body is read as far as it is short."""
+    parts: list[bytes] = []
+    size = 0
+    body: dict[str, Any] = {}
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            async for data in response.aiter_raw():
+                parts.append(data)
+                size += len(data)
+                if size > ERROR_BYTES:
+                    break
+        body = wire.parsed(b"".join(parts), "the refusal")
+    except Exception:  # noqa: BLE001 - the status is what counts; what came with it only explains
+        pass
+    return wire.refusal(response.status_code, body, response.headers)
+
+
+def _body(call: ProviderCall, stream: bool) -> bytes:
+    try:
+        return json.dumps(wire.payload(call, stream=stream), separators=(",", ":"), allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise ProviderError(
+            f"the request cannot be written as JSON ({error})", kind="bad_request", sent=False
+        ) from None
+
+
+def _headers(call: ProviderCall) -> dict[str, str]:
+    headers = {"content-type": "application/json", "accept-encoding": "identity"}
+    if call.api_key is not None:
+        if not call.api_key.isascii() or not call.api_key.isprintable():
+            raise ProviderError(
+                "the key holds characters that no header can carry",
+                kind="auth",
+                sent=False,
+                next_step="look at what the model's `key` in models.yaml refers to",
+            )
+        headers["authorization"] = f"Bearer {call.api_key}"
+    return headers
+
+
+def _placed(error: ProviderError, place: str, key: str | None) -> ProviderError:
+    """The error with who it was, and without the key, which a provider may repeat."""
+    said = " ".join(error.what.split())
+    # Before it is shortened, or the first half of a key could stay.
+    said = Masker([key]).text(said) if key and len(key.strip()) >= MINIMUM_LENGTH else said
+    error.what = f"{place}: {said if len(said) <= LONGEST_WORDS else said[: LONGEST_WORDS - 1] + '…'}"
+    error.args = (error.what,)
+    return error
+
+
+def _late(place: str, seconds: float, began: bool) -> ProviderError:
+    return ProviderError(
+        f"{place} did not send {'anything' if began else 'the whole answer'} within {seconds:g} s",
+        kind="timeout",
+        next_step="give it more time (`timeout` of the model), or name another model in `fallback`",
+    )
+
+
+def _reason(error: Exception) -> str:
+    """What the network said, one short line."""
+    said = " ".join(str(error).split())[:200]
+    return said or type(error).__name__
+
+
+def _shown(content_type: str) -> str:
+    return repr(content_type[:80]) if content_type else "(none)"

@@ -1,0 +1,5 @@
+"""How files that people write are read: YAML whose every part knows its place, problems with a caret, templates.
+
+``yaml_reader`` makes a ``document`` of bytes, ``shape`` validates it against models in words for people, ``problems``
+are what is wrong with it. ``environment`` and ``filters`` are the sandboxed Jinja2 that such files may hold.
+"""
