@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     from maestro.llm.model import Answer, Decision, ModelRequest
     from maestro.prompts.rendering import Rendered
 
-OFFLINE = "offline"
 _SHOWN = 4000
-_NOT_SET_UP = frozenset({"no_key", "not_running"})
-"""Why a model is passed over where nobody has set one up yet; every other reason is somebody's decision, or a fault."""
 
 
 class GenerateParams(BaseParams):
@@ -170,48 +167,55 @@ def _asked(params: GenerateParams, models: Models, history: History, revision: s
     return Asked(request, rendered, facts)
 
 
-def _chosen(params: GenerateParams, models: Models, request: ModelRequest) -> tuple[ModelRequest, Decision]:
-    """The request as it is made, and what would be chosen for it; the offline provider where nothing is set up."""
-    from dataclasses import replace
+def _decided(params: GenerateParams, models: Models, request: ModelRequest) -> Decision:
+    """What would be chosen.
+
+    Raises:
+        NoModelError: only the offline provider is left, and the step does not want it.
+    """
+    from maestro.llm.model import NoModelError
 
     decision = models.decide(request)
-    if decision.chosen is not None or not params.offline:
-        return request, decision
-    reasons = {code for verdict in decision.candidates for code, _words in verdict.skipped}
-    if not reasons <= _NOT_SET_UP:
-        return request, decision
-    request = replace(request, fallback=(*request.fallback, OFFLINE))
-    return request, models.decide(request)
+    if not params.offline and _is_offline(models, decision):
+        raise NoModelError(
+            "no model is set up for this step, and it is not to be answered offline",
+            decision=decision,
+            next_step="set the key of a model (`maestro llm models` shows which), or start Ollama",
+        )
+    return decision
 
 
-def _models(context: StepContext | PlanContext) -> Models:
-    found = context.find_models()
-    if found is None:
-        raise InputError("a model step needs a project", next_step="run it with `maestro run`")
-    return found
+def _is_offline(models: Models, decision: Decision) -> bool:
+    return decision.chosen is not None and models.catalogue.models[decision.chosen].offline
 
 
 def _depends(context: PlanContext, params: GenerateParams) -> dict[str, str]:
-    models = _models(context)
+    models = context.find_models()
+    if models is None:
+        return {}  # It will not run here, and says so then.
     asked = _asked(params, models, context.history, "")
-    _request, decision = _chosen(params, models, asked.request)
+    offline = _is_offline(models, models.decide(asked.request))
     # What nobody's model has answered must not stand in for an answer once there is one.
-    return {**asked.facts, "answered by": OFFLINE if decision.chosen == OFFLINE else "a model"}
+    return {**asked.facts, "answered by": "the offline provider" if offline else "a model"}
 
 
-def _forecast(context: PlanContext, params: GenerateParams) -> Forecast:
-    models = _models(context)
-    _request, decision = _chosen(params, models, _asked(params, models, context.history, "").request)
+def _forecast(context: PlanContext, params: GenerateParams) -> Forecast | None:
+    models = context.find_models()
+    if models is None:
+        return None
+    decision = _decided(params, models, _asked(params, models, context.history, "").request)
     worst = next((one.worst_nano for one in decision.candidates if one.model == decision.chosen), None)
     return Forecast(likely=None, at_most=worst, by=f"{decision.chosen or 'no model'}: {decision.why}")
 
 
 def _run(context: StepContext, params: GenerateParams) -> StepResult:
-    models = _models(context)
+    models = context.models
+    if models is None:
+        raise InputError("a model step needs a project", next_step="run it with `maestro run`")
     asked = _asked(params, models, context.history, context.revision, context.idempotency_key)
-    request, _decision = _chosen(params, models, asked.request)
+    _decided(params, models, asked.request)
     context.log.info("asks %s", params.target or "the default route")
-    answer = models.ask(request)
+    answer = models.ask(asked.request)
     context.log.info("%s", _line(answer))
     context.log.info("why this model: maestro llm why %s", answer.decision)
     context.log.info("%s", answer.text)

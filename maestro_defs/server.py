@@ -140,6 +140,7 @@ class Server:
             trusts=lambda run, instance: trusted(run, instance, project.name, mirror),
             checked_out=lambda revision, trusted: self._checked_out(project, revision.id, trusted),
             bounds=Bounds(self.home.settings.forks.network, self.home.settings.forks.step_seconds),
+            tenant=project.tenant,
         )
 
     @contextmanager

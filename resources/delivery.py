@@ -17,19 +17,21 @@ from maestro.artifacts import ArtifactStore
 from maestro.errors import InputError
 from maestro.execution.expand import expanded
 from maestro.execution.open_desk import open_desk
-from maestro.execution.session import Bounds, RunIdentity, RunRequest, RunSession
+from maestro.execution.session import LOCAL_TENANT, Bounds, RunIdentity, RunRequest, RunSession
 from maestro.profile import Profile
 from maestro.project import Project, Revision, checkout, revision_of
 from maestro.runs.fold import EVIDENCE
 from maestro.runs.process import is_of_this_process
 from maestro.runs.tags import (
     ASSUME_DONE_TAG,
+    AUTHOR_TAG,
     BASE_TAG,
     BRANCH_TAG,
     EARLIER_TAG,
     LOCAL_TAG,
     PARTITION_TAG,
     PLANNED_TAG,
+    PULL_REQUEST_TAG,
     REDO_TAG,
     UNTRUSTED_TAG,
     WORKSPACE_TAG,
@@ -68,6 +70,7 @@ class Source:
         bounds: what the steps of untrusted runs get at most.
         checked_out: makes a checkout of a revision, given whether the run is trusted; None: as a worktree of the
             project's repository.
+        tenant: whom runs are charged to.
     """
 
     project: Project
@@ -81,6 +84,7 @@ class Source:
     trusts: Callable[[dg.DagsterRun, dg.DagsterInstance], bool] = not_tagged
     bounds: Bounds = field(default_factory=Bounds)
     checked_out: Callable[[Revision, bool], AbstractContextManager[Path]] | None = None
+    tenant: str = LOCAL_TENANT
 
     @classmethod
     def load(
@@ -136,7 +140,7 @@ class Source:
                 registry=self.registry,
                 revision=here.revision,
                 workspace=here.workspace,
-                identity=_identity(run, instance, trusted),
+                identity=_identity(run, instance, trusted, self.tenant),
                 request=self._request(run, params, trusted),
                 store=store,
                 environ=os.environ,
@@ -144,6 +148,8 @@ class Source:
             )
             stack.callback(_seal, session, run, instance)
             stack.callback(session.close)
+            session.quotas.begin()
+            stack.callback(_count, session, run, instance)
             yield session
 
     def _made(self, revision: Revision, trusted: bool) -> AbstractContextManager[Path]:
@@ -215,6 +221,13 @@ def unpublished(problem: str) -> tuple[str, EngineEventData]:
     return f"{EVIDENCE}{problem}", EngineEventData(error=SerializableErrorInfo(problem, [], None))
 
 
+def _count(session: RunSession, run: dg.DagsterRun, instance: dg.DagsterInstance) -> None:
+    problem = session.quotas.end()
+    if problem is not None:
+        message, data = unpublished(problem)
+        instance.report_engine_event(message, run, data)
+
+
 def _seal(session: RunSession, run: dg.DagsterRun, instance: dg.DagsterInstance) -> None:
     problem = session.seal()
     if problem is not None:
@@ -222,14 +235,22 @@ def _seal(session: RunSession, run: dg.DagsterRun, instance: dg.DagsterInstance)
         instance.report_engine_event(message, run, data)
 
 
-def _identity(run: dg.DagsterRun, instance: dg.DagsterInstance, trusted: bool) -> RunIdentity:
+def _identity(run: dg.DagsterRun, instance: dg.DagsterInstance, trusted: bool, tenant: str) -> RunIdentity:
     earlier = tuple(one for one in run.tags.get(EARLIER_TAG, "").split(",") if one)
     if not earlier and run.parent_run_id:
         earlier = (run.parent_run_id,)
     if trusted:
         # What an untrusted run has left behind is no beginning for a trusted one.
         earlier = tuple(one for one in earlier if not _was_untrusted(instance, one))
-    return RunIdentity(run.run_id, run.root_run_id or run.run_id, earlier)
+    number = run.tags.get(PULL_REQUEST_TAG, "")
+    return RunIdentity(
+        run.run_id,
+        run.root_run_id or run.run_id,
+        earlier,
+        tenant=tenant,
+        pull_request=int(number) if number.isdecimal() else None,
+        actor=run.tags.get(AUTHOR_TAG, ""),
+    )
 
 
 def _was_untrusted(instance: dg.DagsterInstance, run_id: str) -> bool:

@@ -11,6 +11,7 @@
     evidence/subjects/<digest>/<bundle>.json   which revisions have statements about these bytes
     evidence/quarantine/<digest>.json          what must not be used, and why
     waivers/<id>.json                          signed exceptions from policy
+    llm/answers/<key>.json                     what a model answered, by what it was asked
     quarantine/…                               what turned out corrupt
     staging/…                                  files being written (local folders only)
 """
@@ -29,6 +30,7 @@ REVISIONS = "revisions"
 EFFECTS = "effects"
 EVIDENCE = "evidence"
 WAIVERS = "waivers"
+ANSWERS = "llm/answers"
 QUARANTINE = "quarantine"
 STAGING = "staging"
 
@@ -108,6 +110,11 @@ def evidence_quarantine(digest: str) -> str:
 def waiver(waiver_id: str) -> str:
     """The key of a signed waiver."""
     return f"{WAIVERS}/{part(waiver_id)}.json"
+
+
+def answer(key: str) -> str:
+    """The key of a model's answer; ``key`` says what was asked."""
+    return f"{ANSWERS}/{part(key)}.json"
 
 
 def quarantine(key: str) -> str:

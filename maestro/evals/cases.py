@@ -1,13 +1,13 @@
 """Cases of an evaluation: small diffs with one planted defect each, and clean ones; a file names its version and digest.
 
-A data set is JSON Lines: a header, then a case a line. ``editors/eval-dataset.schema.json`` is not needed to read it:
-every line is checked here, and the mistakes are named by line.
+A data set is JSON Lines: a header, then a case a line. All wrong lines are named at once.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -24,6 +24,7 @@ BUILTIN = {"code_review": "code_review-1.jsonl"}
 """Data sets that come with Maestro, by name: the newest version's file."""
 _MOST_BYTES = 50_000_000
 _MOST_MISTAKES = 20
+_HUNK = re.compile(r"@@ -\d{1,9}(?:,(?P<old>\d{1,9}))? \+(?P<start>\d{1,9})(?:,(?P<new>\d{1,9}))? @@")
 
 Severity = Literal["low", "medium", "high", "critical"]
 
@@ -219,7 +220,8 @@ def _misplaced(case: Case) -> list[str]:
 def lines_of(diff: str) -> dict[str, frozenset[int]]:
     """File -> numbers of the lines a unified diff shows of it as it is afterwards.
 
-    Own code: a label is checked with nothing else installed, and only the two numbers of a hunk's head are needed.
+    Own code: a label is checked with nothing else installed, and only the numbers of a hunk's head are needed. What
+    is no unified diff shows no lines.
     """
     found: dict[str, set[int]] = {}
     current: set[int] | None = None
@@ -237,16 +239,10 @@ def lines_of(diff: str) -> dict[str, frozenset[int]]:
         elif text.startswith("+++ "):
             name = text[4:].split("\t")[0].removeprefix("b/")
             current = found.setdefault(name, set()) if name != "/dev/null" else None
-        elif text.startswith("@@ "):
-            old, new = text.split(" ")[1:3]
-            left_old, left_new = _length(old), _length(new)
-            line = int(new[1:].split(",")[0])
+        elif head := _HUNK.match(text):
+            left_old, left_new = int(head["old"] or 1), int(head["new"] or 1)
+            line = int(head["start"])
     return {name: frozenset(numbers) for name, numbers in found.items()}
-
-
-def _length(part: str) -> int:
-    _start, comma, length = part[1:].partition(",")
-    return int(length) if comma else 1
 
 
 def _digest(value: object) -> str:

@@ -16,6 +16,7 @@ from maestro.execution.errors import StepError
 from maestro.execution.history import GitHistory
 from maestro.execution.last_keys import LastKeys
 from maestro.execution.outputs import restore
+from maestro.execution.quotas import RunQuotas
 from maestro.execution.resolve import Resolved, Resolver
 from maestro.execution.scope import EnvScope, GitScope, base_scope, steps_scope
 from maestro.execution.tools import Tools
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from maestro.execution.models import RunModels
 
 
+LOCAL_TENANT = "local"
+"""Whom runs are charged to where there is no server."""
 _SERVER_HOME = "MAESTRO_SERVER_HOME"
 
 
@@ -51,7 +54,7 @@ class RunIdentity:
     run_id: str
     root_run_id: str
     earlier: tuple[str, ...] = ()
-    tenant: str = "local"
+    tenant: str = LOCAL_TENANT
     pull_request: int | None = None
     actor: str = ""
 
@@ -153,6 +156,7 @@ class RunSession:
         self._desk: EvidenceDesk | None = None
         self._bringing = threading.Lock()
         self._models: RunModels | None = None
+        self.quotas = RunQuotas(self)
         self._made: dict[str, StepRecord] = {}
         self._found: dict[str, StepRecord] = {}
         self._in_place: set[str] = set()
@@ -161,7 +165,11 @@ class RunSession:
 
     def plan_context(self, step: str) -> PlanContext:
         """What the kind of ``step`` may look at before it runs."""
-        return PlanContext(self.workspace, self.tools.which, self.history, lambda: self.models_of(step))
+        # A stranger's commit asks no model, and its prompts are not rendered here.
+        models: Callable[[], Models | None] = (
+            (lambda: None) if self.request.untrusted else (lambda: self.models_of(step))
+        )
+        return PlanContext(self.workspace, self.tools.which, self.history, models)
 
     @cached_property
     def history(self) -> GitHistory:
@@ -267,6 +275,7 @@ class RunSession:
         with self._lock:
             self._made[record.step] = record
             self._in_place.add(record.step)
+        self.quotas.add(record)
         self.records.save(record, of_revision=not self.request.untrusted)
 
     def record_of(self, name: str) -> StepRecord | None:

@@ -59,6 +59,8 @@ def run_step(session: RunSession, node: Node, log: StepLog, *, attempt: int = 1)
     hit = _from_cache(session, resolved, log, started)
     if hit is not None:
         return Outcome(hit)
+    if not node.final:
+        session.quotas.check()
     check_upstream(session, node, resolved.kind, before)
     session.bring_upstream_files(node)
     return Outcome(_run(session, resolved, upstream, before, log, attempt, started))

@@ -105,7 +105,12 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """A budget passed a threshold: 80 (downshift), 95 (alert) or 100 (stop) per cent."""
+    """A budget passed a threshold: 80 (downshift), 95 (alert) or 100 (stop) per cent.
+
+    Args:
+        overdraft: id of the reservation that cost more than was reserved: then ``limit`` is what was reserved, ``used``
+            what it cost, and ``scope`` the innermost one. Empty: a threshold.
+    """
 
     scope: Scope
     unit: Unit
@@ -113,6 +118,7 @@ class Crossing:
     limit: int
     used: int
     at: datetime
+    overdraft: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +164,8 @@ class Charge:
         kind: ``settled``; ``assumed``: the caller died after it had asked, so the worst case counts; ``adjusted``: a
             person corrected it; ``quota``: not money.
         facts: small JSON values for exports: input and output tokens, seconds.
+        month: whose monthly budgets it counts in; that of the reservation, so not always that of ``at``.
+        number: of the row; 0 before it is one.
     """
 
     reservation: str
@@ -170,6 +178,8 @@ class Charge:
     provider: str = ""
     decision: str = ""
     facts: Mapping[str, object] = field(default_factory=dict)
+    month: str = ""
+    number: int = 0
 
 
 class BudgetExceededError(MaestroError):

@@ -107,7 +107,15 @@ class Models(Protocol):
         ...
 
     def decide(self, request: ModelRequest) -> Decision:
-        """Which model would be asked, and why; nothing is asked and nothing reserved."""
+        """Which model would be asked, and why; nothing is asked and nothing reserved.
+
+        Raises:
+            NoModelError: the target names nothing.
+        """
+        ...
+
+    def decision(self, id: str) -> Decision | None:
+        """A decision that was kept."""
         ...
 
 
@@ -297,10 +305,10 @@ class StepKind(Generic[P]):
         outputs: globs it leaves behind when the step itself declares none.
         summary: one sentence, for the reference.
         check: the name of the asset check that carries pass or fail.
-        cached: given the parameters, whether a result may be used again; False for what depends on the time, such as a
-            gate, or on a place outside, such as a registry.
-        depends: what else a result depends on, given the checkout and the parameters: name -> digest or short text; part
-            of the cache key and of provenance.
+        cached: given the parameters, whether a result may be used again; False for what depends on the time, such
+            as a gate, or on a place outside, such as a registry.
+        depends: what else a result depends on, given the checkout and the parameters: name -> digest or short text;
+            part of the cache key and of provenance.
         forecast: what it is expected to cost, for ``maestro plan``; None: nothing.
         confined: True: what the source has it do, it does in processes of ``run_process`` alone, reads nothing of the
             host and reaches nobody; so a run of a stranger's commit, whose processes are sandboxed, may have it.

@@ -77,14 +77,14 @@ def _stream(name: str, encoding: str, errors: str, *, unbuffered: bool) -> TextI
     """As Python makes it at its start; what this process had was made for other files."""
     number = _STREAMS.index(name)
     if name == "stdin":
-        return open(number, encoding=encoding, errors=errors, closefd=False)  # noqa: PTH123 - a descriptor
-    raw: Any = open(number, "wb", buffering=0 if unbuffered else -1, closefd=False)  # noqa: PTH123, SIM115 - as above
+        return open(number, encoding=encoding, errors=errors, closefd=False)
+    raw: Any = open(number, "wb", buffering=0 if unbuffered else -1, closefd=False)  # noqa: SIM115 - as above
     at_once = name == "stderr" or os.isatty(number)
     return io.TextIOWrapper(raw, encoding, errors, "\n", line_buffering=at_once, write_through=unbuffered)
 
 
 def _die_with(connection: socket.socket) -> None:
-    """Ends with whom it stands for: a ``maestro run`` that is killed does not go on either; its guard ends the steps."""
+    """Ends with whom it stands for, as a ``maestro run`` that is killed does; the guard then ends the steps."""
     with contextlib.suppress(OSError):
         connection.recv(1)
     os.kill(os.getpid(), signal.SIGKILL)

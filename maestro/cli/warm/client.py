@@ -48,11 +48,12 @@ def _carried_out(path: str, identity: Sequence[str]) -> int | None:
             connection.settimeout(_READY_SECONDS)
             _hand_over(connection, identity)
             answer = _line(connection)
+            if answer is None or "pid" not in answer:
+                return None
+            fork = os.pidfd_open(int(answer["pid"]))
         except (OSError, ValueError):
             return None
-        if answer is None or "pid" not in answer:
-            return None
-        return _stand_for(connection, int(answer["pid"]))
+        return _stand_for(connection, fork)
 
 
 def _is_mine(connection: socket.socket) -> bool:
@@ -86,7 +87,10 @@ def _hand_over(connection: socket.socket, identity: Sequence[str]) -> None:
             for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
             if signal.getsignal(number) == signal.SIG_IGN
         ],
-        "streams": [[one.encoding, one.errors, one.write_through] for one in (sys.stdin, sys.stdout, sys.stderr)],
+        "streams": [
+            [one.encoding, one.errors, getattr(one, "write_through", False)]
+            for one in (sys.stdin, sys.stdout, sys.stderr)
+        ],
     }
     here = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -96,11 +100,9 @@ def _hand_over(connection: socket.socket, identity: Sequence[str]) -> None:
     connection.sendall(json.dumps(request).encode() + b"\n")
 
 
-def _stand_for(connection: socket.socket, pid: int) -> int:
+def _stand_for(connection: socket.socket, fork: int) -> int:
     """Until the fork has ended. From the first byte sent here on it acts; before, it would not have."""
     import signal
-
-    fork = os.pidfd_open(pid)
 
     def forward(number: int, _frame: Any) -> None:
         _send(fork, number)

@@ -19,11 +19,11 @@ from maestro.ledger.insight.daily import WEEK, Daily
 
 FEWEST_DAYS = 21
 """With less history nothing is flagged: three of each weekday are the fewest that show a week's shape."""
-_HISTORY = 10 * WEEK
+_HISTORY = 13 * WEEK
 _LEVEL = 2 * WEEK
 _SIGMA = 1.4826
 """Median absolute deviation to standard deviation, for normal scatter."""
-_TOLERANCE = 3.6
+_TOLERANCE = 3.8
 _LEAST_SCATTER = 0.12
 """So that very even spend is not flagged for a little more."""
 _LEAST_FACTOR = 1.6
@@ -87,7 +87,8 @@ def _expected(past: Sequence[int]) -> float:
 
 def _share(seen: Sequence[float]) -> float:
     """What a weekday costs, compared with its week; seldom used, it is taken for any other day."""
-    return median(seen) if len(seen) >= _FEWEST_OF_A_WEEKDAY else 1.0
+    # A little above the middle: holidays fall on some weekdays more often, and only ever pull down.
+    return sorted(seen)[len(seen) * 3 // 5] if len(seen) >= _FEWEST_OF_A_WEEKDAY else 1.0
 
 
 def _typical(amounts: Sequence[int]) -> float:

@@ -65,6 +65,16 @@ def month_of(text: str) -> tuple[datetime, datetime]:
     return datetime(year, month, 1, tzinfo=UTC), datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
 
 
+def counted_in(charge: Charge) -> str:
+    """The month whose budgets a charge counts in: that of its reservation."""
+    return charge.month or f"{charge.at.astimezone(UTC):%Y-%m}"
+
+
+def of_month(charges: Iterable[Charge], month: str) -> Iterator[Charge]:
+    """The charges that count in a month; a call that went on past its end was settled, or corrected, in a later one."""
+    return (one for one in charges if counted_in(one) == month)
+
+
 def exact(unit: Unit, whole: int) -> str:
     """An amount as a decimal number without an exponent, in dollars, tokens, runs, minutes or gigabytes.
 
@@ -74,11 +84,11 @@ def exact(unit: Unit, whole: int) -> str:
     return f"{Decimal(whole) / scale:.{places}f}" if places else str(whole)
 
 
-def row(charge: Charge, month: str) -> dict[str, Any]:
-    """One charge as an export has it; ``facts`` is JSON text."""
+def row(charge: Charge) -> dict[str, Any]:
+    """One charge as an export has it."""
     who = charge.attribution
     return {
-        "month": month,
+        "month": counted_in(charge),
         "at": charge.at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "tenant": who.tenant,
         "project": who.project,
@@ -98,17 +108,17 @@ def row(charge: Charge, month: str) -> dict[str, Any]:
     }
 
 
-def jsonl(charges: Iterable[Charge], month: str) -> Iterator[str]:
+def jsonl(charges: Iterable[Charge]) -> Iterator[str]:
     """A line of JSON for each charge; ``amount`` is a text, since JSON's readers round numbers."""
     for one in charges:
-        yield json.dumps(row(one, month), ensure_ascii=False, sort_keys=False, default=str) + "\n"
+        yield json.dumps(row(one), ensure_ascii=False, sort_keys=False, default=str) + "\n"
 
 
-def csv_lines(charges: Iterable[Charge], month: str) -> Iterator[str]:
+def csv_lines(charges: Iterable[Charge]) -> Iterator[str]:
     """RFC 4180, first the line of heads; see :func:`cell` for texts a spreadsheet would take for a formula."""
     yield _written(COLUMNS)
     for one in charges:
-        values = row(one, month)
+        values = row(one)
         values["facts"] = json.dumps(values["facts"], ensure_ascii=False, sort_keys=True, default=str)
         # The two amounts are numbers made here, so a minus sign is one.
         yield _written([values[name] if name in ("amount", "whole") else cell(values[name]) for name in COLUMNS])

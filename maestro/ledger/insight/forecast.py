@@ -1,10 +1,10 @@
 """How a month will end.
 
-What is left of the month is put together many times from whole weeks of the last two months, each day taken from the
-same weekday, so that the week's shape and its good and bad weeks come along; where spend rises or falls for certain,
-older weeks are first brought to today's level by a robust slope (Theil-Sen), which goes on; and days that were out of
-line count as if they had just not been. The middle of
-what comes out is the forecast, and eight in ten of them are its interval. The same charges give the same forecast.
+What is left of the month is put together many times from whole weeks of the last six, each day taken from the same
+weekday, so that the week's shape and its good and bad weeks come along. Where spend rises or falls for certain, older
+weeks are first brought to today's level by a robust slope (Theil-Sen), which goes on. Days that were out of line count
+as if they had just not been. The middle of what comes out is the forecast, and eight in ten of them are its interval.
+The same charges give the same forecast.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from maestro.ledger.model import Unit, shown
 FEWEST_DAYS = 7
 """With fewer whole days of history there is no forecast: a week's shape is not known."""
 _GOOD_DAYS = 4 * WEEK
-_MOST_DAYS = 8 * WEEK
+_MOST_DAYS = 6 * WEEK
 _DRAWS = 1000
 _LOW, _HIGH = 0.1, 0.9
 _SEED = 20
 _FEWEST_WEEKS = 4
-_CERTAIN = 1.96
+_CERTAIN = 1.7
 _LARGEST_CHANGE = 3.0
-_WIDER, _WIDER_FROM_DAYS = 1.25, 1.4
+_WIDER, _WIDER_FROM_DAYS = 1.35, 1.5
 """A few weeks show less of how weeks differ than there is; measured on synthetic years."""
 _SATURDAY = 5
 
@@ -64,7 +64,7 @@ class MonthForecast:
         so_far = f"{shown(self.unit, self.spent)} so far in {self.month}"
         if self.likely is None or self.low is None or self.high is None:
             return f"{so_far}; too little data for a forecast: {_days(self.days)} of history, {FEWEST_DAYS} are needed"
-        if self.low == self.high:
+        if self.high == self.spent:
             return f"{so_far}; nothing more is expected"
         rough = f"; rough, from {_days(self.days)} of history" if self.quality == "rough" else ""
         low, likely, high = (shown(self.unit, one) for one in (self.low, self.likely, self.high))

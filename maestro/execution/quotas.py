@@ -1,0 +1,108 @@
+"""Quotas that are no money: runs, minutes of steps, gigabytes kept; counted in the ledger, refused when used up.
+
+Written twice a run, when it begins and when it ends: a run of fifty short steps is not made slower by being counted.
+Nothing is counted on one machine where nobody has set a budget and no model was ever asked.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from maestro.artifacts import StepRecord
+from maestro.errors import MaestroError
+from maestro.ledger.model import Attribution, Balance, BudgetExceededError, Unit
+
+if TYPE_CHECKING:
+    from maestro.execution.session import RunSession
+    from maestro.ledger.store import Ledger
+
+_OURS = (Unit.MINUTES, Unit.GIGABYTES)
+
+
+class RunQuotas:
+    """The quotas of one run."""
+
+    def __init__(self, session: RunSession) -> None:
+        identity = session.identity
+        self._session = session
+        self._attribution = Attribution(
+            tenant=identity.tenant,
+            project=session.project_name,
+            pull_request=identity.pull_request,
+            run=identity.root_run_id,
+            actor=identity.actor or "maestro",
+        )
+        self._lock = threading.Lock()
+        self._used = {Unit.MINUTES: 0.0, Unit.GIGABYTES: 0.0}
+        self._balances: tuple[Balance, ...] = ()
+        self._counted = False
+
+    def begin(self) -> None:
+        """Counts the run, once with all that resume it.
+
+        Raises:
+            BudgetExceededError: there are no runs, minutes or gigabytes left.
+            MaestroError: the ledger does not answer.
+        """
+        from maestro.execution.models import limits_of
+        from maestro.ledger.limits import of_scopes
+        from maestro.ledger.place import is_there
+
+        session = self._session
+        budget = session.loaded.workflow.budget
+        if budget is None and not is_there(session.project.home, session.environ):
+            return
+        limits = of_scopes(self._attribution, limits_of(budget))
+        with self._ledger() as ledger:
+            ledger.spend(
+                self._attribution, {Unit.RUNS: 1}, id=f"run:{session.identity.root_run_id}", limits=limits
+            )
+            found = ledger.balances(self._attribution.scopes(), limits=limits)
+        self._balances = tuple(one for one in found if one.unit in _OURS and one.limit is not None)
+        self._counted = True
+        self.check()
+
+    def check(self) -> None:
+        """Asks whether another step may begin.
+
+        Raises:
+            BudgetExceededError: the minutes or gigabytes are used up.
+        """
+        if not self._balances:
+            return
+        with self._lock:
+            used = {unit: round(amount) for unit, amount in self._used.items()}
+        for one in self._balances:
+            if one.limit is not None and one.used + used[one.unit] >= one.limit:
+                raise BudgetExceededError(one, 1)
+
+    def add(self, record: StepRecord) -> None:
+        """What a step has used: its time, and the bytes it left behind; nothing when it came from the cache."""
+        if record.cache == "hit":
+            return
+        with self._lock:
+            self._used[Unit.MINUTES] += record.seconds
+            self._used[Unit.GIGABYTES] += sum(one.size for one in record.outputs)
+
+    def end(self) -> str | None:
+        """Writes down what was used; why that could not be done, when it could not.
+
+        What a run has used is used, also beyond a limit: the next one is refused.
+        """
+        used: Mapping[Unit, int] = {unit: round(amount) for unit, amount in self._used.items() if round(amount)}
+        if not self._counted or not used:
+            return None
+        try:
+            with self._ledger() as ledger:
+                ledger.note(self._attribution, used, id=f"use:{self._session.identity.run_id}")
+        except MaestroError as error:
+            return f"what this run used could not be written into the ledger: {error.what}"
+        return None
+
+    def _ledger(self) -> Ledger:
+        from maestro.ledger.place import ledger_url
+        from maestro.ledger.store import Ledger
+
+        return Ledger.open(ledger_url(self._session.project.ensure_home(), self._session.environ))

@@ -1,0 +1,31 @@
+"""What can be wrong with what is asked of the ledger, beside a budget that is used up."""
+
+from __future__ import annotations
+
+from maestro.errors import InputError, MaestroError
+
+
+class UnknownReservationError(InputError):
+    """Nothing was ever reserved under this id, so nobody is known to charge it to."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"there is no reservation '{id}'", next_step="reserve before you spend")
+        self.id = id
+
+
+class ReservationClosedError(MaestroError):
+    """The reservation is over, or another process has it: what it was for must not be done under it."""
+
+    def __init__(self, id: str, why: str, *, next_step: str = "reserve again under another id") -> None:
+        super().__init__(f"the reservation '{id}' {why}", next_step=next_step)
+        self.id = id
+
+
+class LedgerUnavailableError(MaestroError):
+    """The ledger's database does not answer; nothing may be spent meanwhile."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the ledger's database does not answer: {reason}",
+            next_step="check that it runs and that its disk is not full",
+        )

@@ -1,0 +1,100 @@
+"""Carries out operations of several callers in one transaction; one that is refused leaves the others alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from maestro.errors import MaestroError
+from maestro.ledger.applying import again, apply, cells
+from maestro.ledger.books import Books, Change
+from maestro.ledger.model import Crossing
+from maestro.ledger.operations import Operation
+from maestro.ledger.rows import CrossingKey, Rows, crossing_key
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an operation: its result, or the error its caller gets."""
+
+    result: object = None
+    error: Exception | None = None
+
+
+def carry_out(
+    connection: sa.Connection, operations: Sequence[Operation], known: set[CrossingKey]
+) -> tuple[list[Outcome], set[CrossingKey]]:
+    """Carries the operations out, in their order, within the transaction of ``connection``.
+
+    Args:
+        known: crossings that are certainly in the database already.
+
+    Returns:
+        An outcome for each, true once the transaction is committed, and the crossings that are known then.
+
+    Raises:
+        SQLAlchemyError: the database failed, so nothing was done.
+    """
+    with Rows(connection) as rows:
+        books = Books(rows.now(), rows.entries(_ids(operations)))
+        wanted = set().union(*(cells(books, operation) for operation in operations))
+        if wanted:
+            books.sums = rows.sums(wanted)
+            books.limits = rows.limits(wanted)
+        done: list[tuple[Operation, Change | None, tuple[Crossing, ...], Exception | None]] = []
+        for operation in operations:
+            try:
+                change = apply(books, operation)
+                if change is not None:
+                    _also(connection, operation, alone=len(operations) == 1)
+            except (MaestroError, _AlsoError) as error:
+                done.append((operation, None, (), error.cause if isinstance(error, _AlsoError) else error))
+                continue
+            done.append((operation, change, books.accept(change) if change is not None else (), None))
+        rows.keep(books)
+        crossed = [one for _, _, some, _ in done for one in some if crossing_key(one) not in known]
+        first = rows.keep_crossings(crossed) if crossed else set()
+    outcomes: list[Outcome] = []
+    for operation, change, some, error in done:
+        if error is not None:
+            outcomes.append(Outcome(error=error))
+        elif change is None:
+            outcomes.append(Outcome(again(books, operation)))
+        else:
+            new = tuple(one for one in some if crossing_key(one) in first)
+            first -= {crossing_key(one) for one in new}
+            outcomes.append(Outcome(change.finish(new)))
+    return outcomes, {crossing_key(one) for one in crossed}
+
+
+class _AlsoError(Exception):
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def _also(connection: sa.Connection, operation: Operation, *, alone: bool) -> None:
+    statements = getattr(operation, "also", ())
+    if not statements:
+        return
+    if alone:
+        for statement in statements:
+            connection.execute(statement)
+        return
+    try:
+        with connection.begin_nested():
+            for statement in statements:
+                connection.execute(statement)
+    except sa.exc.DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        raise _AlsoError(error) from error
+    except SQLAlchemyError as error:
+        raise _AlsoError(error) from error
+
+
+def _ids(operations: Sequence[Operation]) -> list[str]:
+    return [operation.id for operation in operations if hasattr(operation, "id")]

@@ -1,0 +1,116 @@
+"""Answers that were given before, in the artifact store, by what was asked.
+
+Only what is deterministic is kept: temperature 0, an answer that ended by itself. What personal data was in the
+question stands in the key and in the answer as placeholders. Tenants do not share answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from maestro.artifacts import keys
+from maestro.llm.catalogue import Model
+from maestro.llm.model import Completion, Usage
+from maestro.llm.redact import Redaction
+
+if TYPE_CHECKING:
+    from maestro.artifacts.store import ArtifactStore
+
+KEPT_FOR = timedelta(days=30)
+"""A provider changes what stands behind a name; an older answer is not used."""
+_LOG = logging.getLogger(__name__)
+_VERSION = 1
+
+
+class AnswerCache:
+    """Answers in the store under ``llm/answers``; what goes wrong there costs a call, and nothing else."""
+
+    def __init__(self, store: ArtifactStore) -> None:
+        self._objects = store.objects
+
+    async def find(self, key: str) -> Completion | None:
+        """The answer kept under ``key``; None where there is none that is whole, and young enough."""
+        try:
+            found = await asyncio.to_thread(self._objects.read, keys.answer(key))
+        except Exception as error:  # noqa: BLE001 - a store that is away must not stop anybody from asking the model
+            _LOG.warning("kept answers cannot be read: %s", type(error).__name__)
+            return None
+        return None if found is None else _completion(found[0], key)
+
+    async def keep(self, key: str, completion: Completion, model: str) -> None:
+        """Keeps the answer; the last of several stays."""
+        body = {
+            "version": _VERSION,
+            "key": key,
+            "at": datetime.now(UTC).isoformat(),
+            "model": model,
+            "text": completion.text,
+            "finish": completion.finish,
+            "raw": completion.raw,
+            "usage": [completion.usage.input_tokens, completion.usage.output_tokens, completion.usage.cached_tokens],
+        }
+        try:
+            await asyncio.to_thread(self._objects.replace, keys.answer(key), _sealed(body))
+        except Exception as error:  # noqa: BLE001 - as above
+            _LOG.warning("an answer cannot be kept: %s", type(error).__name__)
+
+
+def question(
+    model: Model, redaction: Redaction, *, tenant: str, max_output: int, temperature: float, idempotency: str = ""
+) -> str:
+    """The key of what is asked: sha256 over everything that may change the answer.
+
+    Args:
+        idempotency: of a request that is repeated by the same step; other requests have other keys then.
+    """
+    asked = {
+        "version": _VERSION,
+        "tenant": tenant,
+        "provider": model.provider,
+        "model": model.wire_model,
+        "api_base": model.api_base,
+        "messages": [[one.role, one.content, one.extra] for one in redaction.messages],
+        "options": redaction.options,
+        "max_output": max_output,
+        "temperature": temperature,
+        "idempotency": idempotency,
+    }
+    return hashlib.sha256(_canonical(asked)).hexdigest()
+
+
+def worth_keeping(completion: Completion) -> bool:
+    """Whether the answer ended by itself, and says something."""
+    return completion.finish == "stop" and bool(completion.text)
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=dict).encode()
+
+
+def _sealed(body: Mapping[str, Any]) -> bytes:
+    data = _canonical(body)
+    return hashlib.sha256(data).hexdigest().encode() + b"\n" + data
+
+
+def _completion(kept: bytes, key: str) -> Completion | None:
+    """The answer, when its digest is right, it belongs under this key, and it is young enough."""
+    digest, _, data = kept.partition(b"\n")
+    if hashlib.sha256(data).hexdigest().encode() != digest:
+        _LOG.warning("the kept answer %s is damaged; the model is asked again", key)
+        return None
+    try:
+        body = json.loads(data)
+        if body["version"] != _VERSION or body["key"] != key:
+            return None
+        if datetime.now(UTC) - datetime.fromisoformat(body["at"]) > KEPT_FOR:
+            return None
+        given, made, cached = body["usage"]
+        return Completion(body["text"], Usage(given, made, cached), body["finish"], body["raw"])
+    except (ValueError, KeyError, TypeError):
+        return None

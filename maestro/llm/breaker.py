@@ -1,0 +1,160 @@
+"""A circuit breaker for each deployment, kept in this process.
+
+Hand-written: purgatory and aiobreaker count failures, but neither can be held open for what ``Retry-After`` says nor
+tell what state it is in without a call.
+
+::
+
+    closed ── failures ──> open ── the wait is over ──> half open ── the probe answered ──> closed
+                            ^                               └── the probe failed: twice the wait ──┐
+                            └──────────────────────────────────────────────────────────────────────┘
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from maestro.llm.model import ProviderError
+from maestro.llm.state import Breaker
+
+Phase = Literal["closed", "open", "half_open"]
+COUNTED = frozenset({"unavailable", "timeout", "garbage", "auth"})
+"""Kinds of ProviderError that say something of the deployment; the others say something of the request."""
+LONGEST_COOL_DOWN = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """When it opens, and for how long.
+
+    Args:
+        failures: in a row.
+        ratio: of the last ``window`` calls, once there are that many.
+        wait, longest_wait: seconds until it is tried again; doubled each time the probe fails.
+    """
+
+    failures: int = 5
+    ratio: float = 0.5
+    window: int = 20
+    wait: float = 15.0
+    longest_wait: float = 300.0
+
+
+@dataclass(slots=True)
+class _Circuit:
+    recent: deque[bool]
+    in_a_row: int = 0
+    opened: int = 0
+    """How often in a row, which is what the wait grows by."""
+    until: float = 0.0
+    cooling: bool = False
+    """Open because the provider asked for it, not because it failed."""
+    probing: bool = False
+    last: str = ""
+
+
+@dataclass(slots=True)
+class Breakers:
+    """The breakers of all deployments; for one event loop, as nothing here waits.
+
+    Args:
+        clock: seconds that only grow.
+    """
+
+    settings: Settings = field(default_factory=Settings)
+    clock: Callable[[], float] = time.monotonic
+    _circuits: dict[str, _Circuit] = field(default_factory=dict)
+
+    def phase(self, name: str) -> Phase:
+        """What state it is in."""
+        circuit = self._circuits.get(name)
+        if circuit is None or not circuit.until:
+            return "closed"
+        return "open" if self.clock() < circuit.until else "half_open"
+
+    def admits(self, name: str) -> bool:
+        """Whether a call may be made now; a half-open one admits one call, whose end must be told."""
+        phase = self.phase(name)
+        if phase == "closed":
+            return True
+        circuit = self._circuits[name]
+        if phase == "open" or circuit.probing:
+            return False
+        circuit.probing = True
+        return True
+
+    def answered(self, name: str) -> None:
+        """A call came to a good end."""
+        circuit = self._circuits.get(name)
+        if circuit is None:
+            return
+        circuit.recent.append(True)
+        circuit.in_a_row = 0
+        if circuit.until and self.clock() >= circuit.until:
+            # The failures before it recovered say nothing any more.
+            circuit.recent.clear()
+            circuit.until, circuit.opened, circuit.cooling = 0.0, 0, False
+        circuit.probing = False
+
+    def failed(self, name: str, error: ProviderError) -> None:
+        """A call failed; ``Retry-After`` of a 429 or a 503 holds it open for so long."""
+        if error.kind == "rate_limit" or error.retry_after is not None:
+            self._cool_down(name, error)
+        if error.kind == "rate_limit" or error.kind not in COUNTED:
+            self.left(name)
+            return
+        circuit = self._circuit(name)
+        was_probe, circuit.probing = circuit.probing, False
+        circuit.recent.append(False)
+        circuit.in_a_row += 1
+        circuit.last = f"{error.kind}: {error.what}"
+        settings = self.settings
+        full = len(circuit.recent) == settings.window
+        if (
+            (was_probe and not circuit.cooling)
+            or circuit.in_a_row >= settings.failures
+            or (full and circuit.recent.count(False) >= settings.ratio * settings.window)
+        ):
+            wait = min(settings.wait * 2**circuit.opened, settings.longest_wait)
+            if self.phase(name) != "open":
+                circuit.opened += 1
+            circuit.until = max(circuit.until, self.clock() + wait)
+            circuit.cooling = False
+
+    def left(self, name: str) -> None:
+        """A call ended without saying anything of the deployment: it was cancelled, or the request was at fault."""
+        circuit = self._circuits.get(name)
+        if circuit is not None:
+            circuit.probing = False
+
+    def open_ones(self, now: datetime | None = None) -> Mapping[str, Breaker]:
+        """Those that admit nothing right now, for a decision; ``now`` is UTC."""
+        if not self._circuits:
+            return {}
+        clock = self.clock()
+        at = now or datetime.now(UTC)
+        found: dict[str, Breaker] = {}
+        for name, circuit in self._circuits.items():
+            if clock < circuit.until:
+                until = at + timedelta(seconds=circuit.until - clock)
+                found[name] = Breaker(circuit.in_a_row, until, circuit.last)
+            elif circuit.probing:
+                found[name] = Breaker(circuit.in_a_row, at, f"{circuit.last} (one call tries it right now)".strip())
+        return found
+
+    def _cool_down(self, name: str, error: ProviderError) -> None:
+        circuit = self._circuit(name)
+        seconds = self.settings.wait / 15 if error.retry_after is None else error.retry_after
+        until = self.clock() + min(seconds, LONGEST_COOL_DOWN)
+        if until > circuit.until:
+            circuit.cooling = circuit.cooling or not circuit.until or self.clock() >= circuit.until
+            circuit.until = until
+        circuit.last = f"{error.kind}: {error.what}"
+
+    def _circuit(self, name: str) -> _Circuit:
+        return self._circuits.setdefault(name, _Circuit(deque(maxlen=self.settings.window)))

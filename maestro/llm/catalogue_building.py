@@ -1,0 +1,389 @@
+"""Joins catalogue files into one catalogue: later ones change earlier ones, and what they may change is checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from maestro.errors import Location
+from maestro.ledger.model import nanodollars
+from maestro.llm.catalogue import LOCAL, Catalogue, Model, ProviderSettings, Restriction, Route, Rule
+from maestro.llm.catalogue_checking import check
+from maestro.llm.catalogue_file import ModelsFile, PriceEntry, RouteEntry, per_million_usd
+from maestro.llm.catalogue_problems import CatalogueErrors, Problem, did_you_mean
+from maestro.llm.catalogue_reading import Tree, Where, read
+from maestro.llm.prices import FREE, Price, Prices, Rate, per_million
+
+_OWN = ("builtin", "server", "project")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _File:
+    role: str
+    tree: Tree
+    content: ModelsFile
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Field:
+    value: Any
+    tree: Tree
+    path: Where
+
+    def problem(self, what: str, *below: str | int) -> Problem:
+        return self.tree.problem((*self.path, *below), what)
+
+
+_Entry = dict[str, _Field]
+_Section = dict[str, _Entry]
+
+
+def build(
+    files: Sequence[Path], *, builtin: Path | None, server: Path | None, prices: Prices
+) -> Catalogue:
+    """The catalogue of these files.
+
+    Raises:
+        CatalogueErrors, InputError: as of :func:`maestro.llm.catalogue.load_catalogue`.
+    """
+    found, problems = _read_all(files, builtin=builtin, server=server)
+    joined: dict[str, _Section] = {"providers": {}, "models": {}, "routes": {}}
+    for file in found:
+        if file.role == "project" and server is not None:
+            problems += _forbidden(file, joined["routes"])
+        _join(joined, file)
+    providers = _providers(joined["providers"], problems)
+    models = _models(joined["models"], providers, joined["providers"], prices, problems)
+    routes = _routes(joined["routes"], models, joined["models"], problems)
+    settings = _settings(found, routes, joined, problems)
+    restrictions = _restrictions(found, joined["models"], problems)
+    if problems:
+        raise CatalogueErrors(problems)
+    made = Catalogue(
+        models=models,
+        routes=routes,
+        providers=providers,
+        restrictions=restrictions,
+        files=tuple(file.tree.file for file in found),
+        **settings,
+    )
+    return dataclasses.replace(made, digest=_digest(made))
+
+
+def _read_all(
+    files: Sequence[Path], *, builtin: Path | None, server: Path | None
+) -> tuple[list[_File], list[Problem]]:
+    paths = [("builtin", builtin), ("server", server), *(("project", path) for path in files)]
+    found: list[_File] = []
+    problems: list[Problem] = []
+    for role, path in paths:
+        if path is None:
+            continue
+        try:
+            tree = read(path, name="the models Maestro knows" if role == "builtin" else None)
+        except CatalogueErrors as error:
+            problems += error.problems
+            continue
+        if tree is None:
+            continue
+        content, wrong = check(tree)
+        problems += wrong
+        if content is not None:
+            found.append(_File(role, tree, content))
+    if problems:
+        # What one file says decides what is wrong with the next; a file that is not understood would be blamed twice.
+        raise CatalogueErrors(problems)
+    return found, problems
+
+
+def _forbidden(file: _File, routes: Mapping[str, Any]) -> list[Problem]:
+    """What a project's file may not say on a server."""
+    found = []
+    for section in ("providers", "models"):
+        for name in getattr(file.content, section):
+            found.append(
+                file.tree.problem(
+                    (section, name),
+                    f"{section[:-1]} '{name}' stands in the project's file, but on this server a project may only add "
+                    "routes and restrict; prices, endpoints and keys are the server's",
+                    key=True,
+                )
+            )
+    for key in ("last_resort", "allow_unknown_price"):
+        if getattr(file.content, key) is not None:
+            found.append(file.tree.problem((key,), f"'{key}' is the server's to say, not the project's", key=True))
+    for name, route in file.content.routes.items():
+        if name in routes:
+            found.append(
+                file.tree.problem(
+                    ("routes", name), f"route '{name}' is the server's; give yours another name", key=True
+                )
+            )
+        if route.allow_unknown_price:
+            found.append(
+                file.tree.problem(
+                    ("routes", name, "allow_unknown_price"),
+                    "whether a model of unknown price is used is the server's to say, not the project's",
+                    key=True,
+                )
+            )
+    return found
+
+
+def _join(joined: dict[str, _Section], file: _File) -> None:
+    for section, entries in joined.items():
+        for name, entry in getattr(file.content, section).items():
+            fields = {
+                key: _Field(getattr(entry, key), file.tree, (section, name, key))
+                for key in type(entry).model_fields
+                if key in entry.model_fields_set and getattr(entry, key) is not None
+            }
+            before = entries.get(name, {})
+            if section == "models" and "provider" in fields and "provider" in before:
+                # At another provider nothing that was said of it need hold.
+                before = {} if fields["provider"].value != before["provider"].value else before
+            if section == "routes" and {"any", "candidates"} & set(fields):
+                before = {key: found for key, found in before.items() if key not in ("any", "candidates")}
+            entries[name] = {**before, **fields, "": _Field(None, file.tree, (section, name))}
+
+
+def _providers(section: _Section, problems: list[Problem]) -> dict[str, ProviderSettings]:
+    found = {}
+    for name, entry in section.items():
+        value = _values(entry)
+        kind = value.get("kind")
+        if kind is None:
+            problems.append(entry[""].problem(f"provider '{name}' needs a 'kind': offline, openai, ollama or litellm"))
+            continue
+        if kind == "openai" and "api_base" not in value:
+            problems.append(entry[""].problem(f"provider '{name}' of kind openai needs an 'api_base'"))
+        if kind == "litellm" and "litellm" not in value:
+            problems.append(entry[""].problem(f"provider '{name}' of kind litellm needs 'litellm', its name of the provider"))
+        found[name] = ProviderSettings(
+            name=name,
+            **{"region": LOCAL if kind == "offline" else "unknown", **value, "timeout": value.get("timeout", 120.0)},
+        )
+    return found
+
+
+def _models(
+    section: _Section,
+    providers: Mapping[str, ProviderSettings],
+    known: Mapping[str, Any],
+    prices: Prices,
+    problems: list[Problem],
+) -> dict[str, Model]:
+    found = {}
+    for name, entry in section.items():
+        value = _values(entry)
+        provider = providers.get(value.get("provider", ""))
+        if "provider" not in value:
+            problems.append(
+                entry[""].problem(f"model '{name}' needs a 'provider'{did_you_mean(name, set(section) - {name})}")
+            )
+        elif provider is None and value["provider"] not in known:
+            given = value["provider"]
+            problems.append(entry["provider"].problem(f"there is no provider '{given}'{did_you_mean(given, known)}"))
+        if provider is None:
+            continue
+        wire = value.get("wire_model", name)
+        found[name] = Model(
+            name=name,
+            provider=provider.name,
+            kind=provider.kind,
+            wire_model=wire,
+            capabilities=frozenset(value.get("capabilities", ())),
+            context=value.get("context"),
+            max_output=value.get("max_output"),
+            region=value.get("region", provider.region),
+            quality=float(value.get("quality", 0.5)),
+            price=_price(entry, value, provider, wire, prices),
+            weight=float(value.get("weight", 1.0)),
+            key=value.get("key", provider.key),
+            api_base=value.get("api_base", provider.api_base),
+            tags=frozenset(value.get("tags", ())),
+            timeout=float(value.get("timeout", provider.timeout)),
+            concurrency=value.get("concurrency", provider.concurrency),
+            litellm=provider.litellm,
+            metrics=provider.metrics,
+        )
+    return found
+
+
+def _price(
+    entry: _Entry, value: Mapping[str, Any], provider: ProviderSettings, wire: str, prices: Prices
+) -> Price | None:
+    given = value.get("price", "free" if provider.kind in ("offline", "ollama") else "litellm")
+    if given == "free":
+        return FREE
+    if isinstance(given, PriceEntry):
+        input_, output, cached = (per_million(amount) for amount in per_million_usd(given))
+        source = Path(entry["price"].tree.file).name
+        return Price((Rate(input_, output, cached),), source, "" if given.as_of is None else str(given.as_of))
+    # Without litellm's name of the provider it is somebody's own endpoint, which does not cost what the name says.
+    if provider.litellm is None and "price" not in value and "price_as" not in value:
+        return None
+    return prices.price(value.get("price_as", wire), provider=provider.litellm or "")
+
+
+def _routes(
+    section: _Section, models: Mapping[str, Model], known: Mapping[str, Any], problems: list[Problem]
+) -> dict[str, Route]:
+    found = {}
+    for name, entry in section.items():
+        value = _values(entry)
+        if name in known:
+            problems.append(entry[""].problem(f"'{name}' is a model; a route needs another name"))
+        if "candidates" not in value and "any" not in value:
+            problems.append(entry[""].problem(f"route '{name}' needs 'candidates' or 'any'"))
+            continue
+        if "candidates" in value and "any" in value:
+            problems.append(entry["any"].problem(f"route '{name}' has both 'candidates' and 'any'"))
+        problems += _unknown_models(entry, known)
+        found[name] = _route(name, value, models)
+        if not found[name].candidates and "any" in value:
+            problems.append(entry["any"].problem(f"no model of the catalogue is what route '{name}' asks for"))
+    return found
+
+
+def _unknown_models(entry: _Entry, known: Mapping[str, Any]) -> Iterable[Problem]:
+    def unknown(field: _Field, names: Iterable[str], *below: str | int) -> Iterable[Problem]:
+        for place, model in enumerate(names):
+            if model not in known:
+                yield field.problem(f"there is no model '{model}'{did_you_mean(model, known)}", *below, place)
+
+    for key in ("candidates", "downshift"):
+        if key in entry:
+            yield from unknown(entry[key], entry[key].value)
+    for place, rule in enumerate(entry["rules"].value if "rules" in entry else ()):
+        for key in ("prefer", "deny", "only"):
+            yield from unknown(entry["rules"], getattr(rule, key) or (), place, key)
+
+
+def _route(name: str, value: Mapping[str, Any], models: Mapping[str, Model]) -> Route:
+    candidates = value.get("candidates")
+    if candidates is None:
+        candidates = [one.name for one in models.values() if _fits(one, value["any"])]
+    downshift = tuple(dict.fromkeys(value.get("downshift", ())))
+    return Route(
+        name=name,
+        # What a downshift takes is a candidate, if the last one.
+        candidates=tuple(dict.fromkeys([*candidates, *downshift])),
+        objective=value.get("objective", "quality"),
+        min_quality=float(value.get("min_quality", 0.0)),
+        rules=tuple(_rule(rule) for rule in value.get("rules", ())),
+        downshift=downshift,
+        regions=frozenset(value.get("regions", ())),
+        max_nano=nanodollars(value["max_usd"], up=False) if "max_usd" in value else None,
+        allow_unknown_price=value.get("allow_unknown_price", False),
+        description=value.get("description", ""),
+    )
+
+
+def _fits(model: Model, wanted: Any) -> bool:
+    return (
+        set(wanted.capabilities or ()) <= model.capabilities
+        and set(wanted.tags or ()) <= model.tags
+        and (wanted.providers is None or model.provider in wanted.providers)
+        and (wanted.regions is None or model.region in wanted.regions)
+        and model.quality >= (wanted.min_quality or 0.0)
+    )
+
+
+def _rule(entry: Any) -> Rule:
+    when = entry.when
+    return Rule(
+        input_tokens_over=when.input_tokens_over,
+        input_tokens_under=when.input_tokens_under,
+        needs=frozenset(when.needs or ()),
+        tenants=tuple(when.tenants or ()),
+        projects=tuple(when.projects or ()),
+        prompts=tuple(when.prompts or ()),
+        personal=when.personal,
+        pull_request=when.pull_request,
+        prefer=tuple(entry.prefer or ()),
+        deny=frozenset(entry.deny or ()),
+        only=frozenset(entry.only or ()),
+        min_quality=entry.min_quality,
+        regions=frozenset(entry.regions or ()),
+        because=entry.because or "",
+    )
+
+
+def _settings(
+    found: Sequence[_File], routes: Mapping[str, Route], joined: Mapping[str, _Section], problems: list[Problem]
+) -> dict[str, Any]:
+    default: _Field | None = None
+    last: _Field | None = None
+    unknown = False
+    for file in found:
+        if file.content.default_route is not None:
+            default = _Field(file.content.default_route, file.tree, ("default_route",))
+        if file.content.last_resort is not None:
+            last = _Field(file.content.last_resort, file.tree, ("last_resort",))
+        if file.content.allow_unknown_price is not None:
+            unknown = file.content.allow_unknown_price
+    if default is None:
+        where = Location(found[-1].tree.file if found else "models.yaml")
+        problems.append(Problem(where, "there is no 'default_route'"))
+    elif default.value not in joined["routes"]:
+        problems.append(
+            default.problem(f"there is no route '{default.value}'{did_you_mean(default.value, joined['routes'])}")
+        )
+    if last is not None and last.value and last.value not in joined["models"]:
+        problems.append(last.problem(f"there is no model '{last.value}'{did_you_mean(last.value, joined['models'])}"))
+    return {
+        "default_route": default.value if default else "",
+        "last_resort": (last.value or None) if last else None,
+        "allow_unknown_price": unknown,
+    }
+
+
+def _restrictions(
+    found: Sequence[_File], known: Mapping[str, Any], problems: list[Problem]
+) -> tuple[Restriction, ...]:
+    made = []
+    for file in found:
+        entry = file.content.restrict
+        if entry is None:
+            continue
+        for key in ("models", "deny"):
+            for place, model in enumerate(getattr(entry, key) or ()):
+                if model not in known:
+                    problems.append(
+                        file.tree.problem(
+                            ("restrict", key, place), f"there is no model '{model}'{did_you_mean(model, known)}"
+                        )
+                    )
+        made.append(
+            Restriction(
+                source=file.tree.file,
+                models=None if entry.models is None else frozenset(entry.models),
+                deny=frozenset(entry.deny or ()),
+                regions=frozenset(entry.regions or ()),
+                max_nano=None if entry.max_usd is None else nanodollars(entry.max_usd, up=False),
+            )
+        )
+    return tuple(made)
+
+
+def _values(entry: _Entry) -> dict[str, Any]:
+    return {key: field.value for key, field in entry.items() if key}
+
+
+def _digest(catalogue: Catalogue) -> str:
+    document = {
+        "models": {name: dataclasses.asdict(model) for name, model in catalogue.models.items()},
+        "routes": {name: dataclasses.asdict(route) for name, route in catalogue.routes.items()},
+        "restrictions": [
+            {**dataclasses.asdict(one), "source": Path(one.source).name} for one in catalogue.restrictions
+        ],
+        "providers": {name: dataclasses.asdict(one) for name, one in catalogue.providers.items()},
+        "settings": [catalogue.default_route, catalogue.last_resort, catalogue.allow_unknown_price],
+    }
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), default=sorted)
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -1,0 +1,51 @@
+"""Which parameters of OpenAI's chat completions a caller may set beside those a request has itself.
+
+An allow-list: others make more than one answer, cost by another price list, or lift the bound of the output, and so of
+the cost (``n``, ``service_tier``, ``prediction``, ``max_tokens``, ``web_search_options`` …).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from maestro.errors import InputError
+
+ALLOWED = frozenset(
+    """
+    chat_template_kwargs frequency_penalty functions function_call grammar guided_choice guided_grammar guided_json
+    guided_regex logit_bias logprobs metadata min_p parallel_tool_calls presence_penalty prompt_cache_key
+    reasoning_effort repetition_penalty response_format safety_identifier seed stop tool_choice tools top_k top_logprobs
+    top_p user verbosity
+    """.split()
+)
+_ELSEWHERE = {
+    "max_tokens": "max_output_tokens of the request",
+    "max_completion_tokens": "max_output_tokens of the request",
+    "temperature": "temperature of the request",
+    "messages": "messages of the request",
+    "model": "target of the request",
+    "stream": "a streamed request",
+}
+
+
+def checked_options(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options, when all of them may be set.
+
+    Raises:
+        InputError: one may not; names the nearest that may.
+    """
+    for name, value in options.items():
+        if name in ALLOWED:
+            continue
+        if name in ("n", "best_of") and value == 1:
+            return checked_options({other: options[other] for other in options if other != name})
+        if name in _ELSEWHERE:
+            raise InputError(f"the option '{name}' is set elsewhere", next_step=f"use {_ELSEWHERE[name]}")
+        close = difflib.get_close_matches(name, sorted(ALLOWED), n=3)
+        raise InputError(
+            f"the option '{name}' cannot be set here: it is unknown, or would change what the request may cost",
+            next_step=f"use {' or '.join(close)}" if close else "leave it out",
+        )
+    return options
