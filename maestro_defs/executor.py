@@ -102,6 +102,8 @@ class _Run:
     interrupted: bool = False
     stop: RunStop | None = None
     looked: float = field(default_factory=time.monotonic)
+    undecided: int = 0
+    """Steps that have given up their places, which may have been taken since."""
 
     @property
     def poll(self) -> float:
@@ -130,6 +132,7 @@ class _Run:
 
     def start(self, step: ExecutionStep) -> None:
         self.running.add(step.key)
+        self.turns.expect()
         self.threads.submit(self._carry_out, step, self.active.get_known_state())
 
     def _carry_out(self, step: ExecutionStep, known: KnownExecutionState) -> None:
@@ -138,11 +141,12 @@ class _Run:
         error: BaseException | None = None
         restored = self.cached.restore(step, known)
         if restored is not None:
+            self.turns.expect_no_more()
             self.news.put(restored)
             return
         token = current_log.set(self.logs.path(step.key))
         try:
-            with self.turns.taken(lambda: self.news.put(_Worked(step.key))):
+            with self.turns.taken(lambda: self._worked(step)):
                 context = self.job.for_step(step, known)
                 if not known.get_retry_state().get_attempt_count(step.key):
                     self.news.put(self.logs.captured(self.job, step.key))
@@ -155,6 +159,16 @@ class _Run:
             current_log.reset(token)
             self.logs.complete(step.key)
             self.news.put(_Finished(step, context, events, error))
+
+    def _worked(self, step: ExecutionStep) -> None:
+        self.turns.expect()  # What takes its place.
+        self.news.put(_Worked(step.key))
+
+    def decided(self) -> None:
+        """The places that were given up have been taken, as far as there are steps for them."""
+        if self.undecided:
+            self.turns.expect_no_more(self.undecided)
+            self.undecided = 0
 
 
 class ConcurrentExecutor(Executor):
@@ -297,11 +311,13 @@ class ConcurrentExecutor(Executor):
 
     def _take_news(self, state: _Run, patience: float) -> Iterator[DagsterEvent]:
         restored: list[Restored] = []
+        state.decided()
         for item in _all_news(state.news, patience):
             if isinstance(item, Restored):
                 restored.append(item)
             elif isinstance(item, _Worked):
                 state.worked.add(item.step_key)
+                state.undecided += 1
             elif isinstance(item, _Woken):
                 pass  # The loop looks by itself what it is.
             elif isinstance(item, _Finished):

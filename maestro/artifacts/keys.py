@@ -11,6 +11,7 @@
     evidence/subjects/<digest>/<bundle>.json   which revisions have statements about these bytes
     evidence/quarantine/<digest>.json          what must not be used, and why
     waivers/<id>.json                          signed exceptions from policy
+    evals/<project>/<data set>/<model>/<week>.json  what an evaluation of a model found
     llm/answers/<key>.json                     what a model answered, by what it was asked
     quarantine/…                               what turned out corrupt
     staging/…                                  files being written (local folders only)
@@ -30,6 +31,7 @@ REVISIONS = "revisions"
 EFFECTS = "effects"
 EVIDENCE = "evidence"
 WAIVERS = "waivers"
+EVALS = "evals"
 ANSWERS = "llm/answers"
 QUARANTINE = "quarantine"
 STAGING = "staging"
@@ -115,6 +117,16 @@ def waiver(waiver_id: str) -> str:
 def answer(key: str) -> str:
     """The key of a model's answer; ``key`` says what was asked."""
     return f"{ANSWERS}/{part(key)}.json"
+
+
+def eval_weeks(project: str, dataset: str, model: str) -> str:
+    """The folder of all weeks in which a model was evaluated with a data set."""
+    return f"{EVALS}/{part(project)}/{part(dataset)}/{part(model)}"
+
+
+def eval_week(project: str, dataset: str, model: str, week: str) -> str:
+    """The key of what a model did with a data set in a week."""
+    return f"{eval_weeks(project, dataset, model)}/{part(week)}.json"
 
 
 def quarantine(key: str) -> str:

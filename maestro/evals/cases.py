@@ -1,4 +1,4 @@
-"""Cases of an evaluation: small diffs with one planted defect each, and clean ones; a file names its version and digest.
+"""Cases of an evaluation: small diffs with one planted defect each, and clean ones, with a version and a digest.
 
 A data set is JSON Lines: a header, then a case a line. All wrong lines are named at once.
 """

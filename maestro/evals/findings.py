@@ -1,7 +1,7 @@
 """What a model's answer names: findings, each with a file and a line, out of JSON or out of Markdown.
 
-Lenient about form: a JSON array anywhere in the text, one in an object, or places written as ``file:line``. Strict about
-meaning: an answer that names nothing and does not say that there is nothing is no answer.
+Lenient about form: a JSON array anywhere in the text, one in an object, or places written as ``file:line``. Strict
+about meaning: an answer that names nothing and does not say that there is nothing is no answer.
 """
 
 from __future__ import annotations

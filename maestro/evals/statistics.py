@@ -49,10 +49,12 @@ def bootstrap_mean(values: Sequence[float], seed: str, confidence: float = CONFI
     """A mean with its percentile bootstrap interval; the same for the same values and seed. None without values."""
     if not values:
         return None
-    chance = random.Random(seed)  # noqa: S311 - no secret; it has to be the same again
+    chance = random.Random(seed)
     means = sorted(fmean(chance.choices(values, k=len(values))) for _ in range(_RESAMPLES))
     cut = (1 - confidence) / 2
-    return Interval(fmean(values), means[int(cut * _RESAMPLES)], means[min(_RESAMPLES - 1, int((1 - cut) * _RESAMPLES))])
+    return Interval(
+        fmean(values), means[int(cut * _RESAMPLES)], means[min(_RESAMPLES - 1, int((1 - cut) * _RESAMPLES))]
+    )
 
 
 def percentile(values: Sequence[float], fraction: float) -> float:

@@ -308,9 +308,7 @@ def _taken_back(books: Books, entry: Entry, reason: str) -> list[Charge]:
     return [_charge(books, entry, unit, -amount, "adjusted", facts) for unit, amount in entry.actual.items()]
 
 
-def _charge(
-    books: Books, entry: Entry, unit: Unit, amount: int, kind: str, facts: Mapping[str, object]
-) -> Charge:
+def _charge(books: Books, entry: Entry, unit: Unit, amount: int, kind: str, facts: Mapping[str, object]) -> Charge:
     return Charge(
         reservation=entry.id,
         at=books.moment,
@@ -326,9 +324,7 @@ def _charge(
     )
 
 
-def _relevant(
-    limits: Mapping[Scope, Mapping[Unit, int]], scopes: tuple[Scope, ...]
-) -> dict[str, dict[str, int]]:
+def _relevant(limits: Mapping[Scope, Mapping[Unit, int]], scopes: tuple[Scope, ...]) -> dict[str, dict[str, int]]:
     return {
         key_of(scope): {str(unit): amount for unit, amount in limits[scope].items()}
         for scope in scopes

@@ -79,11 +79,13 @@ class Books:
 
     Args:
         now: seconds since 1970 by the database's clock.
+        locked: the sums that may be changed; those of them that are not in ``sums`` are 0.
     """
 
     now: float
     entries: dict[str, Entry] = field(default_factory=dict)
     sums: dict[Cell, tuple[int, int]] = field(default_factory=dict)
+    locked: set[Cell] = field(default_factory=set)
     limits: dict[Cell, Limit] = field(default_factory=dict)
     moved: set[Cell] = field(default_factory=set)
     changed: set[str] = field(default_factory=set)
@@ -101,9 +103,7 @@ class Books:
         limit = effective(scope, unit, self.limits, workflow)
         return Balance(scope, unit, limit.amount, spent, reserved, limit.source)
 
-    def require(
-        self, scopes: tuple[Scope, ...], amounts: Amounts, workflow: Mapping[str, Mapping[str, int]]
-    ) -> None:
+    def require(self, scopes: tuple[Scope, ...], amounts: Amounts, workflow: Mapping[str, Mapping[str, int]]) -> None:
         """Makes sure that every budget holds the amounts; what costs nothing is never refused.
 
         Raises:
@@ -144,6 +144,9 @@ class Books:
         crossed: list[Crossing] = []
         for (scope, unit), (spent, reserved) in change.moves.items():
             cell = (key_of(scope), str(unit))
+            if cell not in self.locked:
+                # What was not read would be overwritten: rather stop everything than count wrongly.
+                raise RuntimeError(f"the ledger did not lock {cell}")
             before = self.sums.get(cell, (0, 0))
             after = (before[0] + spent, before[1] + reserved)
             self.sums[cell] = after
@@ -162,7 +165,7 @@ class Books:
             else:
                 self.limits[cell] = limit
             scope, unit = scope_of(cell[0]), Unit(cell[1])
-            if cell in self.sums:
+            if cell in self.locked:
                 crossed += self.over(scope, unit, {})
         return (*crossed, *change.overdraft)
 

@@ -24,9 +24,7 @@ class Limit:
 UNLIMITED = Limit(None)
 
 
-def effective(
-    scope: Scope, unit: Unit, own: Mapping[Cell, Limit], workflow: Mapping[str, Mapping[str, int]]
-) -> Limit:
+def effective(scope: Scope, unit: Unit, own: Mapping[Cell, Limit], workflow: Mapping[str, Mapping[str, int]]) -> Limit:
     """The limit that holds.
 
     Args:

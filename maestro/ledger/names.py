@@ -144,9 +144,7 @@ def _checked_name(what: str, name: str) -> str:
     if not isinstance(name, str) or not name:
         raise InputError(f"the {what} has no name", next_step=f"name the {what}")
     if len(name) > LONGEST_NAME:
-        raise InputError(
-            f"the name of the {what} has {len(name)} characters", next_step=f"use at most {LONGEST_NAME}"
-        )
+        raise InputError(f"the name of the {what} has {len(name)} characters", next_step=f"use at most {LONGEST_NAME}")
     if not name.isprintable():
         raise InputError(f"the name of the {what} has control characters", next_step="use a name without them")
     return name

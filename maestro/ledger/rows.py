@@ -93,7 +93,11 @@ class Rows:
         wanted = sorted(cells)
         if self._postgresql:
             self._insert(_LOCK_SUMS, [(*cell, 0, 0) for cell in wanted])
-        keys = sorted({key for key, _unit in wanted})
+        return self.read_sums(wanted)
+
+    def read_sums(self, cells: Iterable[Cell]) -> dict[Cell, tuple[int, int]]:
+        """The sums of the scopes of ``cells`` that are there, in every unit, not locked."""
+        keys = sorted({key for key, _unit in cells})
         found = self._select(f"SELECT scope, unit, spent, reserved FROM {SUMS.name} WHERE scope IN ({{}})", keys)
         return {(scope, unit): (spent, reserved) for scope, unit, spent, reserved in found}
 

@@ -42,6 +42,7 @@ def carry_out(
         books = Books(rows.now(), rows.entries(_ids(operations)))
         wanted = set().union(*(cells(books, operation) for operation in operations))
         if wanted:
+            books.locked = wanted
             books.sums = rows.sums(wanted)
             books.limits = rows.limits(wanted)
         done: list[tuple[Operation, Change | None, tuple[Crossing, ...], Exception | None]] = []

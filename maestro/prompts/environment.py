@@ -42,9 +42,12 @@ _LIST_FILTERS = frozenset(("join", "list", "map", "max", "min", "reverse", "sort
 
 
 class PersonalText(str):
-    """A text that holds personal data."""
+    """A text that holds personal data; so does every part of it."""
 
     __slots__ = ()
+
+    def __getitem__(self, key: Any) -> PersonalText:
+        return PersonalText(super().__getitem__(key))
 
 
 @dataclass(slots=True)
@@ -139,11 +142,6 @@ class PromptEnvironment(SandboxEnvironment):
                 return getattr(obj, attribute)
             return self.undefined(f"loop has no '{attribute}'", name=attribute)
         return super().getattr(obj, attribute)
-
-    def getitem(self, obj: Any, argument: Any) -> Any:
-        """``obj[argument]``; a part of a personal text is personal."""
-        found = super().getitem(obj, argument)
-        return PersonalText(found) if isinstance(obj, PersonalText) and type(found) is str else found
 
 
 class Bounding(NodeTransformer):

@@ -19,7 +19,7 @@ from maestro.prompts.environment import FILTER_NAMES, METER, Bounding, Meter, Pr
 MAX_SOURCE = 256 * 1024
 MAX_RENDERED = 8 * 1024 * 1024
 MAX_NESTED = 8
-_RESERVED = frozenset(("loop", "self", "caller", "super", "varargs", "kwargs", "true", "false", "none"))
+RESERVED = frozenset(("loop", "self", "caller", "super", "varargs", "kwargs", "true", "false", "none"))
 # fmt: off
 _EXPRESSIONS = (
     nodes.Name, nodes.Const, nodes.List, nodes.Tuple, nodes.Dict, nodes.CondExpr, nodes.Filter, nodes.Test, nodes.Call,
@@ -165,7 +165,7 @@ def _known(what: str, name: str, names: tuple[str, ...], line: int) -> Iterator[
 def _name(node: nodes.Name, variables: tuple[str, ...], own: set[str]) -> Iterator[TemplateFault]:
     name = node.name
     if node.ctx == "store":
-        if name in _RESERVED or name.startswith("_"):
+        if name in RESERVED or name.startswith("_"):
             yield TemplateFault(f"a template cannot give '{name}' a value", line=node.lineno, word=name)
         elif name in variables:
             yield TemplateFault(f"'{name}' is a variable; a template cannot change it", line=node.lineno, word=name)
@@ -206,5 +206,3 @@ def _statement(node: nodes.Node) -> str:
     }
     return known.get(type(node), type(node).__name__.lower())
 
-
-RESERVED = _RESERVED

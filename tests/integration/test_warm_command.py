@@ -235,7 +235,7 @@ def test_who_is_killed_takes_the_run_along(shop: Shop) -> None:
     process.wait()
     until(lambda: not step.is_running() and not warm.children(), "the end of step and fork")
     newest = json.loads(shop.run("status", "--json")[1])["runs"][0]
-    assert newest["state"] == "lost"
+    assert newest["state"] == "failed"
 
 
 def test_a_run_that_is_stopped_for_a_while_is_ended_with_who_stopped_it(shop: Shop) -> None:

@@ -28,7 +28,7 @@ from maestro_defs.warm.changes import Stamps, changed, stamps_of_packages
 
 IDLE_SECONDS = 15 * 60.0
 MOST_BYTES = 512 << 20
-_LOOK_SECONDS = 20.0
+_LOOK_SECONDS = 5.0
 _PACKAGES = ("maestro", "maestro_defs", "assets", "resources", "sensors")
 
 
@@ -141,6 +141,9 @@ def main(place: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return 0
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(os.getpid()).encode(), 0)
+    place.with_suffix(".sock").unlink(missing_ok=True)  # Of one that was killed.
     given = json.load(sys.stdin)
     mine = identity(os.environ)
     if mine != given["identity"]:
@@ -151,8 +154,6 @@ def main(place: Path) -> int:
     before = stamps_of_packages(_PACKAGES)
     _prepare(given["modules"])
     listener = wire.listen(place.with_suffix(".sock"))
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, str(os.getpid()).encode(), 0)
     WarmProcess(place, mine, before, listener, lock).serve()
     return 0
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +136,9 @@ class OllamaClient:
         async with self._answering(model):
             await self._clients()[1].generate(model, keep_alive=0)
 
-    async def lines(self, path: str, body: Mapping[str, Any], *, model: str = "") -> AsyncIterator[dict[str, Any]]:
+    async def lines(
+        self, path: str, body: Mapping[str, Any], *, model: str = ""
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """The JSON objects of a streamed answer, one a line. The caller bounds time and the whole of it.
 
         Raises:
@@ -189,7 +191,8 @@ class OllamaClient:
         import pydantic
 
         try:
-            async with asyncio.timeout(self._seconds if timed else None):
+            # A stream is handed out from within: its reader bounds its time.
+            async with asyncio.timeout(self._seconds) if timed else nullcontext():
                 yield
         except TimeoutError:
             if not timed:

@@ -1,7 +1,7 @@
 """Where Ollama is, as OLLAMA_HOST says it.
 
-Own code: the ``ollama`` package's reader is private, and takes ``::`` and ``0.0.0.0``, which people set for the server, for
-addresses to connect to.
+Own code: the ``ollama`` package's reader is private, and takes ``::`` and ``0.0.0.0``, which people set for the server,
+for addresses to connect to.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def ollama_url(value: str | None = None) -> str:
 
     Args:
         value: ``host``, ``host:port``, ``:port``, an IPv6 address with or without brackets, or a URL; quotes and spaces
-            around it are taken off. None or empty: ``http://127.0.0.1:11434``. Addresses that mean *all of this machine*
-            when a server listens there become its loopback address.
+            around it are taken off. None or empty: ``http://127.0.0.1:11434``. Addresses that mean *all of this
+            machine* when a server listens there become its loopback address.
 
     Raises:
         InputError: it is none of these.

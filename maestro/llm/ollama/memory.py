@@ -46,8 +46,8 @@ class Memory:
 def memory_now(*, cgroups: Path = CGROUPS, proc: Path = PROC) -> Memory:
     """What this machine has now.
 
-    A limit is that of the cgroup (version 2) in which a process named ``ollama`` runs, or this process where none can be
-    seen.
+    A limit is that of the cgroup (version 2) in which a process named ``ollama`` runs, or this process where none can
+    be seen.
     """
     host = psutil.virtual_memory()
     total, available, limited = int(host.total), int(host.available), False
@@ -60,7 +60,7 @@ def memory_now(*, cgroups: Path = CGROUPS, proc: Path = PROC) -> Memory:
 
 def gpus_now() -> tuple[Gpu, ...]:
     """The NVIDIA GPUs; none where there is no driver, or it does not answer."""
-    import pynvml
+    import pynvml  # type: ignore[import-untyped]
 
     try:
         pynvml.nvmlInit()
@@ -94,7 +94,7 @@ def _server() -> str | None:
 
 
 def _limits(cgroups: Path, proc: Path, process: str) -> Iterator[tuple[int, int]]:
-    """(limit, used) of the process's cgroup and of every one above it; pages that can be dropped do not count as used."""
+    """(limit, used) of the process's cgroup and of those above it; pages that can be dropped do not count as used."""
     try:
         lines = (proc / process / "cgroup").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Fetching a model through Ollama, which keeps what it has, goes on where it stopped and verifies every digest itself."""
+"""Fetching a model through Ollama, which keeps what it has, goes on where it stopped and verifies every digest."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ async def pull(
 
 
 def models_folder_here(environ: Mapping[str, str] = os.environ) -> Path | None:
-    """Where an Ollama on this machine keeps models: OLLAMA_MODELS, its user's home, or that of its service; None: not seen."""
+    """Where an Ollama on this machine keeps models: OLLAMA_MODELS, the user's home, its service's; None: not seen."""
     named = environ.get("OLLAMA_MODELS")
     places = [Path(named)] if named else [Path.home() / ".ollama/models", Path("/usr/share/ollama/.ollama/models")]
     return next((one for one in places if one.is_dir()), None)

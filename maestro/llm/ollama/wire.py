@@ -25,8 +25,8 @@ _OWN = ("stop", "response_format", "tools", "think", "reasoning_effort", "keep_a
 def context_for(call: ProviderCall) -> int:
     """Tokens to load the model for: Ollama silently drops the beginning of what does not go in.
 
-    A power of two, because every other number makes Ollama load the model anew. Two and a half bytes a token is less than
-    text has in any language a model is made for.
+    A power of two, because every other number makes Ollama load the model anew. Two and a half bytes a token is less
+    than text has in the languages models are made for.
     """
     asked = call.options.get("num_ctx")
     if isinstance(asked, int) and not isinstance(asked, bool) and asked > 0:

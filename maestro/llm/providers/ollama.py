@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -27,7 +27,7 @@ class OllamaProvider:
 
     Args:
         url: as OLLAMA_HOST is written; None: as OLLAMA_HOST is when a call is made.
-        pulls: whether a missing model is fetched when it is called; it takes as long as it takes, within the call's time.
+        pulls: whether a missing model is fetched when it is called, within the call's time.
         memory: looks at the machine; None: as it is.
     """
 
@@ -110,7 +110,7 @@ class OllamaProvider:
         for desk in desks.values():
             await desk.close()
 
-    async def _stream(self, call: ProviderCall) -> AsyncIterator[Chunk]:
+    async def _stream(self, call: ProviderCall) -> AsyncGenerator[Chunk, None]:
         desk = self.desk(call.api_base, call.api_key)
         url = desk.client.url
         clock = asyncio.get_running_loop().time

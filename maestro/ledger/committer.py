@@ -1,0 +1,249 @@
+"""One transaction for all callers that wait: whoever comes first carries out what the others have asked for meanwhile.
+
+There is no thread here: a caller that has its turn serves the whole queue, so one caller alone pays for no hand-over and
+fifty pay for few commits. ``writer.py`` adds a thread for callers that cannot wait.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from maestro.errors import MaestroError
+from maestro.ledger.books import Entry
+from maestro.ledger.errors import LedgerUnavailableError
+from maestro.ledger.flushing import Flusher
+from maestro.ledger.model import BudgetExceededError
+from maestro.ledger.operations import Operation
+from maestro.ledger.rows import CrossingKey
+from maestro.ledger.sweeping import lapsing
+from maestro.ledger.transaction import Outcome, carry_out
+from maestro.server.database import first_line, open_engine
+
+PATIENCE = 5.0
+"""Seconds a database that went away is tried again, before callers are told."""
+LARGEST_BATCH = 256
+_PAUSE = 0.05
+_MOST_KNOWN = 10_000
+Flush = Literal["behind", "before"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Waiting:
+    """An operation in the queue, and where its caller hears of it."""
+
+    operation: Operation
+    answer: Future[Any] = field(default_factory=Future)
+
+
+class Committer:
+    """The queue of one process, and the connection that serves it. A forked child gets its own.
+
+    Args:
+        flush: SQLite only. ``behind``: a commit survives this process at once, and a power cut as soon as the disk has
+            it, some milliseconds later. ``before``: both, before the caller goes on.
+    """
+
+    def __init__(self, url: str, *, patience: float = PATIENCE, flush: Flush = "behind") -> None:
+        self._url = url
+        self._patience = patience
+        self._flush = flush
+        self._start_over()
+        _COMMITTERS.add(self)
+
+    def _start_over(self) -> None:
+        self.engine = open_engine(self._url)
+        self._queue: deque[Waiting] = deque()
+        self._turn = threading.Lock()
+        self._connection: sa.Connection | None = None
+        self._known: set[CrossingKey] = set()
+        self._flusher = Flusher(self.engine.url.database) if self._behind else None
+        self.batches = 0
+        """Transactions so far."""
+
+    @property
+    def _behind(self) -> bool:
+        database = self.engine.url.database
+        return self.engine.dialect.name == "sqlite" and self._flush == "behind" and database not in (None, ":memory:")
+
+    def perform(self, operation: Operation) -> Any:
+        """Carries the operation out, with what others have put into the queue; gives its result.
+
+        Raises:
+            MaestroError: why it was not.
+        """
+        waiting = self.put(operation)
+        with self._turn:
+            while not waiting.answer.done():
+                self._serve()
+        return waiting.answer.result()
+
+    def put(self, operation: Operation) -> Waiting:
+        """Puts the operation into the queue; somebody has to call ``serve``."""
+        waiting = Waiting(operation)
+        self._queue.append(waiting)
+        return waiting
+
+    def serve(self) -> None:
+        """Carries out everything in the queue."""
+        with self._turn:
+            while self._queue:
+                self._serve()
+
+    def sweep(self, now: float | None = None) -> list[Entry]:
+        """Takes back what callers that are gone have reserved; gives what became of each.
+
+        Raises:
+            LedgerUnavailableError: the database does not answer.
+        """
+        with self._turn:
+            return self._sweep(now)
+
+    def close(self) -> None:
+        """Serves what waits and lets go of the database."""
+        self.serve()
+        with self._turn:
+            self._disconnect()
+            self.engine.dispose()
+            if self._flusher is not None:
+                self._flusher.close()
+
+    def _serve(self) -> None:
+        batch = self._next()
+        outcomes = self._run([waiting.operation for waiting in batch])
+        refused = [number for number, one in enumerate(outcomes) if isinstance(one.error, BudgetExceededError)]
+        if refused and self._swept():
+            for number, outcome in zip(
+                refused, self._run([batch[number].operation for number in refused]), strict=True
+            ):
+                outcomes[number] = outcome
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            _tell(waiting.answer, outcome)
+
+    def _next(self) -> list[Waiting]:
+        batch: list[Waiting] = []
+        ids: set[str] = set()
+        while self._queue and len(batch) < LARGEST_BATCH:
+            # What is done to one reservation is done in one transaction each, since each reads what the last one left.
+            id = getattr(self._queue[0].operation, "id", None)
+            if id in ids:
+                break
+            if id is not None:
+                ids.add(id)
+            batch.append(self._queue.popleft())
+        return batch
+
+    def _swept(self) -> bool:
+        try:
+            return bool(self._sweep(None))
+        except MaestroError:
+            return False
+
+    def _sweep(self, now: float | None) -> list[Entry]:
+        try:
+            with self.engine.execution_options(reads=True).begin() as connection:
+                found = lapsing(connection, now)
+        except SQLAlchemyError as error:
+            raise LedgerUnavailableError(first_line(error)) from error
+        swept: list[Entry] = []
+        for start in range(0, len(found), LARGEST_BATCH):
+            for outcome in self._run([*found[start : start + LARGEST_BATCH]]):
+                if outcome.error is not None:
+                    raise outcome.error
+                if isinstance(outcome.result, Entry):
+                    swept.append(outcome.result)
+        return swept
+
+    def _run(self, operations: Sequence[Operation]) -> list[Outcome]:
+        until = time.monotonic() + self._patience
+        while operations:
+            try:
+                return self._transact(operations)
+            except SQLAlchemyError as error:
+                self._disconnect()
+                if _may_pass(error):
+                    if time.monotonic() < until:
+                        time.sleep(_PAUSE)
+                        continue
+                elif len(operations) > 1:
+                    # One of them is not to the database's liking; the others are not to suffer for it.
+                    return [outcome for one in operations for outcome in self._run([one])]
+                failure = LedgerUnavailableError(first_line(error))
+                failure.__cause__ = error
+                return [Outcome(error=failure) for _ in operations]
+            except Exception as error:  # noqa: BLE001 - whatever it is, the callers hear of it and nothing was done
+                self._disconnect()
+                return [Outcome(error=error) for _ in operations]
+        return []
+
+    def _transact(self, operations: Sequence[Operation]) -> list[Outcome]:
+        connection = self._connected()
+        with connection.begin():
+            outcomes, crossed = carry_out(connection, operations, self._known)
+        self.batches += 1
+        if len(self._known) > _MOST_KNOWN:
+            self._known.clear()
+        self._known |= crossed
+        if self._flusher is not None:
+            self._flusher.wake()
+        return outcomes
+
+    def _connected(self) -> sa.Connection:
+        if self._connection is None:
+            self._connection = self.engine.connect()
+            if self._flusher is not None:
+                self._connection.connection.cursor().execute("PRAGMA synchronous=NORMAL")
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            connection.invalidate()
+            connection.close()
+        except SQLAlchemyError:
+            # It is broken already, which is why it is let go.
+            pass
+
+
+def _may_pass(error: SQLAlchemyError) -> bool:
+    """Whether another try may help: the connection broke, or the database was busy or chose it as a deadlock's victim."""
+    if not isinstance(error, DBAPIError):
+        return False
+    kinds = {kind.__name__ for kind in type(error.orig).__mro__}
+    return bool(kinds & {"OperationalError", "InterfaceError"})
+
+
+def _tell(answer: Future[Any], outcome: Outcome) -> None:
+    # False when the caller has cancelled it meanwhile.
+    if not answer.set_running_or_notify_cancel():
+        return
+    if outcome.error is not None:
+        answer.set_exception(outcome.error)
+    else:
+        answer.set_result(outcome.result)
+
+
+_COMMITTERS: weakref.WeakSet[Committer] = weakref.WeakSet()
+_INHERITED: list[object] = []
+"""Connections of the parent. Never closed here: SQLite's locks and PostgreSQL's session are still the parent's."""
+
+
+def _after_fork() -> None:
+    for committer in list(_COMMITTERS):
+        _INHERITED.append((committer.engine, committer._connection, committer._flusher))
+        committer._start_over()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,30 @@
+"""Where the ledger is: with the server's state on a server, in the project's own otherwise."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from maestro.server.home import HOME_VARIABLE, find_server
+
+FILE = "ledger.db"
+
+
+def ledger_url(home: Path, environ: Mapping[str, str] | None = None) -> str:
+    """URL of the ledger's database.
+
+    A server has one ledger for all its projects, in its PostgreSQL database or in a file of its own in its home.
+
+    Args:
+        home: the project's state folder, used when ``MAESTRO_SERVER_HOME`` is not set.
+        environ: the process's environment when None.
+
+    Raises:
+        InputError: the server's settings are wrong.
+    """
+    environ = os.environ if environ is None else environ
+    if not environ.get(HOME_VARIABLE):
+        return f"sqlite:///{home.absolute() / FILE}"
+    server = find_server(environ=environ)
+    return server.shared_database or f"sqlite:///{server.folder / FILE}"

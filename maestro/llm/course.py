@@ -1,0 +1,295 @@
+"""The way of one request: redacted, counted, decided, then one candidate after another until one answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from maestro.errors import InputError, MaestroError
+from maestro.ledger.model import Attribution, BudgetExceededError, Reservation, Scope, Unit
+from maestro.llm.catalogue import Model
+from maestro.llm.charging import bounds
+from maestro.llm.errors import NoAnswerError
+from maestro.llm.grant import Grant, granted
+from maestro.llm.model import (
+    Answer,
+    Attempt,
+    Completion,
+    Decision,
+    ModelRequest,
+    NoModelError,
+    ProviderCall,
+    ProviderError,
+)
+from maestro.llm.options import checked_options
+from maestro.llm.tokens import count
+
+if TYPE_CHECKING:
+    from maestro.llm.gateway import Gateway
+
+T = TypeVar("T")
+LEASE_BEYOND = 60.0
+"""Seconds a reservation outlives the request's own time."""
+Ask = Callable[[Grant, Model, ProviderCall], Awaitable[T]]
+
+
+class Course:
+    """One request on its way. Not for two tasks at once."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        request: ModelRequest,
+        attribution: Attribution,
+        limits: Mapping[Scope, Mapping[Unit, int]],
+    ) -> None:
+        self.gateway = gateway
+        self.attribution = attribution
+        self.began = time.monotonic()
+        self.attempts: list[Attempt] = []
+        self.grants: list[Grant] = []
+        self.decision: Decision | None = None
+        self._limits = limits
+        self._kept = False
+        options = checked_options(request.options)
+        self.redaction = gateway.redactor.request(request.messages, options, request.personal)
+        # From here on nobody sees what was taken out.
+        self.request = replace(request, messages=self.redaction.messages, options=self.redaction.options)
+        self.tokens = count(None, self.redaction.messages, self.redaction.options)
+
+    @property
+    def decided(self) -> Decision:
+        """The decision; it has been made."""
+        if self.decision is None:
+            raise AssertionError("nothing was decided yet")
+        return self.decision
+
+    @property
+    def left(self) -> float:
+        """Seconds of the request's time that are left."""
+        return self.request.timeout - (time.monotonic() - self.began)
+
+    @property
+    def cost_nano(self) -> int:
+        """What counts as spent so far."""
+        return sum(grant.cost_nano for grant in self.grants)
+
+    async def decide(self) -> Decision:
+        """Makes the decision.
+
+        Raises:
+            NoModelError: the target names nothing, or no candidate is left.
+            BudgetExceededError: none is left because of a budget.
+        """
+        gateway = self.gateway
+        self.decision = await gateway.situation.decide(self.request, self.attribution, self.tokens, self._limits)
+        if self.decision.chosen is None and _over_budget(self.decision):
+            # Budgets are remembered for a moment; money may have come back since.
+            gateway.situation.forget_balances()
+            self.decision = await gateway.situation.decide(self.request, self.attribution, self.tokens, self._limits)
+        if self.decision.chosen is not None:
+            return self.decision
+        exceeded = gateway.situation.exceeded(self.decision, self.attribution, self._limits)
+        if exceeded is not None:
+            raise exceeded
+        raise NoModelError(self.decision.why, decision=self.decision, next_step=_next_step(self.decision))
+
+    async def first_answer(self, ask: Ask[T]) -> T:
+        """What ``ask`` gives of the first candidate that answers; each try has a reservation of its own.
+
+        Raises:
+            BudgetExceededError: no candidate could be paid.
+            NoAnswerError: none answered.
+        """
+        order = self.decided.order
+        exceeded: BudgetExceededError | None = None
+        for place, name in enumerate(order):
+            model = self.gateway.catalogue.models[name]
+            tried = 0
+            while True:
+                tried += 1
+                try:
+                    return await self._try(model, ask)
+                except BudgetExceededError as error:
+                    exceeded = exceeded or error
+                    self.gateway.situation.forget_balances()
+                    self.attempts.append(Attempt(name, "over_budget", 0.0, error.what))
+                    break
+                except ProviderError as error:
+                    last = place == len(order) - 1
+                    wait = self.gateway.retries.wait(error, tried, left=self.left, last=last)
+                    if wait is None:
+                        break
+                    await asyncio.sleep(wait)
+        if exceeded is not None and all(one.outcome == "over_budget" for one in self.attempts):
+            raise exceeded
+        raise self.no_answer()
+
+    def no_answer(self, *, timed_out: bool = False) -> NoAnswerError:
+        """The error that says what was tried."""
+        tried = "; ".join(_told(self.attempts)) or "nothing was tried"
+        late = f"there was no answer within {self.request.timeout:g} s" if timed_out else "no model answered"
+        return NoAnswerError(
+            f"{late}: {tried}",
+            decision=self.decided,
+            attempts=tuple(self.attempts),
+            cost_nano=self.cost_nano,
+            timed_out=timed_out or all(one.outcome == "timeout" for one in self.attempts),
+            refused=bool(self.attempts) and self.attempts[-1].outcome == "refused",
+            next_step=f"`maestro llm why {self.decided.id}` shows the candidates; name more of them in `fallback`",
+        )
+
+    def answer(
+        self, completion: Completion, *, model: Model, cost_nano: int, first_token: float | None = None,
+        cached: bool = False,
+    ) -> Answer:  # fmt: skip
+        """The answer to pass on, with the personal data back in it."""
+        seconds = time.monotonic() - self.began
+        return Answer(
+            text=self.redaction.restore(completion.text),
+            model=model.name,
+            provider=model.provider,
+            usage=completion.usage,
+            cost_nano=cost_nano,
+            seconds=seconds,
+            first_token=seconds if first_token is None else first_token,
+            decision=self.decided.id,
+            finish=completion.finish,
+            cached=cached,
+            offline=model.offline,
+            attempts=tuple(self.attempts),
+            raw=self.redaction.restore_value(completion.raw),
+        )
+
+    async def _try(self, model: Model, ask: Ask[T]) -> T:
+        """One call. Raises ProviderError or BudgetExceededError; both are in ``attempts`` or will be."""
+        gateway = self.gateway
+        provider = gateway.provider(model)
+        if not gateway.breakers.admits(model.name):
+            reason = "its circuit breaker is open"
+            self.attempts.append(Attempt(model.name, "breaker_open", 0.0, reason))
+            raise ProviderError(f"{model.name}: {reason}", kind="breaker_open", sent=False)
+        grant: Grant | None = None
+        try:
+            async with self._place(model) as place:
+                grant = await self._reserve(model, place)
+            call = self._call(model, grant)
+            return await ask(grant, model, call)
+        except ProviderError as error:
+            if grant is not None:
+                self.attempts.append(grant.failed(error))
+            raise
+        except (asyncio.CancelledError, Exception) as error:
+            if grant is not None and not grant.ended:
+                self.attempts.append(grant.left("cancelled" if isinstance(error, asyncio.CancelledError) else "error"))
+            raise
+        finally:
+            if grant is None:
+                gateway.breakers.left(model.name)
+            del provider
+
+    @contextlib.asynccontextmanager
+    async def _place(self, model: Model) -> AsyncIterator[Callable[[], None]]:
+        """A place among the calls of a deployment that run at once, and what gives it back; given back on errors."""
+        semaphore = self.gateway.places(model)
+        if semaphore is None:
+            yield lambda: None
+            return
+        await semaphore.acquire()
+        try:
+            yield semaphore.release
+        except BaseException:
+            semaphore.release()
+            raise
+
+    async def _reserve(self, model: Model, place: Callable[[], None]) -> Grant:
+        """Sets the worst case aside; the decision is kept in the same transaction, before anything leaves."""
+        gateway = self.gateway
+        decision = self.decided
+        most = bounds(model, self.tokens.at_most, self.request.max_output_tokens)
+        id = f"{decision.id}.{len(self.grants) + 1}"
+        first = not self._kept
+        future: Future[Reservation] = gateway.ledger.submit_reserve(
+            id,
+            self.attribution,
+            most.amounts(),
+            lease=max(1.0, self.left) + LEASE_BEYOND,
+            limits=self._limits,
+            also=(gateway.decisions.insert_statement(decision),) if first else (),
+            sent=True,
+            model=model.name,
+            provider=model.provider,
+            decision=decision.id,
+        )
+        try:
+            reservation = await granted(future)
+        except asyncio.CancelledError:
+            # The writer may still grant it, to nobody.
+            future.add_done_callback(lambda done: _give_back(gateway, id, done))
+            raise
+        self._kept = True
+        grant = Grant(gateway, id, decision.id, most, place)
+        self.grants.append(grant)
+        gateway.crossed(reservation.crossed)
+        return grant
+
+    def _call(self, model: Model, grant: Grant) -> ProviderCall:
+        try:
+            key = self.gateway.keyring.value(model.key)
+        except InputError as error:
+            raise ProviderError(error.what, kind="auth", sent=False, next_step=error.next_step) from None
+        left = self.left
+        if left <= 0:
+            raise ProviderError("the time of the request is up", kind="timeout", sent=False)
+        timeout = min(model.timeout, left)
+        return ProviderCall(
+            wire_model=model.wire_model,
+            messages=self.request.messages,
+            max_output_tokens=grant.bounds.output_tokens,
+            temperature=self.request.temperature,
+            options=self.request.options,
+            api_base=model.api_base,
+            api_key=key,
+            timeout=timeout,
+            first_byte=timeout,
+        )
+
+    @property
+    def kept(self) -> bool:
+        """Whether the decision is in the database."""
+        return self._kept
+
+
+def _give_back(gateway: Gateway, id: str, done: Future[Any]) -> None:
+    if not done.cancelled() and done.exception() is None:
+        gateway.release(id, "cancelled before it was sent")
+
+
+def _over_budget(decision: Decision) -> bool:
+    return any(code == "over_budget" for verdict in decision.candidates for code, _sentence in verdict.skipped)
+
+
+def _next_step(decision: Decision) -> str:
+    return (
+        f"`maestro llm why {decision.id}` shows what speaks against each of the {len(decision.candidates)} candidates"
+    )
+
+
+def _told(attempts: list[Attempt]) -> list[str]:
+    """The attempts as people read them, equal ones in a row once."""
+    told: list[tuple[str, int]] = []
+    for one in attempts:
+        sentence = f"{one.model}: {one.reason or one.outcome}"
+        if told and told[-1][0] == sentence:
+            told[-1] = (sentence, told[-1][1] + 1)
+        else:
+            told.append((sentence, 1))
+    return [sentence if times == 1 else f"{sentence} ({times} times)" for sentence, times in told]
+
+
+__all__ = ["Course", "MaestroError"]

@@ -1,0 +1,355 @@
+"""The one way to a model: chosen, explained, paid for from a budget before it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from maestro.errors import InputError
+from maestro.ledger.model import Attribution, Crossing, Unit
+from maestro.llm.answer_stream import AnswerStream
+from maestro.llm.answers import AnswerCache, question, worth_keeping
+from maestro.llm.breaker import Breakers
+from maestro.llm.catalogue import Catalogue, Model
+from maestro.llm.charging import texts_in
+from maestro.llm.course import Course
+from maestro.llm.decisions import DecisionStore, Outcome, outcome_of
+from maestro.llm.grant import Grant
+from maestro.llm.keyring import Keyring
+from maestro.llm.latencies import Latencies
+from maestro.llm.model import (
+    Answer,
+    Attempt,
+    Completion,
+    Decision,
+    ModelRequest,
+    Provider,
+    ProviderCall,
+    ProviderError,
+)
+from maestro.llm.redact import Redactor
+from maestro.llm.retries import Retries
+from maestro.llm.situation import Limits, Situation, Sources
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from maestro.artifacts.store import ArtifactStore
+    from maestro.ledger.writer import AsyncLedger
+
+_LOG = logging.getLogger(__name__)
+HEALTH_SECONDS = 5.0
+NO_LIMITS: Limits = {}
+
+
+class Gateway:
+    """Asks models. Belongs to one event loop; ``BlockingGateway`` serves threads.
+
+    Args:
+        catalogue: models and routes.
+        ledger: where money is set aside; its writer.
+        decisions: where decisions are kept, in the ledger's database.
+        providers: makes the provider of a model; each provider is made once and closed with the gateway.
+        keyring: keys by reference.
+        redactor: takes secrets out of what leaves.
+        store: where answers are kept to be given again; None: they are not.
+        sources: policy, overrides, what Ollama and serving lanes say.
+        on_event: told every crossing of a budget's threshold; must not block.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        ledger: AsyncLedger,
+        decisions: DecisionStore,
+        providers: Callable[[Model], Provider],
+        *,
+        keyring: Keyring,
+        redactor: Redactor | None = None,
+        store: ArtifactStore | None = None,
+        sources: Sources | None = None,
+        breakers: Breakers | None = None,
+        retries: Retries | None = None,
+        on_event: Callable[[Crossing], object] | None = None,
+    ) -> None:
+        self.catalogue = catalogue
+        self.ledger = ledger
+        self.decisions = decisions
+        self.keyring = keyring
+        self.redactor = redactor or Redactor()
+        self.breakers = breakers or Breakers()
+        self.latencies = Latencies()
+        self.retries = retries or Retries()
+        self.situation = Situation(
+            catalogue, keyring, self.breakers, self.latencies, ledger.balances, sources or Sources()
+        )
+        self._make_provider = providers
+        self._providers: dict[str, Provider] = {}
+        self._cache = AnswerCache(store) if store is not None else None
+        self._on_event = on_event
+        self._places: dict[str, asyncio.Semaphore | None] = {}
+        self._writing: set[Future[Any]] = set()
+        self._recorder: ThreadPoolExecutor | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def ask(self, request: ModelRequest, attribution: Attribution, *, limits: Limits = NO_LIMITS) -> Answer:
+        """The answer to ``request``, charged to ``attribution``.
+
+        Args:
+            limits: budgets of the workflow, which can only lower those of the ledger.
+
+        Raises:
+            NoModelError: the target names nothing, or no candidate is left.
+            BudgetExceededError: a budget does not hold it; nothing was sent.
+            NoAnswerError: none of the candidates answered; says what was tried.
+            InputError: the request cannot be made as it is.
+        """
+        course = self._course(request, attribution, limits)
+        try:
+            async with asyncio.timeout(request.timeout):
+                await course.decide()
+                key = self._question(course)
+                kept = await self._kept_answer(course, key)
+                if kept is not None:
+                    return kept
+                answer, completion = await course.first_answer(
+                    lambda grant, model, call: self._completed(course, grant, model, call)
+                )
+            if key is not None and self._cache is not None and (request.idempotency or worth_keeping(completion)):
+                await self._cache.keep(key, completion, answer.model)
+            return answer
+        except TimeoutError:
+            error = course.no_answer(timed_out=True)
+            self.ended_badly(course, error)
+            raise error from None
+        except BaseException as error:
+            self.ended_badly(course, error)
+            raise
+
+    async def stream(
+        self, request: ModelRequest, attribution: Attribution, *, limits: Limits = NO_LIMITS
+    ) -> AnswerStream:
+        """The answer as it comes: other candidates are tried until the first piece is there, then no more.
+
+        Close what is given (``async with``), or iterate to its end. Answers are not taken from the cache.
+
+        Raises:
+            NoModelError, BudgetExceededError, NoAnswerError, InputError: as :meth:`ask`. Iterating raises
+                StreamBrokenError when the answer ends in the middle.
+        """
+        course = self._course(request, attribution, limits)
+        try:
+            async with asyncio.timeout(request.timeout):
+                await course.decide()
+                return await course.first_answer(
+                    lambda grant, model, call: AnswerStream.begin(self, course, grant, model, call)
+                )
+        except TimeoutError:
+            error = course.no_answer(timed_out=True)
+            self.ended_badly(course, error)
+            raise error from None
+        except BaseException as error:
+            self.ended_badly(course, error)
+            raise
+
+    async def decide(self, request: ModelRequest, attribution: Attribution, *, limits: Limits = NO_LIMITS) -> Decision:
+        """What would be chosen now: nothing is set aside, kept or asked.
+
+        Raises:
+            NoModelError: the target names nothing. Where no candidate is left, ``chosen`` is None.
+        """
+        course = self._course(request, attribution, limits)
+        return await self.situation.decide(course.request, attribution, course.tokens, limits)
+
+    async def health(self, models: Sequence[str] | None = None) -> Mapping[str, str | None]:
+        """Why each model cannot be used right now, None where it can; looks at all that have their key, and asks none.
+
+        What is found is used in decisions for a minute.
+        """
+        names = [*self.catalogue.models] if models is None else [*models]
+        reasons = await asyncio.gather(*(self._health(self.catalogue.models[name]) for name in names))
+        for name, reason in zip(names, reasons, strict=True):
+            self.situation.unhealthy(name, reason)
+        return dict(zip(names, reasons, strict=True))
+
+    async def settled(self) -> None:
+        """Returns when everything that was spent is in the ledger."""
+        while self._writing:
+            await asyncio.wait([asyncio.wrap_future(future) for future in self._writing])
+
+    async def close(self) -> None:
+        """Waits for what is to be written, and ends all connections. Streams are to be closed before."""
+        await self.settled()
+        await self.situation.close()
+        for provider in self._providers.values():
+            await provider.close()
+        self._providers.clear()
+        if self._recorder is not None:
+            self._recorder.shutdown()
+            self._recorder = None
+
+    async def __aenter__(self) -> Gateway:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # What Course, Grant and AnswerStream need.
+
+    def provider(self, model: Model) -> Provider:
+        """Who answers for this model."""
+        name = model.provider
+        if name not in self._providers:
+            self._providers[name] = self._make_provider(model)
+        return self._providers[name]
+
+    def places(self, model: Model) -> asyncio.Semaphore | None:
+        """Of the calls of one deployment that run at once; None: not limited."""
+        if model.name not in self._places:
+            limit = model.concurrency
+            self._places[model.name] = asyncio.Semaphore(limit) if limit else None
+        return self._places[model.name]
+
+    def settle(
+        self, id: str, actual: Mapping[Unit, int], *, model: Model, decision: str, facts: Mapping[str, object],
+        also: Sequence[sa.Executable],
+    ) -> Future[tuple[Crossing, ...]]:  # fmt: skip
+        """Hands a settlement to the writer; its crossings are told when it is done."""
+        future = self.ledger.submit_settle(
+            id, actual, model=model.name, provider=model.provider, decision=decision, facts=facts, also=also
+        )
+        return self._written(future, f"reservation {id} could not be settled")
+
+    def release(self, id: str, reason: str) -> None:
+        """Hands a release to the writer."""
+        self._written(self.ledger.submit_release(id, reason), f"reservation {id} could not be released")
+
+    def crossed(self, crossings: Sequence[Crossing]) -> None:
+        """Budgets passed a threshold."""
+        if not crossings:
+            return
+        self.situation.forget_balances()
+        for crossing in crossings:
+            try:
+                if self._on_event is not None:
+                    self._on_event(crossing)
+            except Exception:
+                _LOG.exception("a crossed budget could not be told")
+
+    def settled_answer(
+        self, course: Course, grant: Grant, completion: Completion, *, first_token: float | None = None
+    ) -> Answer:
+        """The answer to pass on; its cost and the outcome are on their way into the ledger, in one transaction."""
+        cost = grant.bounds.charge(completion.usage)[Unit.USD]
+        course.attempts.append(Attempt(grant.model, "ok", grant.seconds))
+        answer = course.answer(
+            completion, model=grant.bounds.model, cost_nano=course.cost_nano + cost, first_token=first_token
+        )
+        outcome = self.decisions.outcome_statement(outcome_of(course.decided, answer))
+        grant.answered(completion.usage, (outcome,))
+        return answer
+
+    def ended_badly(self, course: Course, error: BaseException) -> None:
+        """Keeps what became of a request that has no answer; what it cost is in the ledger already."""
+        if course.decision is None:
+            return
+        outcome = outcome_of(course.decision, None, error=error)
+        outcome = replace(
+            outcome,
+            error=self.redactor.text(outcome.error),
+            attempts=tuple(course.attempts),
+            cost_nano=course.cost_nano,
+        )
+        self._record(course, outcome)
+
+    def _record(self, course: Course, outcome: Outcome) -> None:
+        """Keeps the outcome, and the decision where no reservation has kept it; nobody waits for it."""
+        statements = [self.decisions.outcome_statement(outcome)]
+        if not course.kept:
+            statements.insert(0, self.decisions.insert_statement(course.decided))
+        if self._recorder is None:
+            self._recorder = ThreadPoolExecutor(1, thread_name_prefix="llm-outcomes")
+        future = self._recorder.submit(self.decisions.execute, statements)
+        self._written(future, f"the outcome of {course.decided.id} could not be kept")
+
+    def _written(self, future: Future[Any], trouble: str) -> Future[Any]:
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        self._writing.add(future)
+
+        def done(written: Future[Any]) -> None:
+            # In the writer's thread, which must not wait for anybody.
+            try:
+                loop.call_soon_threadsafe(self._after, written, trouble)
+            except RuntimeError:
+                self._writing.discard(written)
+
+        future.add_done_callback(done)
+        return future
+
+    def _after(self, written: Future[Any], trouble: str) -> None:
+        self._writing.discard(written)
+        error = written.exception()
+        if error is not None:
+            # The lease is what is left: the ledger then charges the worst case.
+            _LOG.error("%s: %s", trouble, self.redactor.text(str(error)))
+        elif isinstance(written.result(), tuple):
+            self.crossed(written.result())
+
+    async def _completed(
+        self, course: Course, grant: Grant, model: Model, call: ProviderCall
+    ) -> tuple[Answer, Completion]:
+        completion = await self.provider(model).complete(call)
+        if completion.usage.estimated:
+            completion = replace(
+                completion, usage=grant.bounds.whole(texts_in(completion.raw) + texts_in(completion.text))
+            )
+        return self.settled_answer(course, grant, completion), completion
+
+    def _question(self, course: Course) -> str | None:
+        """The key of what is asked; None where the answer is neither kept nor looked for."""
+        request = course.request
+        model = self.catalogue.models[course.decided.order[0]]
+        if self._cache is None or model.offline or not request.cache:
+            return None
+        if request.temperature != 0 and not request.idempotency:
+            return None
+        return question(
+            model,
+            course.redaction,
+            tenant=course.attribution.tenant,
+            max_output=request.max_output_tokens,
+            temperature=request.temperature,
+            idempotency=request.idempotency,
+        )
+
+    async def _kept_answer(self, course: Course, key: str | None) -> Answer | None:
+        if key is None or self._cache is None:
+            return None
+        completion = await self._cache.find(key)
+        if completion is None:
+            return None
+        model = self.catalogue.models[course.decided.order[0]]
+        answer = course.answer(completion, model=model, cost_nano=0, cached=True)
+        self._record(course, outcome_of(course.decided, answer))
+        return answer
+
+    async def _health(self, model: Model) -> str | None:
+        if model.offline:
+            return None
+        try:
+            key = self.keyring.value(model.key)
+        except InputError as error:
+            return error.what
+        call = ProviderCall(model.wire_model, (), 1, 0.0, {}, model.api_base, key, HEALTH_SECONDS, HEALTH_SECONDS)
+        try:
+            reason = await self.provider(model).healthy(call)
+        except ProviderError as error:
+            reason = error.what
+        return None if reason is None else self.redactor.text(reason)

@@ -1,0 +1,186 @@
+"""Gathers what a decision is made from: keys, breakers, budgets, latencies, policy, overrides, what Ollama says."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from maestro.ledger.model import Attribution, Balance, BudgetExceededError, Scope, Unit
+from maestro.llm.breaker import Breakers
+from maestro.llm.catalogue import Catalogue, Model
+from maestro.llm.charging import bounds
+from maestro.llm.decide import candidates_of, decide
+from maestro.llm.keyring import Keyring
+from maestro.llm.latencies import Latencies
+from maestro.llm.model import Decision, ModelRequest
+from maestro.llm.refreshed import Refreshed
+from maestro.llm.state import OllamaState, Override, PolicyVerdict, State
+from maestro.llm.tokens import TokenCount
+
+Limits = Mapping[Scope, Mapping[Unit, int]]
+BALANCES_SECONDS = 1.0
+"""Budgets are read again after so long. The ledger itself refuses; here they only steer the choice."""
+REMEMBERED = 1024
+UNHEALTHY_SECONDS = 60.0
+
+
+async def _no_ollama() -> OllamaState:
+    return OllamaState()
+
+
+async def _no_queues() -> Mapping[str, int]:
+    return {}
+
+
+async def _no_overrides() -> Sequence[Override]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where facts come from that the gateway does not know itself. All may be left out.
+
+    Args:
+        policy: what the policy package ``models`` says of one model for one request; asked in a thread of its own,
+            remembered by what it was asked.
+        ollama, queues, overrides: looked up every few seconds; a failure leaves the last known.
+    """
+
+    policy: Callable[[Model, ModelRequest, Attribution, int | None], tuple[Any, Callable[[], PolicyVerdict]]] | None = (
+        None
+    )
+    ollama: Callable[[], Awaitable[OllamaState]] = _no_ollama
+    queues: Callable[[], Awaitable[Mapping[str, int]]] = _no_queues
+    overrides: Callable[[], Awaitable[Sequence[Override]]] = _no_overrides
+
+
+@dataclass(slots=True)
+class Situation:
+    """For one event loop.
+
+    Args:
+        read_balances: the ledger's balances of scopes; called in a thread.
+    """
+
+    catalogue: Catalogue
+    keyring: Keyring
+    breakers: Breakers
+    latencies: Latencies
+    read_balances: Callable[[Sequence[Scope]], Sequence[Balance]]
+    sources: Sources = field(default_factory=Sources)
+    _balances: OrderedDict[tuple[Scope, ...], tuple[float, tuple[Balance, ...]]] = field(default_factory=OrderedDict)
+    _verdicts: OrderedDict[Any, PolicyVerdict] = field(default_factory=OrderedDict)
+    _unhealthy: dict[str, tuple[float, str]] = field(default_factory=dict)
+    _ollama: Refreshed[OllamaState] = field(init=False)
+    _queues: Refreshed[Mapping[str, int]] = field(init=False)
+    _overrides: Refreshed[Sequence[Override]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._ollama = Refreshed(self.sources.ollama, OllamaState())
+        self._queues = Refreshed[Mapping[str, int]](self.sources.queues, {})
+        self._overrides = Refreshed[Sequence[Override]](self.sources.overrides, (), fresh=1.0)
+
+    async def decide(
+        self, request: ModelRequest, attribution: Attribution, tokens: TokenCount, limits: Limits
+    ) -> Decision:
+        """The decision about this request, as things are now.
+
+        Raises:
+            NoModelError: the target names nothing.
+        """
+        state = await self._state(request, attribution, tokens, limits)
+        return decide(request, attribution, state, self.catalogue, tokens=tokens)
+
+    def exceeded(self, decision: Decision, attribution: Attribution, limits: Limits) -> BudgetExceededError | None:
+        """The budget that leaves no candidate; None where that is not the reason."""
+        asked = [
+            verdict.worst_nano or 0
+            for verdict in decision.candidates
+            if verdict.skipped and all(code == "over_budget" for code, _sentence in verdict.skipped)
+        ]
+        if not asked:
+            return None
+        for balance in self._known(attribution, limits):
+            if balance.unit is Unit.USD and balance.left is not None and balance.left < min(asked):
+                return BudgetExceededError(balance, min(asked))
+        return None
+
+    def forget_balances(self) -> None:
+        """They changed more than a little."""
+        self._balances.clear()
+
+    def unhealthy(self, model: str, reason: str | None) -> None:
+        """What a check of its health found; holds for a minute. None: it is healthy."""
+        self._unhealthy.pop(model, None)
+        if reason is not None:
+            self._unhealthy[model] = (time.monotonic() + UNHEALTHY_SECONDS, reason)
+
+    async def close(self) -> None:
+        """Nothing is looked up any more."""
+        for one in (self._ollama, self._queues, self._overrides):
+            await one.close()
+
+    async def _state(
+        self, request: ModelRequest, attribution: Attribution, tokens: TokenCount, limits: Limits
+    ) -> State:
+        at = datetime.now(UTC)
+        await self._read(attribution)
+        clock = time.monotonic()
+        return State(
+            at=at,
+            keys=self.keyring.present,
+            unhealthy={name: why for name, (until, why) in self._unhealthy.items() if clock < until},
+            breakers=self.breakers.open_ones(at),
+            balances=self._known(attribution, limits),
+            latency=self.latencies.summary(),
+            queue=await self._queues.value(),
+            policy=await self._policy(request, attribution, tokens),
+            ollama=await self._ollama.value(),
+            overrides=tuple(await self._overrides.value()),
+        )
+
+    async def _read(self, attribution: Attribution) -> None:
+        scopes = attribution.scopes()
+        found = self._balances.get(scopes)
+        if found is not None and time.monotonic() - found[0] < BALANCES_SECONDS:
+            return
+        balances = tuple(await asyncio.to_thread(self.read_balances, scopes))
+        self._balances[scopes] = (time.monotonic(), balances)
+        while len(self._balances) > REMEMBERED:
+            self._balances.popitem(last=False)
+
+    def _known(self, attribution: Attribution, limits: Limits) -> tuple[Balance, ...]:
+        """The balances, each with the workflow's limit where that is lower."""
+        found = self._balances.get(attribution.scopes())
+        balances = () if found is None else found[1]
+        return tuple(_limited(balance, limits.get(balance.scope, {}).get(balance.unit)) for balance in balances)
+
+    async def _policy(
+        self, request: ModelRequest, attribution: Attribution, tokens: TokenCount
+    ) -> Mapping[str, PolicyVerdict] | None:
+        ask = self.sources.policy
+        if ask is None:
+            return None
+        verdicts: dict[str, PolicyVerdict] = {}
+        for model in candidates_of(request, self.catalogue):
+            most = bounds(model, tokens.at_most, request.max_output_tokens)
+            worst = most.amounts()[Unit.USD] if model.price else None
+            facts, evaluate = ask(model, request, attribution, worst)
+            verdict = self._verdicts.get(facts)
+            if verdict is None:
+                verdict = self._verdicts[facts] = await asyncio.to_thread(evaluate)
+                while len(self._verdicts) > REMEMBERED:
+                    self._verdicts.popitem(last=False)
+            verdicts[model.name] = verdict
+        return verdicts
+
+
+def _limited(balance: Balance, limit: int | None) -> Balance:
+    if limit is None or (balance.limit is not None and balance.limit <= limit):
+        return balance
+    return replace(balance, limit=limit, source="workflow")
