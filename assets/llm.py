@@ -20,7 +20,7 @@ from maestro.steps import BaseParams, Forecast, History, Models, PlanContext, St
 
 if TYPE_CHECKING:
     from maestro.llm.model import Answer, Decision, ModelRequest
-    from maestro.prompts.rendering import Rendered
+    from maestro.prompts import Rendered
 
 _SHOWN = 4000
 

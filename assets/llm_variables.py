@@ -23,7 +23,8 @@ def filled(names: Collection[str], given: Mapping[str, Any], history: History, r
     known: dict[str, Callable[[], Any]] = {
         "diff": lambda: history.diff(begin),
         "files": lambda: history.changed_files(begin),
-        "log": lambda: history.log(begin),
+        # Elsewhere a log is what a step wrote.
+        **({"log": lambda: history.log(begin)} if SINCE in names else {}),
         "base": lambda: history.base or "",
         "revision": lambda: revision,
         SINCE: lambda: history.base or "",

@@ -1,14 +1,14 @@
-"""Dagster's event log, quicker while a run executes: one open connection a database, no wait for the disk.
+"""Dagster's event log and runs, quicker while a run executes: one open connection a database, no wait for the disk.
 
-Stock Dagster opens a connection for every event it writes and waits for the disk each time. While a run executes, its
-process keeps the connections open instead, and commits without that wait (SQLite ``synchronous=NORMAL``, PostgreSQL
+Stock Dagster opens a connection for every event it writes, with SQLite for every question about a run too, and waits
+for the disk each time it writes. While a run executes, its process keeps the connections open instead, and commits without that wait (SQLite ``synchronous=NORMAL``, PostgreSQL
 ``synchronous_commit=off``). A killed process loses nothing by it; a machine that loses power may lose the last
 moments of the log, never part of an event, and what steps left behind is in the artifact store by then.
 
 Private seams used, pinned by tests/integration/test_dagster_seams.py: ``SqlEventLogStorage.run_connection``,
 ``.index_connection``, ``.has_table``, ``.has_dynamic_partition``, ``._has_asset_key_index_cols_on_connection``;
 ``SqliteEventLogStorage._connect``, ``.store_event``, ``._initialized_dbs``; ``PostgresEventLogStorage._connect``,
-``._engine``.
+``._engine``; ``SqliteRunStorage.connect``, ``._conn_string``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 from dagster import DagsterInstance
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
+from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
@@ -135,15 +136,7 @@ class _SqliteConnections:
     def _open(self, shard: str) -> Connection:
         with self._first_connect(shard):
             pass  # Dagster's own connection makes the tables when they are not there.
-        engine = create_engine(
-            self._storage.conn_string_for_shard(shard),
-            poolclass=NullPool,
-            connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
-        )
-        connection = engine.connect()
-        connection.exec_driver_sql("PRAGMA synchronous=NORMAL")
-        connection.commit()
-        return connection
+        return _open_sqlite(self._storage.conn_string_for_shard(shard))
 
     def _say_changed(self, shard: str) -> None:
         """The web server watches this file for live views; an open connection writes only to the log beside it."""
@@ -153,6 +146,16 @@ class _SqliteConnections:
     def close(self) -> None:
         for shared in self._shards.values():
             shared.close()
+
+
+def _open_sqlite(address: str) -> Connection:
+    engine = create_engine(
+        address, poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False}
+    )
+    connection = engine.connect()
+    connection.exec_driver_sql("PRAGMA synchronous=NORMAL")
+    connection.commit()
+    return connection
 
 
 class _PostgresConnection:
@@ -214,6 +217,13 @@ def kept_connections(instance: DagsterInstance) -> Iterator[bool]:
         replaced["_store_asset_event"] = newest.store_asset_event
         for name in ("fetch_materializations", "get_asset_records", "get_latest_tags_by_partition"):
             replaced[name] = getattr(newest, name)
+        runs: Any = instance.run_storage
+        if isinstance(runs, SqliteRunStorage) and "connect" not in runs.__dict__:
+            address = runs._conn_string
+            shared = _Shared(lambda: _open_sqlite(address))
+            stack.callback(shared.close)
+            runs.__dict__["connect"] = shared.use
+            stack.callback(runs.__dict__.pop, "connect")
         before = dict(storage.__dict__)
         replaced["has_table"] = _remembering_yes(storage.has_table)
         replaced["has_dynamic_partition"] = _remembering_yes(storage.has_dynamic_partition)

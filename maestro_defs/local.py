@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from dagster._core.definitions.reconstruct import ReconstructableJob, Reconstruc
 from dagster._core.execution.api import execute_run_iterator
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
+from maestro.process.shared import guard_prepared
 from maestro.runs.process import process_mark
 from maestro.runs.tags import (
     ASSUME_DONE_TAG,
@@ -100,9 +101,12 @@ def start_run(source: Source, request: LocalRequest) -> Iterator[LocalRun]:
     Raises:
         MaestroError: Dagster's storage cannot be used.
     """
-    definitions = compile_workflow(source)
-    job = selected(source, definitions, request.selection)
-    with open_instance(source.project, source.profile) as instance, kept_connections(instance):
+    with ExitStack() as stack:
+        if source.profile.settings.executor == "maestro" and set(request.selection) - set(request.cached):
+            stack.enter_context(guard_prepared())
+        job = selected(source, compile_workflow(source), request.selection)
+        instance = stack.enter_context(open_instance(source.project, source.profile))
+        stack.enter_context(kept_connections(instance))
         register_revision(instance, source.project_name, request.revision)
         resumes = request.resumes
         if resumes:

@@ -66,9 +66,7 @@ def model_assets(charged: Charged, environ: Mapping[str, str] | None = None) -> 
             dg.build_schedule_from_partitioned_job(
                 spend_job, name="llm_spend", hour_of_day=0, minute_of_hour=20, default_status=status
             ),
-            dg.ScheduleDefinition(
-                name="llm_health", job=health_job, cron_schedule="37 * * * *", default_status=status
-            ),
+            dg.ScheduleDefinition(name="llm_health", job=health_job, cron_schedule="37 * * * *", default_status=status),
         ],
         sensors=[budget_sensor(charged.key("spend"), lambda: _crossings(charged, environ))],
     )
@@ -110,7 +108,9 @@ def spend_metadata(charges: Sequence[Charge], day: date) -> dict[str, Any]:
         "tokens": sum(one.amount for one in today if one.unit is Unit.TOKENS),
         "calls": len({one.reservation for one in money}),
         "out of line": odd is not None,
-        "expected": "" if odd is None else f"about {shown(Unit.USD, odd.expected)}, at most {shown(Unit.USD, odd.bound)}",
+        "expected": ""
+        if odd is None
+        else f"about {shown(Unit.USD, odd.expected)}, at most {shown(Unit.USD, odd.bound)}",
         "by model": _table(money, lambda one: one.model or "unknown", "model"),
         "by step": _table(money, lambda one: one.attribution.step or "none", "step"),
     }

@@ -12,6 +12,7 @@
     evidence/quarantine/<digest>.json          what must not be used, and why
     waivers/<id>.json                          signed exceptions from policy
     evals/<project>/<data set>/<model>/<week>.json  what an evaluation of a model found
+    eval_reports/<project>/<data set>/<week>.{html,json}  how a week's models compared with their last good week
     llm/answers/<key>.json                     what a model answered, by what it was asked
     quarantine/…                               what turned out corrupt
     staging/…                                  files being written (local folders only)
@@ -32,6 +33,7 @@ EFFECTS = "effects"
 EVIDENCE = "evidence"
 WAIVERS = "waivers"
 EVALS = "evals"
+EVAL_REPORTS = "eval_reports"
 ANSWERS = "llm/answers"
 QUARANTINE = "quarantine"
 STAGING = "staging"
@@ -127,6 +129,11 @@ def eval_weeks(project: str, dataset: str, model: str) -> str:
 def eval_week(project: str, dataset: str, model: str, week: str) -> str:
     """The key of what a model did with a data set in a week."""
     return f"{eval_weeks(project, dataset, model)}/{part(week)}.json"
+
+
+def eval_report(project: str, dataset: str, week: str, form: str) -> str:
+    """The key of a week's report, as ``html`` or ``json``."""
+    return f"{EVAL_REPORTS}/{part(project)}/{part(dataset)}/{part(week)}.{form}"
 
 
 def quarantine(key: str) -> str:

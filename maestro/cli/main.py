@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = {
     "audit": "Read, verify, prove and export the audit log.",
     "vulns": "Known vulnerabilities: the advisory database, scans, and where a vulnerability is.",
     "policy": "Test, ask and bundle the policies gates decide by.",
+    "prompts": "List, render, test and compare the prompts models are asked with.",
     "waivers": "Let named findings pass for a time, signed and audited.",
     "config": "Show the effective configuration and where each part comes from.",
     "doctor": "Check that this machine has what Maestro and the workflow need.",

@@ -100,11 +100,12 @@ class MoneyPlace:
         """
         from maestro.ledger.store import Ledger
 
-        self._make_home()
+        self.make_home()
         with Ledger.open(self.url) as ledger:
             yield ledger
 
-    def _make_home(self) -> None:
+    def make_home(self) -> None:
+        """Makes the project's state folder when it is not there."""
         if self.root is not None and self.server is None:
             from maestro.project import Project
 

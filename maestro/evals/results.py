@@ -148,6 +148,14 @@ def answered(case: Case, answer: Answer, score: Score) -> CaseResult:
     )
 
 
+def refused(case: Case, problem: str, cost_nano: int, decision: str) -> CaseResult:
+    """The result of a case the model would not answer: nothing was found, and nothing can be read."""
+    found = None if case.clean else False
+    return CaseResult(
+        **_about(case), answered=True, found=found, cost_nano=cost_nano, decision=decision, problem=problem[:500]
+    )
+
+
 def unanswered(case: Case, problem: str, *, cost_nano: int = 0, decision: str = "") -> CaseResult:
     """The result of a case that has no answer."""
     return CaseResult(**_about(case), answered=False, problem=problem[:500], cost_nano=cost_nano, decision=decision)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -13,24 +14,26 @@ from typing import Protocol
 from maestro.errors import InputError, MaestroError, RunCancelledError
 from maestro.evals.cases import Case, Dataset
 from maestro.evals.questions import Questions
-from maestro.evals.results import CaseResult, ModelRun, answered, asked_of, unanswered
+from maestro.evals.results import CaseResult, ModelRun, answered, asked_of, refused, unanswered
 from maestro.evals.scoring import Score, score
-from maestro.ledger.model import Attribution, BudgetExceededError
+from maestro.ledger.model import BudgetExceededError
+from maestro.llm.errors import NoAnswerError
 from maestro.llm.model import Answer, Decision, ModelRequest, NoModelError
 
+_LOG = logging.getLogger(__name__)
 OWN_RUNNER = "maestro"
 _FAILURES_IN_A_ROW = 5
 _MOST_AT_ONCE = 32
 
 
-class Gateway(Protocol):
-    """What is used of the gateway."""
+class Asking(Protocol):
+    """A way to models whose answers are charged to somebody already; ``maestro.steps.Models`` is one."""
 
-    def ask(self, request: ModelRequest, attribution: Attribution) -> Answer:
+    def ask(self, request: ModelRequest) -> Answer:
         """The answer, paid for."""
         ...
 
-    def decide(self, request: ModelRequest, attribution: Attribution) -> Decision:
+    def decide(self, request: ModelRequest) -> Decision:
         """Which model would answer; nothing is spent."""
         ...
 
@@ -84,8 +87,7 @@ class Progress:
     """
 
     evaluation: Evaluation
-    gateway: Gateway
-    attribution: Attribution
+    models: Asking
     cancelled: threading.Event
     before: Mapping[str, CaseResult] = field(default_factory=dict)
     on_result: Callable[[CaseResult], None] = lambda _result: None
@@ -106,12 +108,21 @@ class Progress:
         if self.stopped:
             return self.stopped
         try:
-            answer = self.gateway.ask(self.evaluation.request(case), self.attribution)
+            answer = self.models.ask(self.evaluation.request(case))
         except (BudgetExceededError, NoModelError, RunCancelledError) as error:
             self._stop(error.what)
             return self._keep(unanswered(case, error.what))
+        except NoAnswerError as error:
+            if error.refused:
+                # A model that will not answer is a result of the model, as a wrong answer is.
+                return self._keep(refused(case, error.what, error.cost_nano, error.decision.id))
+            return self._keep(unanswered(case, error.what, cost_nano=error.cost_nano, decision=error.decision.id))
         except MaestroError as error:
             return self._keep(unanswered(case, error.what))
+        except Exception as error:  # noqa: BLE001 - answers that were paid for are kept whatever happens to others
+            _LOG.exception("an evaluation met an error within Maestro")
+            self._stop(f"an error within Maestro: {type(error).__name__}")
+            return self._keep(unanswered(case, self.stopped))
         if answer.model != self.evaluation.model:
             what = f"'{answer.model}' answered in place of '{self.evaluation.model}'"
             return self._keep(unanswered(case, what, cost_nano=answer.cost_nano, decision=answer.decision))
@@ -167,8 +178,7 @@ class Progress:
 
 def begin(
     evaluation: Evaluation,
-    gateway: Gateway,
-    attribution: Attribution,
+    models: Asking,
     *,
     runner: str,
     earlier: ModelRun | None = None,
@@ -184,13 +194,13 @@ def begin(
     Raises:
         InputError: another model would answer, or none.
     """
-    progress = Progress(evaluation, gateway, attribution, cancelled or threading.Event(), on_result=on_result)
+    progress = Progress(evaluation, models, cancelled or threading.Event(), on_result=on_result)
     if earlier is not None and _joins(earlier, evaluation, runner):
         progress.before = {one.case: one for one in earlier.answered}
         progress.offline = earlier.offline
     left = progress.left()
     if left:
-        _check(evaluation, gateway.decide(evaluation.request(left[0]), attribution))
+        _check(evaluation, models.decide(evaluation.request(left[0])))
     return progress
 
 
@@ -201,6 +211,23 @@ def run_cases(progress: Progress) -> ModelRun:
         for _ in pool.map(progress.put, progress.left()):
             pass
     return progress.finish(OWN_RUNNER, started, time.monotonic() - clock)
+
+
+def not_begun(evaluation: Evaluation, runner: str, problem: str) -> ModelRun:
+    """The run of a model that could not be asked at all: partial, without an answer."""
+    results = tuple(unanswered(case, problem) for case in evaluation.dataset.cases)
+    questions = evaluation.questions
+    return ModelRun(
+        model=evaluation.model,
+        week=evaluation.week,
+        asked=asked_of(evaluation.dataset, questions.name, questions.digest),
+        runner=runner,
+        state="partial",
+        problem=problem[:1000],
+        started=datetime.now(UTC),
+        seconds=0.0,
+        results=results,
+    )
 
 
 def _joins(earlier: ModelRun, evaluation: Evaluation, runner: str) -> bool:

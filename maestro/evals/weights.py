@@ -40,8 +40,8 @@ def propose(
     """Weights in proportion to the lower end of each model's pass rate; the best one's is 1.
 
     The lower end, so that a model with few answers is not preferred for its luck. A model keeps its weight when its run
-    is partial, has few cases, or had no model behind it; after a regression its weight never rises. The same runs always
-    give the same weights.
+    is partial, has few cases, or had no model behind it; after a regression its weight never rises. The same runs
+    always give the same weights.
 
     Args:
         current: model -> weight in effect; 1 for one that is not named.

@@ -26,7 +26,8 @@ def with_weights(text: str, weights: Mapping[str, float], file: str = "models.ya
         InputError: the file is no YAML, or is written in a way that cannot be changed in place.
     """
     before = _parsed(text, file)
-    for model in sorted(weights):
+    # New entries go to the top, the last one made first.
+    for model in sorted(weights, reverse=True):
         text = _with_weight(text, model, weights[model], file)
     wanted: dict[str, Any] = copy.deepcopy(before) if isinstance(before, dict) else {}
     models = wanted["models"] = dict(wanted.get("models") or {})
@@ -53,7 +54,7 @@ def _with_weight(text: str, model: str, weight: float, file: str) -> str:
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     if root is None:
         return f"{text}{_line_end(text)}models:\n  {_name(model)}:\n    weight: {weight}\n"
-    if root.flow_style:
+    if not isinstance(root, yaml.MappingNode) or root.flow_style:
         raise _unchangeable(file)
     found = _value(root, "models")
     if found is None:
@@ -61,6 +62,8 @@ def _with_weight(text: str, model: str, weight: float, file: str) -> str:
     key, models = found
     if _empty(models):
         return _cut(text, key.end_mark.index, models, f":\n  {_name(model)}:\n    weight: {weight}")
+    if not isinstance(models, yaml.MappingNode):
+        raise _unchangeable(file)
     entry = _value(models, model)
     if entry is None:
         return _added(text, models, f"{_name(model)}: {{weight: {weight}}}")

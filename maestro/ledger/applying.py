@@ -182,7 +182,7 @@ def _settle(books: Books, operation: Settle, entry: Entry) -> Change | None:
         decision=operation.decision or entry.decision,
     )
     # Of what was released nothing is set aside any more.
-    held = entry.amounts if entry.state != "released" else {unit: 0 for unit in entry.amounts}
+    held = entry.amounts if entry.state != "released" else dict.fromkeys(entry.amounts, 0)
     over = {unit: amount for unit, amount in actual.items() if unit in held and amount > held[unit]}
     facts = dict(operation.facts)
     if over:

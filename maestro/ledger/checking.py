@@ -52,10 +52,10 @@ def discrepancies(connection: sa.Connection) -> list[Discrepancy]:
     found: list[Discrepancy] = []
     recorded = {(row.scope, row.unit): row for row in connection.execute(sa.select(SUMS))}
     for cell in sorted({*recorded, *spent, *reserved}):
-        row = recorded.get(cell)
+        kept = recorded.get(cell)
         key, unit = cell
         for column, counted in (("spent", spent[cell]), ("reserved", reserved[cell])):
-            says = 0 if row is None else getattr(row, column)
+            says = 0 if kept is None else getattr(kept, column)
             if says != counted:
                 found.append(Discrepancy(str(scope_of(key)), Unit(unit), column, says, counted))
     return found + _of_reservations(connection)
@@ -66,8 +66,8 @@ def _of_reservations(connection: sa.Connection) -> list[Discrepancy]:
     charged: dict[Cell, int] = defaultdict(int)
     total = sa.func.sum(CHARGES.c.amount).label("total")
     per = sa.select(CHARGES.c.reservation, CHARGES.c.unit, total).group_by(CHARGES.c.reservation, CHARGES.c.unit)
-    for row in connection.execute(per):
-        charged[row.reservation, row.unit] = int(row.total)
+    for id, unit, amount in connection.execute(per):
+        charged[id, unit] = int(amount)
     found: list[Discrepancy] = []
     for row in connection.execute(sa.select(RESERVATIONS).execution_options(yield_per=1000)).mappings():
         entry = entry_of(row)

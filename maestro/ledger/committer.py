@@ -1,7 +1,7 @@
-"""One transaction for all callers that wait: whoever comes first carries out what the others have asked for meanwhile.
+"""One transaction for all callers that wait: whoever comes first carries out what others have asked for meanwhile.
 
-There is no thread here: a caller that has its turn serves the whole queue, so one caller alone pays for no hand-over and
-fifty pay for few commits. ``writer.py`` adds a thread for callers that cannot wait.
+There is no thread here: a caller that has its turn serves the whole queue, so one caller alone pays for no hand-over
+and fifty pay for few commits. ``writer.py`` adds a thread for callers that cannot wait.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -22,9 +23,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from maestro.errors import MaestroError
 from maestro.ledger.books import Entry
 from maestro.ledger.errors import LedgerUnavailableError
-from maestro.ledger.flushing import Flusher
 from maestro.ledger.model import BudgetExceededError
-from maestro.ledger.operations import Operation
+from maestro.ledger.operations import Extend, Operation, Release, Settle
 from maestro.ledger.rows import CrossingKey
 from maestro.ledger.sweeping import lapsing
 from maestro.ledger.transaction import Outcome, carry_out
@@ -35,29 +35,33 @@ PATIENCE = 5.0
 LARGEST_BATCH = 256
 _PAUSE = 0.05
 _MOST_KNOWN = 10_000
-Flush = Literal["behind", "before"]
+_GIVING_BACK = (Settle, Release, Extend)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Waiting:
-    """An operation in the queue, and where its caller hears of it."""
+    """An operation in the queue, and where its caller hears of it.
+
+    Args:
+        wake: called when it is done, and when somebody is wanted to serve the queue.
+    """
 
     operation: Operation
+    wake: Callable[[], object]
     answer: Future[Any] = field(default_factory=Future)
 
 
 class Committer:
     """The queue of one process, and the connection that serves it. A forked child gets its own.
 
-    Args:
-        flush: SQLite only. ``behind``: a commit survives this process at once, and a power cut as soon as the disk has
-            it, some milliseconds later. ``before``: both, before the caller goes on.
+    What is reserved is on the disk before its caller goes on. With SQLite a transaction that only settles or releases
+    does not wait for the disk: the end of a process loses nothing of it, and a power cut at most what was settled since
+    the last reservation, which then counts as the worst case.
     """
 
-    def __init__(self, url: str, *, patience: float = PATIENCE, flush: Flush = "behind") -> None:
+    def __init__(self, url: str, *, patience: float = PATIENCE) -> None:
         self._url = url
         self._patience = patience
-        self._flush = flush
         self._start_over()
         _COMMITTERS.add(self)
 
@@ -67,14 +71,9 @@ class Committer:
         self._turn = threading.Lock()
         self._connection: sa.Connection | None = None
         self._known: set[CrossingKey] = set()
-        self._flusher = Flusher(self.engine.url.database) if self._behind else None
+        self._waits_for_disk = True
         self.batches = 0
         """Transactions so far."""
-
-    @property
-    def _behind(self) -> bool:
-        database = self.engine.url.database
-        return self.engine.dialect.name == "sqlite" and self._flush == "behind" and database not in (None, ":memory:")
 
     def perform(self, operation: Operation) -> Any:
         """Carries the operation out, with what others have put into the queue; gives its result.
@@ -82,23 +81,47 @@ class Committer:
         Raises:
             MaestroError: why it was not.
         """
-        waiting = self.put(operation)
-        with self._turn:
-            while not waiting.answer.done():
-                self._serve()
-        return waiting.answer.result()
+        called = threading.Event()
+        answer = self.put(operation, called.set)
+        self.serve(answer)
+        while not answer.done():
+            called.wait()
+            called.clear()
+            self.serve(answer)
+        return answer.result()
 
-    def put(self, operation: Operation) -> Waiting:
-        """Puts the operation into the queue; somebody has to call ``serve``."""
-        waiting = Waiting(operation)
+    def put(self, operation: Operation, wake: Callable[[], object]) -> Future[Any]:
+        """Puts the operation into the queue; its caller has to call ``serve``, and again whenever it is woken."""
+        waiting = Waiting(operation, wake)
         self._queue.append(waiting)
-        return waiting
+        return waiting.answer
 
-    def serve(self) -> None:
-        """Carries out everything in the queue."""
-        with self._turn:
-            while self._queue:
+    def serve(self, until: Future[Any] | None = None) -> None:
+        """Carries out what is in the queue unless somebody does so already.
+
+        Args:
+            until: the caller's own; when it is done somebody else goes on. None: until the queue is empty.
+        """
+        while self._queue and not (until is not None and until.done()):
+            if not self._turn.acquire(blocking=False):
+                # Whoever has the turn looks at the queue once more after giving it back.
+                return
+            try:
                 self._serve()
+            finally:
+                self._turn.release()
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        # Empty: nothing waits, or somebody else has served it.
+        with suppress(IndexError):
+            self._queue[0].wake()
+
+    @contextmanager
+    def _my_turn(self) -> Iterator[None]:
+        with self._turn:
+            yield
+        self._hand_on()
 
     def sweep(self, now: float | None = None) -> list[Entry]:
         """Takes back what callers that are gone have reserved; gives what became of each.
@@ -106,17 +129,16 @@ class Committer:
         Raises:
             LedgerUnavailableError: the database does not answer.
         """
-        with self._turn:
+        with self._my_turn():
             return self._sweep(now)
 
     def close(self) -> None:
         """Serves what waits and lets go of the database."""
-        self.serve()
         with self._turn:
+            while self._queue:
+                self._serve()
             self._disconnect()
             self.engine.dispose()
-            if self._flusher is not None:
-                self._flusher.close()
 
     def _serve(self) -> None:
         batch = self._next()
@@ -129,6 +151,7 @@ class Committer:
                 outcomes[number] = outcome
         for waiting, outcome in zip(batch, outcomes, strict=True):
             _tell(waiting.answer, outcome)
+            waiting.wake()
 
     def _next(self) -> list[Waiting]:
         batch: list[Waiting] = []
@@ -187,22 +210,28 @@ class Committer:
         return []
 
     def _transact(self, operations: Sequence[Operation]) -> list[Outcome]:
-        connection = self._connected()
+        connection = self._connected(not all(isinstance(one, _GIVING_BACK) for one in operations))
         with connection.begin():
             outcomes, crossed = carry_out(connection, operations, self._known)
         self.batches += 1
         if len(self._known) > _MOST_KNOWN:
             self._known.clear()
         self._known |= crossed
-        if self._flusher is not None:
-            self._flusher.wake()
         return outcomes
 
-    def _connected(self) -> sa.Connection:
+    def _connected(self, wait_for_disk: bool) -> sa.Connection:
         if self._connection is None:
             self._connection = self.engine.connect()
-            if self._flusher is not None:
-                self._connection.connection.cursor().execute("PRAGMA synchronous=NORMAL")
+            self._waits_for_disk = True
+            if self.engine.dialect.name == "postgresql":
+                # Whatever the server's default is.
+                with self._connection.begin():
+                    self._connection.exec_driver_sql("SET synchronous_commit = on")
+        if self.engine.dialect.name == "sqlite" and wait_for_disk != self._waits_for_disk:
+            cursor = self._connection.connection.cursor()
+            cursor.execute(f"PRAGMA synchronous={'FULL' if wait_for_disk else 'NORMAL'}")
+            cursor.close()
+            self._waits_for_disk = wait_for_disk
         return self._connection
 
     def _disconnect(self) -> None:
@@ -218,7 +247,7 @@ class Committer:
 
 
 def _may_pass(error: SQLAlchemyError) -> bool:
-    """Whether another try may help: the connection broke, or the database was busy or chose it as a deadlock's victim."""
+    """Whether another try may help: the connection broke, or the database was busy or saw a deadlock."""
     if not isinstance(error, DBAPIError):
         return False
     kinds = {kind.__name__ for kind in type(error.orig).__mro__}
@@ -242,7 +271,7 @@ _INHERITED: list[object] = []
 
 def _after_fork() -> None:
     for committer in list(_COMMITTERS):
-        _INHERITED.append((committer.engine, committer._connection, committer._flusher))
+        _INHERITED.append((committer.engine, committer._connection))
         committer._start_over()
 
 

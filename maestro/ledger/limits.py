@@ -1,4 +1,4 @@
-"""Which limit holds for a scope: what a person set, for it or for a pattern, else the default; a workflow can lower it."""
+"""Which limit holds for a scope: what a person set, for it or a pattern, else the default; a workflow can lower it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from maestro.ledger.model import PULL_REQUEST_DEFAULT, Scope, Unit
-from maestro.ledger.names import key_of, patterns
+from maestro.ledger.names import key_of, pattern_keys
 
 Cell = tuple[str, str]
 """Key of a scope, unit."""
@@ -47,8 +47,8 @@ def levels(used: int, limit: int | None) -> tuple[int, ...]:
 
 def _granted(scope: Scope, unit: Unit, own: Mapping[Cell, Limit]) -> Limit:
     if own:
-        for pattern in patterns(scope):
-            found = own.get((key_of(pattern), unit))
+        for pattern in pattern_keys(key_of(scope)):
+            found = own.get((pattern, unit))
             if found is not None:
                 return found
     if scope.kind == "pull_request" and unit is Unit.USD:

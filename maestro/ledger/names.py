@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import cast, get_args
 
 from maestro.errors import InputError
@@ -129,11 +130,18 @@ def patterns(scope: Scope) -> tuple[Scope, ...]:
     return tuple(dict.fromkeys(found))
 
 
+@lru_cache(maxsize=4096)
+def pattern_keys(key: str) -> tuple[str, ...]:
+    """Keys of the scope with this key and of the patterns it falls under, the most particular first."""
+    return tuple(key_of(pattern) for pattern in patterns(scope_of(key)))
+
+
 def month_of(at: float) -> str:
     """The calendar month (UTC) of a time in seconds since 1970."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m")
 
 
+@lru_cache(maxsize=4096)
 def scopes_in(attribution: Attribution, month: str) -> tuple[Scope, ...]:
     """The scopes of an attribution in a month ``2026-11``, the outermost first."""
     year, _, number = month.partition("-")
@@ -142,9 +150,9 @@ def scopes_in(attribution: Attribution, month: str) -> tuple[Scope, ...]:
 
 def _checked_name(what: str, name: str) -> str:
     if not isinstance(name, str) or not name:
-        raise InputError(f"the {what} has no name", next_step=f"name the {what}")
+        raise InputError(f"no {what} is given", next_step=f"name the {what}")
     if len(name) > LONGEST_NAME:
-        raise InputError(f"the name of the {what} has {len(name)} characters", next_step=f"use at most {LONGEST_NAME}")
+        raise InputError(f"the {what} has {len(name)} characters", next_step=f"use at most {LONGEST_NAME}")
     if not name.isprintable():
-        raise InputError(f"the name of the {what} has control characters", next_step="use a name without them")
+        raise InputError(f"the {what} has control characters", next_step="leave them out")
     return name

@@ -15,7 +15,7 @@ from maestro.ledger.books import Amounts, Entry
 from maestro.ledger.limits import Cell, effective
 from maestro.ledger.model import Attribution, Balance, Charge, Crossing, Scope, Unit
 from maestro.ledger.names import key_of, scope_of
-from maestro.ledger.rows import Rows, attribution_of, entry_of
+from maestro.ledger.rows import Row, Rows, attribution_of, entry_of
 from maestro.ledger.tables import CHARGES, CROSSINGS, LIMITS, OPEN, RESERVATIONS, SUMS
 
 _PAGE = 1000
@@ -179,7 +179,7 @@ def charges(engine: sa.Engine, query: sa.Select[tuple[Any, ...]]) -> Iterator[Ch
         last = rows[-1]["number"]
 
 
-def charge_of(row: Mapping[str, Any]) -> Charge:
+def charge_of(row: Row) -> Charge:
     """The charge in a row."""
     return Charge(
         reservation=row["reservation"],
@@ -197,7 +197,7 @@ def charge_of(row: Mapping[str, Any]) -> Charge:
     )
 
 
-def crossing_of(row: Mapping[str, Any]) -> Crossing:
+def crossing_of(row: Row) -> Crossing:
     """The crossing in a row."""
     return Crossing(
         scope_of(row["scope"]),

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from maestro.ledger.books import Books, Entry, State
 from maestro.ledger.limits import Cell, Limit
 from maestro.ledger.model import Attribution, Charge, Crossing, Unit
-from maestro.ledger.names import key_of, patterns, scope_of
+from maestro.ledger.names import key_of, pattern_keys
 from maestro.ledger.tables import CHARGES, CROSSINGS, LIMITS, RESERVATIONS, SUMS
 
 _WHOM = ("tenant", "project", "pull_request", "run", "step", "actor")
@@ -25,6 +25,7 @@ _ENTRY = tuple(column.name for column in RESERVATIONS.columns)
 _CHARGE = tuple(column.name for column in CHARGES.columns if column.name != "number")
 _CROSSING = ("scope", "unit", "level", "amount", "overdraft", "used", "at")
 _CHANGING = ("state", "actual", "holder", "lease", "expires", "model", "provider", "decision", "reason")
+Row = Mapping[str, Any] | sa.RowMapping
 _PAGE = 500
 """Values of one statement; SQLite's limit is far above."""
 
@@ -103,7 +104,7 @@ class Rows:
 
     def limits(self, cells: Iterable[Cell]) -> dict[Cell, Limit]:
         """What persons set for the scopes of ``cells`` and for the patterns they fall under."""
-        keys = {key_of(pattern) for key in {key for key, _unit in cells} for pattern in patterns(scope_of(key))}
+        keys = {pattern for key in {key for key, _unit in cells} for pattern in pattern_keys(key)}
         found = self._select(
             f"SELECT scope, unit, amount, source FROM {LIMITS.name} WHERE scope IN ({{}})", sorted(keys)
         )
@@ -176,7 +177,7 @@ def entry_values(entry: Entry) -> tuple[object, ...]:
     )
 
 
-def entry_of(row: Mapping[str, Any]) -> Entry:
+def entry_of(row: Row) -> Entry:
     """The reservation in a row."""
     return Entry(
         id=row["id"],
@@ -203,7 +204,7 @@ def charge_values(charge: Charge) -> tuple[object, ...]:
     )
 
 
-def attribution_of(row: Mapping[str, Any]) -> Attribution:
+def attribution_of(row: Row) -> Attribution:
     """Whom a row is charged to."""
     return Attribution(**{name: row[name] for name in _WHOM})
 

@@ -1,10 +1,10 @@
 """The ledger: whoever is about to spend reserves the worst case, and settles what it came to.
 
-An amount counts in every scope it lies in (``Attribution.scopes``), and in each that has a limit it must fit, or nothing
-is reserved. So no number of callers, in threads, processes or on hosts, spends more than was granted: what was reserved
-is gone for everybody else until it is settled or released. A caller that dies is noticed by its process or by its lease:
-before its call was sent the amount is released, after that the worst case is charged (``assumed``) until the truth is
-known.
+An amount counts in every scope it lies in (``Attribution.scopes``), and in each that has a limit it must fit, or
+nothing is reserved. So no number of callers, in threads, processes or on hosts, spends more than was granted: what was
+reserved is gone for everybody else until it is settled or released. A caller that dies is noticed by its process or by
+its lease: before its call was sent the amount is released, after that the worst case is charged (``assumed``) until the
+truth is known.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from maestro.errors import InputError, Location
 from maestro.ledger import reading
 from maestro.ledger.checking import Discrepancy, discrepancies
-from maestro.ledger.committer import PATIENCE, Committer, Flush
+from maestro.ledger.committer import PATIENCE, Committer
 from maestro.ledger.errors import LedgerUnavailableError
 from maestro.ledger.holders import this_holder
 from maestro.ledger.model import Attribution, Balance, Charge, Crossing, Reservation, Scope, Unit
@@ -41,7 +41,8 @@ from maestro.ledger.operations import (
 from maestro.ledger.reading import Held, LimitSet
 from maestro.ledger.rows import Rows
 from maestro.ledger.tables import METADATA
-from maestro.server.database import first_line, make_tables, open_engine, reading as for_reading
+from maestro.server.database import first_line, make_tables, open_engine
+from maestro.server.database import reading as for_reading
 
 Limits = Mapping[Scope, Mapping[Unit, int]]
 
@@ -57,13 +58,12 @@ class Ledger:
         """What writes; ``AsyncLedger`` shares it."""
 
     @classmethod
-    def open(cls, url: str, *, patience: float = PATIENCE, flush: Flush = "behind") -> Ledger:
+    def open(cls, url: str, *, patience: float = PATIENCE) -> Ledger:
         """Opens the ledger and makes its tables when they are not there.
 
         Args:
             url: as ``ledger_url`` gives it.
             patience: seconds a database that went away is waited for.
-            flush: with SQLite, whether a commit waits for the disk; see ``Committer``.
 
         Raises:
             InputError: it is no address of SQLite or PostgreSQL, or the file's folder cannot be made.
@@ -75,7 +75,7 @@ class Ledger:
             make_tables(engine, METADATA)
         finally:
             engine.dispose()
-        return cls(Committer(url, patience=patience, flush=flush))
+        return cls(Committer(url, patience=patience))
 
     def __enter__(self) -> Ledger:
         return self
@@ -143,7 +143,7 @@ class Ledger:
         model: str = "",
         provider: str = "",
         decision: str = "",
-        facts: Mapping[str, object] = {},  # noqa: B006 - it is only read
+        facts: Mapping[str, object] = {},
         also: Sequence[sa.Executable] = (),
     ) -> tuple[Crossing, ...]:
         """Charges what it came to, and gives the rest back. Twice is once.
@@ -240,7 +240,7 @@ class Ledger:
         self,
         attribution: Attribution,
         amounts: Mapping[Unit, int],
-        facts: Mapping[str, object] = {},  # noqa: B006 - it is only read
+        facts: Mapping[str, object] = {},
         *,
         limits: Limits = {},  # noqa: B006 - it is only read
         refuse: bool = True,
@@ -261,7 +261,7 @@ class Ledger:
             InputError: a name or an amount cannot be one, or it is money.
         """
         named = {} if id is None else {"id": id}
-        wish = Spend(attribution, amounts, facts, limits, refuse, also=also, **named)  # type: ignore[arg-type]  # id is text.
+        wish = Spend(attribution, amounts, facts, limits, refuse, also=also, **named)
         return cast(tuple[Crossing, ...], self.committer.perform(wish.checked()))
 
     def balances(self, scopes: Sequence[Scope], *, limits: Limits = {}) -> list[Balance]:  # noqa: B006 - only read
@@ -314,8 +314,8 @@ class Ledger:
 
         Args:
             since, until: from then on, and before then.
-            filters: values of ``tenant``, ``project``, ``pull_request``, ``run``, ``step``, ``actor``, ``month``, ``unit``,
-                ``kind``, ``model``, ``provider``, ``decision``, ``reservation``.
+            filters: values of ``tenant``, ``project``, ``pull_request``, ``run``, ``step``, ``actor``, ``month``,
+                ``unit``, ``kind``, ``model``, ``provider``, ``decision``, ``reservation``.
 
         Raises:
             InputError: there is no such filter.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 METADATA = sa.MetaData()
 _NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
-def _whom() -> list[sa.Column[object]]:
+def _whom() -> list[sa.Column[Any]]:
     return [
         sa.Column("tenant", sa.Text, nullable=False),
         sa.Column("project", sa.Text, nullable=False),

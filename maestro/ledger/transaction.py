@@ -59,9 +59,9 @@ def carry_out(
         crossed = [one for _, _, some, _ in done for one in some if crossing_key(one) not in known]
         first = rows.keep_crossings(crossed) if crossed else set()
     outcomes: list[Outcome] = []
-    for operation, change, some, error in done:
-        if error is not None:
-            outcomes.append(Outcome(error=error))
+    for operation, change, some, refused in done:
+        if refused is not None:
+            outcomes.append(Outcome(error=refused))
         elif change is None:
             outcomes.append(Outcome(again(books, operation)))
         else:

@@ -83,7 +83,7 @@ class AsyncLedger:
         model: str = "",
         provider: str = "",
         decision: str = "",
-        facts: Mapping[str, object] = {},  # noqa: B006 - it is only read
+        facts: Mapping[str, object] = {},
         also: Sequence[sa.Executable] = (),
     ) -> Future[tuple[Crossing, ...]]:
         """``Ledger.settle``."""
@@ -102,7 +102,7 @@ class AsyncLedger:
         self,
         attribution: Attribution,
         amounts: Mapping[Unit, int],
-        facts: Mapping[str, object] = {},  # noqa: B006 - it is only read
+        facts: Mapping[str, object] = {},
         *,
         limits: Limits = {},  # noqa: B006 - it is only read
         refuse: bool = True,
@@ -111,7 +111,7 @@ class AsyncLedger:
     ) -> Future[tuple[Crossing, ...]]:
         """``Ledger.spend``."""
         named = {} if id is None else {"id": id}
-        wish = Spend(attribution, amounts, facts, limits, refuse, also=also, **named)  # type: ignore[arg-type]  # id is text.
+        wish = Spend(attribution, amounts, facts, limits, refuse, also=also, **named)
         return cast("Future[tuple[Crossing, ...]]", self._submit(wish))
 
     def close(self, *, ledger: bool = True) -> None:
@@ -148,14 +148,17 @@ class AsyncLedger:
             return failed
         if self._pid != os.getpid():
             self._start_over()
-        waiting = self.ledger.committer.put(operation)
+        answer = self.ledger.committer.put(operation, self._wake)
+        self._wake()
+        return answer
+
+    def _wake(self) -> None:
         with self._changed:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="maestro-ledger-writer", daemon=True)
                 self._thread.start()
             self._waits = True
             self._changed.notify()
-        return waiting.answer
 
     def _run(self) -> None:
         while True:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from maestro.llm.assembly import Assembly
 from maestro.llm.catalogue import Model
 from maestro.llm.errors import StreamBrokenError
-from maestro.llm.model import Answer, Attempt, Chunk, Completion, Decision, ProviderCall, ProviderError, Usage
+from maestro.llm.model import Answer, Attempt, Chunk, Decision, ProviderCall, ProviderError, Usage
 
 if TYPE_CHECKING:
     from maestro.llm.course import Course
@@ -179,6 +179,3 @@ async def _closed(pieces: Any) -> None:
     if close is not None:
         with contextlib.suppress(Exception):
             await close()
-
-
-__all__ = ["AnswerStream", "Completion"]

@@ -128,7 +128,7 @@ class Route:
 
     Args:
         candidates: names of models, in the order of the file; filters are resolved.
-        objective: what the order goes by: least ``cost``, least ``latency``, best ``quality``, or ``pinned``: as written.
+        objective: the order: least ``cost``, least ``latency``, best ``quality``, or ``pinned``, as written.
         min_quality: candidates below are passed over.
         downshift: what comes first when a budget is used by 80 %; may be below the floor. Empty: the cheapest.
         regions: where data may go; empty: anywhere.

@@ -13,7 +13,7 @@ from maestro.errors import Location
 from maestro.ledger.model import nanodollars
 from maestro.llm.catalogue import LOCAL, Catalogue, Model, ProviderSettings, Restriction, Route, Rule
 from maestro.llm.catalogue_checking import check
-from maestro.llm.catalogue_file import ModelsFile, PriceEntry, RouteEntry, per_million_usd
+from maestro.llm.catalogue_file import ModelsFile, PriceEntry, per_million_usd
 from maestro.llm.catalogue_problems import CatalogueErrors, Problem, did_you_mean
 from maestro.llm.catalogue_reading import Tree, Where, read
 from maestro.llm.prices import FREE, Price, Prices, Rate, per_million
@@ -42,9 +42,7 @@ _Entry = dict[str, _Field]
 _Section = dict[str, _Entry]
 
 
-def build(
-    files: Sequence[Path], *, builtin: Path | None, server: Path | None, prices: Prices
-) -> Catalogue:
+def build(files: Sequence[Path], *, builtin: Path | None, server: Path | None, prices: Prices) -> Catalogue:
     """The catalogue of these files.
 
     Raises:
@@ -74,9 +72,7 @@ def build(
     return dataclasses.replace(made, digest=_digest(made))
 
 
-def _read_all(
-    files: Sequence[Path], *, builtin: Path | None, server: Path | None
-) -> tuple[list[_File], list[Problem]]:
+def _read_all(files: Sequence[Path], *, builtin: Path | None, server: Path | None) -> tuple[list[_File], list[Problem]]:
     paths = [("builtin", builtin), ("server", server), *(("project", path) for path in files)]
     found: list[_File] = []
     problems: list[Problem] = []
@@ -162,7 +158,9 @@ def _providers(section: _Section, problems: list[Problem]) -> dict[str, Provider
         if kind == "openai" and "api_base" not in value:
             problems.append(entry[""].problem(f"provider '{name}' of kind openai needs an 'api_base'"))
         if kind == "litellm" and "litellm" not in value:
-            problems.append(entry[""].problem(f"provider '{name}' of kind litellm needs 'litellm', its name of the provider"))
+            problems.append(
+                entry[""].problem(f"provider '{name}' of kind litellm needs 'litellm', its name of the provider")
+            )
         found[name] = ProviderSettings(
             name=name,
             **{"region": LOCAL if kind == "offline" else "unknown", **value, "timeout": value.get("timeout", 120.0)},
@@ -343,9 +341,7 @@ def _settings(
     }
 
 
-def _restrictions(
-    found: Sequence[_File], known: Mapping[str, Any], problems: list[Problem]
-) -> tuple[Restriction, ...]:
+def _restrictions(found: Sequence[_File], known: Mapping[str, Any], problems: list[Problem]) -> tuple[Restriction, ...]:
     made = []
     for file in found:
         entry = file.content.restrict

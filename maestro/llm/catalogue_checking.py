@@ -62,7 +62,8 @@ def _problem(tree: Tree, path: Where, name: bool, error: Mapping[str, Any]) -> P
         known = _known(path)
         shown = _shown(str(path[-1]))
         return tree.problem(
-            path, f"unknown key '{shown}' in {_named(path[:-1])}{did_you_mean(shown, known)}; known: {', '.join(known)}",
+            path,
+            f"unknown key '{shown}' in {_named(path[:-1])}{did_you_mean(shown, known)}; known: {', '.join(known)}",
             key=True,
         )
     if kind == "missing":

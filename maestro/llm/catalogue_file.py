@@ -21,7 +21,11 @@ Key = Annotated[
 ]
 Url = Annotated[
     str,
-    Field(pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$", max_length=500, description="http:// or https://, without a user."),
+    Field(
+        pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$",
+        max_length=500,
+        description="http:// or https://, without a user.",
+    ),
 ]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0, le=1_000_000_000)]
@@ -40,7 +44,9 @@ class ProviderEntry(Entry):
     kind: Literal["offline", "openai", "ollama", "litellm"] | None = Field(
         None, description="Who speaks to it; openai is any endpoint that speaks OpenAI's format."
     )
-    litellm: Word | None = Field(None, description="litellm's name of the provider, for its prices and for kind litellm.")
+    litellm: Word | None = Field(
+        None, description="litellm's name of the provider, for its prices and for kind litellm."
+    )
     key: Key | None = Field(None, description="Where its key is: env:NAME or file:/path. Never the key itself.")
     api_base: Url | None = Field(None, description="URL of the endpoint.")
     metrics: Url | None = Field(None, description="URL of the server's metrics, for its queue depth.")
@@ -73,7 +79,9 @@ class ModelEntry(Entry):
 
     provider: Word | None = Field(None, description="Which provider serves it.")
     wire_model: Name | None = Field(None, description="As the provider names it; else its name here.")
-    capabilities: list[Word] | None = Field(None, max_length=50, description="What it can do: chat, code, json, tools …")
+    capabilities: list[Word] | None = Field(
+        None, max_length=50, description="What it can do: chat, code, json, tools …"
+    )
     context: Count | None = Field(None, description="Tokens of input and answer together.")
     max_output: Count | None = Field(None, description="Most tokens of an answer.")
     region: Word | None = Field(None, description="Where it processes data; else as its provider.")

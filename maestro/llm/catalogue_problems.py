@@ -31,9 +31,7 @@ class CatalogueErrors(InputError):  # noqa: N818 - it is all of the files' error
     def __init__(self, problems: Iterable[Problem]) -> None:
         unique = dict.fromkeys(problems)
         files = {name: place for place, name in enumerate(dict.fromkeys(one.where.file for one in unique))}
-        self.problems = tuple(
-            sorted(unique, key=lambda one: (files[one.where.file], one.where.line, one.where.column))
-        )
+        self.problems = tuple(sorted(unique, key=lambda one: (files[one.where.file], one.where.line, one.where.column)))
         first = self.problems[0]
         more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
         super().__init__(f"{first.what}{more}", where=first.where, next_step="correct the file and try again")

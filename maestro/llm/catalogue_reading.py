@@ -105,7 +105,9 @@ def parse(content: bytes, *, file: str) -> Tree:
         raise CatalogueErrors([Problem(where, f"not YAML: {error.problem or 'cannot be read'}")]) from None
     except yaml.YAMLError:
         # A character YAML does not take; the library's message would repeat what stands around it.
-        raise CatalogueErrors([Problem(Location(file), "not YAML: it holds a character that YAML does not take")]) from None
+        raise CatalogueErrors(
+            [Problem(Location(file), "not YAML: it holds a character that YAML does not take")]
+        ) from None
     if reader.problems:
         raise CatalogueErrors(reader.problems)
     return Tree(file, data, reader.values, reader.keys)

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from maestro.errors import InputError, MaestroError
+from maestro.errors import InputError
 from maestro.ledger.model import Attribution, BudgetExceededError, Reservation, Scope, Unit
 from maestro.llm.catalogue import Model
 from maestro.llm.charging import bounds
@@ -26,13 +26,17 @@ from maestro.llm.model import (
     ProviderCall,
     ProviderError,
 )
-from maestro.llm.options import checked_options
-from maestro.llm.tokens import count
+from maestro.llm.options import check_messages, checked_options
+from maestro.llm.redact import Redaction
+from maestro.llm.tokens import TokenCount, count
 
 if TYPE_CHECKING:
     from maestro.llm.gateway import Gateway
 
 T = TypeVar("T")
+AT_ONCE = 16_384
+"""Characters that are redacted and counted in two milliseconds."""
+NOTHING_TAKEN_OUT = Redaction((), {})
 LEASE_BEYOND = 60.0
 """Seconds a reservation outlives the request's own time."""
 Ask = Callable[[Grant, Model, ProviderCall], Awaitable[T]]
@@ -56,8 +60,29 @@ class Course:
         self.decision: Decision | None = None
         self._limits = limits
         self._kept = False
-        options = checked_options(request.options)
-        self.redaction = gateway.redactor.request(request.messages, options, request.personal)
+        self.request = request
+        self.redaction = NOTHING_TAKEN_OUT
+        self.tokens = TokenCount(0, 0)
+
+    async def prepare(self) -> None:
+        """Takes secrets and personal data out, and counts; long texts in a thread, so that others go on meanwhile.
+
+        Raises:
+            InputError: an option cannot be set, or a message cannot be sent.
+        """
+        check_messages(self.request.messages)
+        options = checked_options(self.request.options)
+        size = sum(len(message.content) for message in self.request.messages)
+        if size <= AT_ONCE and self.gateway.has_counted:
+            self._prepare(options)
+        else:
+            # The first count of a process also reads the tokenizer's table, which takes 0.3 s.
+            await asyncio.to_thread(self._prepare, options)
+            self.gateway.has_counted = True
+
+    def _prepare(self, options: Mapping[str, Any]) -> None:
+        request = self.request
+        self.redaction = self.gateway.redactor.request(request.messages, options, request.personal)
         # From here on nobody sees what was taken out.
         self.request = replace(request, messages=self.redaction.messages, options=self.redaction.options)
         self.tokens = count(None, self.redaction.messages, self.redaction.options)
@@ -259,11 +284,6 @@ class Course:
             first_byte=timeout,
         )
 
-    @property
-    def kept(self) -> bool:
-        """Whether the decision is in the database."""
-        return self._kept
-
 
 def _give_back(gateway: Gateway, id: str, done: Future[Any]) -> None:
     if not done.cancelled() and done.exception() is None:
@@ -290,6 +310,3 @@ def _told(attempts: list[Attempt]) -> list[str]:
         else:
             told.append((sentence, 1))
     return [sentence if times == 1 else f"{sentence} ({times} times)" for sentence, times in told]
-
-
-__all__ = ["Course", "MaestroError"]

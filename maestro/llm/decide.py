@@ -6,15 +6,16 @@ decision's id, when none is given, does not follow from the arguments.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from maestro.ledger.model import Attribution
 from maestro.llm.catalogue import Catalogue, Model
 from maestro.llm.decision_id import decision_id
-from maestro.llm.judging import BEATEN, Budgets, Terms, against, budgets_of, terms_of, worst_of
+from maestro.llm.judging import BEATEN, Budgets, Terms, against, budgets_of, terms_of
 from maestro.llm.model import Decision, ModelRequest, NoModelError, Verdict
 from maestro.llm.overriding import applicable
-from maestro.llm.ranking import assumed, likely_usd, seconds, total
+from maestro.llm.ranking import assumed, costs, seconds, total
 from maestro.llm.state import Override, State
 from maestro.llm.targets import Candidate, Group, candidate_of, group_of
 from maestro.llm.tokens import TokenCount, count
@@ -55,7 +56,7 @@ def decide(
         id: of the decision; empty: a new one.
 
     Raises:
-        NoModelError: the target names nothing. Where it does and no candidate is left, ``chosen`` of the decision is None.
+        NoModelError: the target names nothing. Where no candidate is left, ``chosen`` is None instead.
     """
     if tokens is None:
         tokens = count(None, request.messages, request.options)
@@ -73,11 +74,13 @@ def decide(
             for candidate in group.candidates
             if candidate.name not in judged
         ]
-        _rank(fresh, group, found, state, tokens, request.max_output_tokens, soft=soft)
+        _rank(fresh, group, found, soft=soft)
         for one in fresh:
             judged[one.candidate.name] = one
     ordered = sorted((one for one in judged.values() if not one.skipped), key=_place)
     last_resort = False
+    if ordered and ordered[0].candidate.model.offline and groups[ordered[0].group].kind != "model":
+        ordered = _no_stopgap(ordered, judged)
     if not ordered:
         resort = _last_resort(catalogue, judged, terms[0], state, budgets, tokens, request)
         if resort is not None:
@@ -147,10 +150,11 @@ def decide(
     )
 
 
-def candidates_of(request: ModelRequest, catalogue: Catalogue) -> tuple[Model, ...]:
+def candidates_of(request: ModelRequest, catalogue: Catalogue, overrides: Sequence[Override] = ()) -> tuple[Model, ...]:
     """The models a decision about this request may judge, for whoever fills the state (policy, health).
 
-    Those of overrides are not among them: an override may name any model of the catalogue.
+    Args:
+        overrides: those the state will have; the models they name are among the result.
 
     Raises:
         NoModelError: the target names nothing.
@@ -160,6 +164,9 @@ def candidates_of(request: ModelRequest, catalogue: Catalogue) -> tuple[Model, .
         for target in (request.target, *request.fallback)
         for candidate in group_of(catalogue, target).candidates
     }
+    for one in overrides:
+        if one.model in catalogue.models:
+            found.setdefault(one.model, catalogue.models[one.model])
     if catalogue.last_resort is not None:
         found.setdefault(catalogue.last_resort, catalogue.models[catalogue.last_resort])
     return tuple(found.values())
@@ -187,13 +194,13 @@ def _judge(
     tokens: TokenCount,
     max_output: int,
 ) -> _Judged:
-    most = worst_of(candidate, tokens, max_output)
+    most, cost = costs(candidate, tokens, max_output)
     return _Judged(
         candidate,
         group,
         against(candidate, terms, state, budgets, tokens, max_output, most),
         most,
-        likely_usd(candidate, tokens.likely, max_output),
+        cost,
         seconds(candidate, state.latency, state.queue) if state.latency else None,
         {},
     )
@@ -203,9 +210,6 @@ def _rank(
     found: list[_Judged],
     group: Group,
     terms: Terms,
-    state: State,
-    tokens: TokenCount,
-    max_output: int,
     *,
     soft: bool,
 ) -> None:
@@ -248,6 +252,16 @@ def _rank(
                 one.cost,
                 candidate.position,
             )
+
+
+def _no_stopgap(ordered: list[_Judged], judged: dict[str, _Judged]) -> list[_Judged]:
+    """Without the offline provider where a model was only too expensive: a budget that is used up is a stop."""
+    if not any(one.skipped and _codes(one) == {"over_budget"} for one in judged.values()):
+        return ordered
+    for one in ordered:
+        if one.candidate.model.offline:
+            one.skipped = [("over_budget", "the budget is used up, and then nothing answers in a model's place")]
+    return [one for one in ordered if not one.skipped]
 
 
 def _place(one: _Judged) -> tuple[float, ...]:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from maestro.errors import InputError
-from maestro.ledger.model import Attribution, Crossing, Unit
+from maestro.ledger.model import Attribution, Balance, BudgetExceededError, Crossing, Scope, Unit
 from maestro.llm.answer_stream import AnswerStream
 from maestro.llm.answers import AnswerCache, question, worth_keeping
 from maestro.llm.breaker import Breakers
@@ -86,8 +86,10 @@ class Gateway:
         self.latencies = Latencies()
         self.retries = retries or Retries()
         self.situation = Situation(
-            catalogue, keyring, self.breakers, self.latencies, ledger.balances, sources or Sources()
+            catalogue, keyring, self.breakers, self.latencies, self._balances, sources or Sources()
         )
+        self.has_counted = False
+        """Whether tokens were counted before in here."""
         self._make_provider = providers
         self._providers: dict[str, Provider] = {}
         self._cache = AnswerCache(store) if store is not None else None
@@ -109,9 +111,10 @@ class Gateway:
             NoAnswerError: none of the candidates answered; says what was tried.
             InputError: the request cannot be made as it is.
         """
-        course = self._course(request, attribution, limits)
+        course = Course(self, request, attribution, limits)
         try:
             async with asyncio.timeout(request.timeout):
+                await course.prepare()
                 await course.decide()
                 key = self._question(course)
                 kept = await self._kept_answer(course, key)
@@ -142,9 +145,10 @@ class Gateway:
             NoModelError, BudgetExceededError, NoAnswerError, InputError: as :meth:`ask`. Iterating raises
                 StreamBrokenError when the answer ends in the middle.
         """
-        course = self._course(request, attribution, limits)
+        course = Course(self, request, attribution, limits)
         try:
             async with asyncio.timeout(request.timeout):
+                await course.prepare()
                 await course.decide()
                 return await course.first_answer(
                     lambda grant, model, call: AnswerStream.begin(self, course, grant, model, call)
@@ -163,7 +167,8 @@ class Gateway:
         Raises:
             NoModelError: the target names nothing. Where no candidate is left, ``chosen`` is None.
         """
-        course = self._course(request, attribution, limits)
+        course = Course(self, request, attribution, limits)
+        await course.prepare()
         return await self.situation.decide(course.request, attribution, course.tokens, limits)
 
     async def health(self, models: Sequence[str] | None = None) -> Mapping[str, str | None]:
@@ -240,7 +245,7 @@ class Gateway:
             try:
                 if self._on_event is not None:
                     self._on_event(crossing)
-            except Exception:
+            except Exception:  # noqa: BLE001 - whoever listens must not stop what is paid for
                 _LOG.exception("a crossed budget could not be told")
 
     def settled_answer(
@@ -261,8 +266,10 @@ class Gateway:
         if course.decision is None:
             return
         outcome = outcome_of(course.decision, None, error=error)
+        refused = isinstance(error, BudgetExceededError) or getattr(error, "refused", False)
         outcome = replace(
             outcome,
+            state="refused" if refused else outcome.state,
             error=self.redactor.text(outcome.error),
             attempts=tuple(course.attempts),
             cost_nano=course.cost_nano,
@@ -270,14 +277,14 @@ class Gateway:
         self._record(course, outcome)
 
     def _record(self, course: Course, outcome: Outcome) -> None:
-        """Keeps the outcome, and the decision where no reservation has kept it; nobody waits for it."""
-        statements = [self.decisions.outcome_statement(outcome)]
-        if not course.kept:
-            statements.insert(0, self.decisions.insert_statement(course.decided))
+        """Keeps the outcome, and the decision where no reservation has; nobody waits for it."""
         if self._recorder is None:
             self._recorder = ThreadPoolExecutor(1, thread_name_prefix="llm-outcomes")
-        future = self._recorder.submit(self.decisions.execute, statements)
+        future = self._recorder.submit(self.decisions.keep, course.decided, outcome)
         self._written(future, f"the outcome of {course.decided.id} could not be kept")
+
+    def _balances(self, scopes: Sequence[Scope], limits: Limits) -> Sequence[Balance]:
+        return self.ledger.ledger.balances(scopes, limits=limits)
 
     def _written(self, future: Future[Any], trouble: str) -> Future[Any]:
         loop = self._loop = self._loop or asyncio.get_running_loop()

@@ -9,7 +9,6 @@ from fnmatch import fnmatchcase
 from maestro.ledger.model import Attribution, Balance, Unit, shown
 from maestro.llm.catalogue import Rule
 from maestro.llm.model import ModelRequest
-from maestro.llm.prices import MILLION, worst
 from maestro.llm.state import State
 from maestro.llm.targets import Candidate, Group, allowed_in
 from maestro.llm.tokens import TokenCount
@@ -119,16 +118,6 @@ def _like(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def worst_of(candidate: Candidate, tokens: TokenCount, max_output: int) -> int | None:
-    """The most the request can cost there, in nanodollars; None: nobody knows."""
-    output = max_output if max_output < candidate.max_output else candidate.max_output
-    rate = candidate.rate
-    if rate is not None:
-        return -(-(tokens.at_most * rate.input + output * rate.output) // MILLION)
-    price = candidate.model.price
-    return None if price is None else worst(price, tokens.at_most, output)
-
-
 def against(
     candidate: Candidate,
     terms: Terms,
@@ -141,7 +130,7 @@ def against(
     """Every reason why this candidate cannot be used; empty when it can.
 
     Args:
-        most: what :func:`worst_of` says.
+        most: the most the request can cost there, in nanodollars; None: nobody knows.
     """
     model, name = candidate.model, candidate.name
     found: list[tuple[str, str]] = list(candidate.forbidden)
@@ -175,7 +164,10 @@ def against(
     for regions, by in terms.regions:
         if not allowed_in(model.region, regions):
             found.append(
-                ("region", f"it processes data in region '{model.region}', and {by} allows {', '.join(sorted(regions))}")
+                (
+                    "region",
+                    f"it processes data in region '{model.region}', and {by} allows {', '.join(sorted(regions))}",
+                )
             )
     if state.policy is not None:
         verdict = state.policy.get(name)
@@ -185,7 +177,10 @@ def against(
             found.append(("policy", "; ".join(verdict.reasons) or "the policy denies it without a reason"))
     if model.quality < terms.floor and name not in terms.lenient:
         found.append(
-            ("quality_floor", f"its quality is {model.quality:g}, and {terms.floor_by} asks for {terms.floor:g} or more")
+            (
+                "quality_floor",
+                f"its quality is {model.quality:g}, and {terms.floor_by} asks for {terms.floor:g} or more",
+            )
         )
     for rule in terms.rules:
         if name in rule.deny or (rule.only and name not in rule.only):
@@ -216,7 +211,7 @@ def _over(terms: Terms, budgets: Budgets, most: int) -> list[tuple[str, str]]:
             found.append(
                 (
                     "over_budget",
-                    f"it may cost up to {shown(Unit.USD, most)}, and {by} allows {shown(Unit.USD, limit)} for one request",
+                    f"it may cost up to {shown(Unit.USD, most)}, and {by} allows {shown(Unit.USD, limit)} a request",
                 )
             )
     if budgets.left is not None and most > budgets.left:

@@ -1,4 +1,4 @@
-"""Keys of providers, by reference: ``env:NAME`` or ``file:/path``. Values stay in here, and go to the provider alone."""
+"""Keys of providers, by reference: ``env:NAME`` or ``file:/path``. A value goes to its provider, and nowhere else."""
 
 from __future__ import annotations
 

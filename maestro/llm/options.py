@@ -7,19 +7,47 @@ the cost (``n``, ``service_tier``, ``prediction``, ``max_tokens``, ``web_search_
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from maestro.errors import InputError
+from maestro.llm.model import Message
 
 ALLOWED = frozenset(
-    """
-    chat_template_kwargs frequency_penalty functions function_call grammar guided_choice guided_grammar guided_json
-    guided_regex logit_bias logprobs metadata min_p parallel_tool_calls presence_penalty prompt_cache_key
-    reasoning_effort repetition_penalty response_format safety_identifier seed stop tool_choice tools top_k top_logprobs
-    top_p user verbosity
-    """.split()
+    {
+        "chat_template_kwargs",
+        "frequency_penalty",
+        "functions",
+        "function_call",
+        "grammar",
+        "guided_choice",
+        "guided_grammar",
+        "guided_json",
+        "guided_regex",
+        "logit_bias",
+        "logprobs",
+        "metadata",
+        "min_p",
+        "parallel_tool_calls",
+        "presence_penalty",
+        "prompt_cache_key",
+        "reasoning_effort",
+        "repetition_penalty",
+        "response_format",
+        "safety_identifier",
+        "seed",
+        "stop",
+        "tool_choice",
+        "tools",
+        "top_k",
+        "top_logprobs",
+        "top_p",
+        "user",
+        "verbosity",
+    }
 )
+BESIDE = frozenset({"function_call", "name", "reasoning_content", "refusal", "tool_call_id", "tool_calls"})
+"""What a message may have beside its role and its text; marks for a provider's cache, for one, have a price."""
 _ELSEWHERE = {
     "max_tokens": "max_output_tokens of the request",
     "max_completion_tokens": "max_output_tokens of the request",
@@ -49,3 +77,20 @@ def checked_options(options: Mapping[str, Any]) -> Mapping[str, Any]:
             next_step=f"use {' or '.join(close)}" if close else "leave it out",
         )
     return options
+
+
+def check_messages(messages: Iterable[Message]) -> None:
+    """Raises InputError when a message has a part that cannot be sent, or there is none."""
+    empty = True
+    for number, message in enumerate(messages, 1):
+        empty = False
+        if not isinstance(message.content, str):
+            raise InputError(f"message {number} holds something else than text", next_step="send text only")
+        for name in message.extra:
+            if name not in BESIDE:
+                raise InputError(
+                    f"message {number} has the part '{name}', which cannot be sent",
+                    next_step=f"leave it out; parts are {', '.join(sorted(BESIDE))}",
+                )
+    if empty:
+        raise InputError("a request needs a message", next_step="say what the model is to do")

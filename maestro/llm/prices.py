@@ -68,7 +68,7 @@ FREE = Price((Rate(0, 0, 0),), "free")
 def worst(price: Price, input_tokens: int, max_output: int) -> int:
     """The most a request can cost, in nanodollars, rounded up: no token cached, the whole answer used.
 
-    Of all prices up to this size the dearest counts, since ``input_tokens`` is the most there may be and not the number.
+    Of all prices up to this size the dearest counts, since ``input_tokens`` is the most there may be.
     """
     dearest = 0
     for rate in price.rates:

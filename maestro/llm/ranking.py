@@ -10,7 +10,9 @@ from maestro.ledger.model import NANO
 from maestro.llm.prices import MILLION, worst
 from maestro.llm.state import Latency
 from maestro.llm.targets import Candidate
+from maestro.llm.tokens import TokenCount
 
+_MILLION_DOLLARS = float(MILLION * NANO)
 _SLOTS = 8
 """Requests a server is taken to answer at once where the catalogue does not say."""
 _ASSUMED_SECONDS = 5.0
@@ -18,14 +20,23 @@ _CENT_PART = 0.0001
 """Dollars below which two costs are nearly the same; keeps what is free from making all else worthless."""
 
 
-def likely_usd(candidate: Candidate, input_tokens: int, max_output: int) -> float:
-    """Dollars for the likely input and the whole answer; 0 where the price is unknown."""
+def costs(candidate: Candidate, tokens: TokenCount, max_output: int) -> tuple[int | None, float]:
+    """The most the request can cost there, in nanodollars, and dollars for the likely input and the whole answer.
+
+    Where the price is unknown they are None and 0.
+    """
     output = max_output if max_output < candidate.max_output else candidate.max_output
     rate = candidate.rate
     if rate is not None:
-        return (input_tokens * rate.input + output * rate.output) / MILLION / NANO
+        answer = output * rate.output
+        return (
+            -(-(tokens.at_most * rate.input + answer) // MILLION),
+            (tokens.likely * rate.input + answer) / _MILLION_DOLLARS,
+        )
     price = candidate.model.price
-    return 0.0 if price is None else worst(price, input_tokens, output) / NANO
+    if price is None:
+        return None, 0.0
+    return worst(price, tokens.at_most, output), worst(price, tokens.likely, output) / NANO
 
 
 def seconds(candidate: Candidate, latency: Mapping[str, Latency], queue: Mapping[str, int]) -> float | None:
@@ -33,9 +44,13 @@ def seconds(candidate: Candidate, latency: Mapping[str, Latency], queue: Mapping
     recent = latency.get(candidate.name)
     if recent is None or recent.calls <= 0 or not math.isfinite(recent.p50) or recent.p50 < 0:
         return None
-    waiting = queue.get(candidate.name, 0) / (candidate.model.concurrency or _SLOTS)
-    failing = min(0.9, max(0.0, recent.failed / recent.calls))
-    return recent.p50 * (1 + max(0.0, waiting)) / (1 - failing)
+    found = recent.p50
+    waiting = queue.get(candidate.name, 0) if queue else 0
+    if waiting > 0:
+        found *= 1 + waiting / (candidate.model.concurrency or _SLOTS)
+    if recent.failed > 0:
+        found /= max(0.1, 1 - recent.failed / recent.calls)
+    return found
 
 
 def assumed(known: Sequence[float | None]) -> float:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from maestro.llm.keyring import Keyring
 from maestro.llm.model import Chunk, Message
 from maestro.secrets import MASK, Masker
 
@@ -22,7 +23,8 @@ WHOLE_WORDS_BELOW = 4
 # What tokens look like that are not known by their value. detect-secrets knows more, but its extra need not be
 # installed, it reads files, and takes 40 ms for a page.
 _TOKENS = re.compile(
-    r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?s:.*?)(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|\Z)"
+    r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?s:.*?)"
+    r"(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|\Z)"
     r"|(?<![A-Za-z0-9])(?:"
     r"(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])"
     r"|gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{60,255}|gl(?:pat|ptt|dt|rt|cbt|soat)-[A-Za-z0-9_-]{20,255}"
@@ -35,7 +37,8 @@ _TOKENS = re.compile(
     r")"
 )
 _IN_CONTEXT = re.compile(
-    r"(?i)(?P<before>\b(?:authorization\s{0,4}[:=]\s{0,4}[\"']?(?:bearer|basic|token)|bearer)\s{1,4})[A-Za-z0-9+/=_.~-]{12,8192}"
+    r"(?i)(?P<before>\b(?:authorization\s{0,4}[:=]\s{0,4}[\"']?(?:bearer|basic|token)|bearer)\s{1,4})"
+    r"[A-Za-z0-9+/=_.~-]{12,8192}"
     r"|(?P<scheme>\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@\"'<>]{0,128}:)[^\s/@\"'<>]{1,512}(?=@)"
 )
 _PLACEHOLDER = re.compile("«PERSON-([0-9]{1,6})»")
@@ -88,15 +91,19 @@ class Redactor:
 
     Args:
         masker: knows the values of secrets.
+        keyring: the keys of providers are secrets too.
     """
 
-    def __init__(self, masker: Masker | None = None) -> None:
+    def __init__(self, masker: Masker | None = None, keyring: Keyring | None = None) -> None:
         self._masker = masker if masker is not None and masker.active else None
+        self._keyring = keyring
 
     def text(self, text: str) -> str:
         """``text`` without secrets."""
         if self._masker is not None:
             text = self._masker.text(text)
+        if self._keyring is not None:
+            text = self._keyring.masker.text(text)
         text = _TOKENS.sub(MASK, text)
         if ":" in text or "earer" in text.lower():
             text = _IN_CONTEXT.sub(lambda match: (match["before"] or match["scheme"]) + MASK, text)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from maestro.ledger.model import Attribution, Balance, BudgetExceededError, Scope, Unit
 from maestro.llm.breaker import Breakers
@@ -51,9 +50,9 @@ class Sources:
         ollama, queues, overrides: looked up every few seconds; a failure leaves the last known.
     """
 
-    policy: Callable[[Model, ModelRequest, Attribution, int | None], tuple[Any, Callable[[], PolicyVerdict]]] | None = (
-        None
-    )
+    policy: (
+        Callable[[Model, ModelRequest, Attribution, int | None], tuple[Hashable, Callable[[], PolicyVerdict]]] | None
+    ) = None
     ollama: Callable[[], Awaitable[OllamaState]] = _no_ollama
     queues: Callable[[], Awaitable[Mapping[str, int]]] = _no_queues
     overrides: Callable[[], Awaitable[Sequence[Override]]] = _no_overrides
@@ -64,17 +63,17 @@ class Situation:
     """For one event loop.
 
     Args:
-        read_balances: the ledger's balances of scopes; called in a thread.
+        read_balances: the ledger's balances of scopes, given the workflow's limits; called in a thread.
     """
 
     catalogue: Catalogue
     keyring: Keyring
     breakers: Breakers
     latencies: Latencies
-    read_balances: Callable[[Sequence[Scope]], Sequence[Balance]]
+    read_balances: Callable[[Sequence[Scope], Limits], Sequence[Balance]]
     sources: Sources = field(default_factory=Sources)
-    _balances: OrderedDict[tuple[Scope, ...], tuple[float, tuple[Balance, ...]]] = field(default_factory=OrderedDict)
-    _verdicts: OrderedDict[Any, PolicyVerdict] = field(default_factory=OrderedDict)
+    _balances: OrderedDict[Hashable, tuple[float, tuple[Balance, ...]]] = field(default_factory=OrderedDict)
+    _verdicts: OrderedDict[Hashable, PolicyVerdict] = field(default_factory=OrderedDict)
     _unhealthy: dict[str, tuple[float, str]] = field(default_factory=dict)
     _ollama: Refreshed[OllamaState] = field(init=False)
     _queues: Refreshed[Mapping[str, int]] = field(init=False)
@@ -129,7 +128,7 @@ class Situation:
         self, request: ModelRequest, attribution: Attribution, tokens: TokenCount, limits: Limits
     ) -> State:
         at = datetime.now(UTC)
-        await self._read(attribution)
+        await self._read(attribution, limits)
         clock = time.monotonic()
         return State(
             at=at,
@@ -144,21 +143,19 @@ class Situation:
             overrides=tuple(await self._overrides.value()),
         )
 
-    async def _read(self, attribution: Attribution) -> None:
-        scopes = attribution.scopes()
-        found = self._balances.get(scopes)
+    async def _read(self, attribution: Attribution, limits: Limits) -> None:
+        key = _key(attribution, limits)
+        found = self._balances.get(key)
         if found is not None and time.monotonic() - found[0] < BALANCES_SECONDS:
             return
-        balances = tuple(await asyncio.to_thread(self.read_balances, scopes))
-        self._balances[scopes] = (time.monotonic(), balances)
+        balances = tuple(await asyncio.to_thread(self.read_balances, attribution.scopes(), limits))
+        self._balances[key] = (time.monotonic(), balances)
         while len(self._balances) > REMEMBERED:
             self._balances.popitem(last=False)
 
     def _known(self, attribution: Attribution, limits: Limits) -> tuple[Balance, ...]:
-        """The balances, each with the workflow's limit where that is lower."""
-        found = self._balances.get(attribution.scopes())
-        balances = () if found is None else found[1]
-        return tuple(_limited(balance, limits.get(balance.scope, {}).get(balance.unit)) for balance in balances)
+        found = self._balances.get(_key(attribution, limits))
+        return () if found is None else found[1]
 
     async def _policy(
         self, request: ModelRequest, attribution: Attribution, tokens: TokenCount
@@ -180,7 +177,5 @@ class Situation:
         return verdicts
 
 
-def _limited(balance: Balance, limit: int | None) -> Balance:
-    if limit is None or (balance.limit is not None and balance.limit <= limit):
-        return balance
-    return replace(balance, limit=limit, source="workflow")
+def _key(attribution: Attribution, limits: Limits) -> Hashable:
+    return attribution.scopes(), tuple((scope, *amounts.items()) for scope, amounts in limits.items())

@@ -1,6 +1,6 @@
 """What is known at the moment of a choice: a frozen snapshot, so that a decision depends on nothing else.
 
-Whoever asks models fills it (``maestro.llm.gateway``); :func:`maestro.llm.decide.decide` only reads it. Whatever is left
+Whoever asks models fills it (``maestro.llm.gateway``); :func:`maestro.llm.decide.decide` only reads it. What is left
 out counts as nothing known: no key, no trouble, no budget, no waiting.
 """
 

@@ -82,7 +82,7 @@ def at_most(text: str) -> int:
         return len(text) + 1
     longest = len(text.encode("utf-8", "surrogatepass"))
     for form in ("NFC", "NFKC"):
-        normal = unicodedata.normalize(form, text)  # type: ignore[arg-type]  # a literal of a tuple is a plain str here
+        normal = unicodedata.normalize(form, text)
         if normal is not text:
             longest = max(longest, len(normal.encode("utf-8", "surrogatepass")))
     return longest + 1

@@ -60,12 +60,13 @@ def why(chosen: Chosen) -> str:
             f"{one.expires:%Y-%m-%d %H:%M} UTC ({one.id}): {one.reason}."
         )
     if chosen.last_resort:
-        return (
-            f"Nothing that was asked for is set up ({_passed(chosen.verdicts, name)}), so {_last(chosen.winner)}."
-        )
+        return f"Nothing that was asked for is set up ({_passed(chosen.verdicts, name)}), so {_last(chosen.winner)}."
     before = ""
     if chosen.group is not chosen.first:
         before = f"Nothing of '{chosen.first.target}' can be used, so the fallback '{chosen.group.target}' counts: "
+    if chosen.winner.model.offline and chosen.group.kind != "model":
+        passed = _passed(chosen.verdicts, name)
+        return f"{before}No model of '{chosen.group.target}' can be used ({passed}), so {_last(chosen.winner)}."
     return before + _reason(chosen, name)
 
 
@@ -75,7 +76,9 @@ def _reason(chosen: Chosen, name: str) -> str:
         cost = "; it costs nothing"
     if chosen.group.kind == "model":
         return f"{name} was asked for by name, and nothing speaks against it{cost}."
-    place = f"route {chosen.group.target}" if chosen.group.kind == "route" else f"the capability '{chosen.group.target}'"
+    place = (
+        f"route {chosen.group.target}" if chosen.group.kind == "route" else f"the capability '{chosen.group.target}'"
+    )
     passed = len(chosen.verdicts) - chosen.usable
     among = f"the {chosen.usable} models that can be used" if chosen.usable > 1 else "the only model that can be used"
     over = f" ({passed} passed over)" if passed else ""

@@ -19,7 +19,7 @@ from typing import Any
 from maestro.errors import InputError, MaestroError
 from maestro.process.connection import encode_request, sweep
 from maestro.process.result import ProcessResult
-from maestro.process.shared import SharedGuard, shared_guard
+from maestro.process.shared import SharedGuard, prepared_guard, shared_guard
 from maestro.process.stopping import StopEvent
 
 TOKEN_VARIABLE = "MAESTRO_STEP_TOKEN"
@@ -66,7 +66,7 @@ class ProcessRunner:
         self._changed = threading.Condition()
         shared = shared_guard()
         self._own = shared is None
-        self._guard = shared or SharedGuard()
+        self._guard = shared or prepared_guard() or SharedGuard()
         self._runs: set[_Run] = set()
         self._closed = False
 

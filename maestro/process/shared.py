@@ -1,12 +1,14 @@
-"""One guard for several runs of a process: each costs a Python interpreter of its own otherwise."""
+"""One guard for several runs of a process: each costs a Python interpreter of its own otherwise. And one in advance."""
 
 from __future__ import annotations
 
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 
+from maestro.errors import MaestroError
 from maestro.process.connection import GuardConnection
 
 
@@ -37,6 +39,12 @@ class SharedGuard:
                 self._guard = GuardConnection()
             return self._guard.open(stdout, stderr)
 
+    def prepare(self) -> None:
+        """Starts the guard, without waiting until it is ready; whoever uses it finds out when that fails."""
+        with self._lock, suppress(MaestroError):
+            if self._guard is None:
+                self._guard = GuardConnection()
+
     def close(self) -> None:
         """Ends the guard, and with it everything below it."""
         with self._lock:
@@ -65,3 +73,31 @@ def guard_shared() -> Iterator[SharedGuard]:
 def shared_guard() -> SharedGuard | None:
     """The guard to share; None when each runner has its own."""
     return _shared
+
+
+_prepared: ContextVar[SharedGuard | None] = ContextVar("prepared_guard", default=None)
+
+
+@contextmanager
+def guard_prepared() -> Iterator[None]:
+    """Starts a guard now, for the first process runner this thread makes in the block: until then it is ready."""
+    if shared_guard() is not None:
+        yield
+        return
+    guard = SharedGuard()
+    guard.prepare()
+    token = _prepared.set(guard)
+    try:
+        yield
+    finally:
+        left = _prepared.get()
+        _prepared.reset(token)
+        if left is guard:
+            guard.close()
+
+
+def prepared_guard() -> SharedGuard | None:
+    """The guard that was started in advance, for who asks first."""
+    guard = _prepared.get()
+    _prepared.set(None)
+    return guard

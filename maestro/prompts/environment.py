@@ -1,8 +1,8 @@
 """The Jinja2 of prompts: statements too, and every one of them bounded in time, size and reach.
 
 What could make much out of little is not there: no macros, includes, blocks or ranges; a list is written of constants
-only, so that nothing a template makes is nested deeper than what it was given; ``+``, ``~`` and the filters have limits.
-Loops, filters and methods are counted by a ``Meter``, which also follows personal data through what changes it.
+only, so that nothing a template makes is nested deeper than what it was given; ``+``, ``~`` and the filters have
+limits. Loops, filters and methods are counted by a ``Meter``, which also follows personal data through what changes it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _JOINED = " joined"
 _LOOP = frozenset(("index", "index0", "revindex", "revindex0", "first", "last", "length", "depth", "depth0"))
 # fmt: off
 FILTER_NAMES = (
-    "abs", "basename", "capitalize", "count", "d", "default", "first", "float", "indent", "int", "items", "join", "last",
-    "length", "list", "lower", "map", "max", "min", "rejectattr", "replace", "reverse", "round", "selectattr", "sort",
-    "split", "string", "title", "tojson", "trim", "truncate", "unique", "upper",
+    "abs", "basename", "capitalize", "count", "d", "default", "first", "float", "indent", "int", "items", "join",
+    "last", "length", "list", "lower", "map", "max", "min", "rejectattr", "replace", "reverse", "round", "selectattr",
+    "sort", "split", "string", "title", "tojson", "trim", "truncate", "unique", "upper",
 )
 _TEXT_FILTERS = frozenset((
     "basename", "capitalize", "indent", "lower", "replace", "split", "string", "title", "trim", "truncate", "upper",
@@ -116,7 +116,7 @@ class PromptEnvironment(SandboxEnvironment):
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - as Jinja2 has it
         """A method of a text; counted."""
-        meter: Meter = __context.resolve(METER)
+        meter = _meter(__context)
         owner = getattr(__obj, "__self__", None)
         if not isinstance(owner, str):
             raise SecurityError("only the methods of texts can be called")
@@ -128,7 +128,7 @@ class PromptEnvironment(SandboxEnvironment):
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """``+`` of numbers, texts or lists, within limits; the others as in the base."""
         result = super().call_binop(context, operator, left, right)
-        meter: Meter = context.resolve(METER)
+        meter = _meter(context)
         meter.spend(1 + (len(result) if isinstance(result, list) else 0))
         if isinstance(result, str):
             bounded(len(result))
@@ -160,6 +160,12 @@ class Bounding(NodeTransformer):
         return nodes.Filter(items, _JOINED, [], [], None, None, lineno=node.lineno)
 
 
+def _meter(context: Context) -> Meter:
+    found = context.resolve(METER)
+    assert isinstance(found, Meter)
+    return found
+
+
 def bounded(size: int) -> None:
     """Raises SecurityError for a text of more than 1 MiB."""
     if size > MAX_TEXT:
@@ -172,7 +178,7 @@ def _metered(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
     @pass_context
     def run(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
-        meter: Meter = context.resolve(METER)
+        meter = _meter(context)
         _refuse_kind(name, value)
         meter.spend(1 + (len(value) if isinstance(value, list | tuple | Mapping) else 0))
         first = {"environment": (context.environment,), "context": (context,), "eval_context": (context.eval_ctx,)}
@@ -204,7 +210,7 @@ def _in_json(text: str) -> str:
 def _written(context: Context, value: Any) -> str:
     """A value as it goes into the message; of personal data it is noted how it is written."""
     text = _shown(value)
-    meter: Meter = context.resolve(METER)
+    meter = _meter(context)
     if isinstance(value, PersonalText) and len(text.strip()) > 1 and not any(one in text for one in meter.personal):
         meter.personal.add(text.strip())
     return text
@@ -216,7 +222,7 @@ def _counted(context: Context, value: Any) -> Any:
         return iter(value)
     if not isinstance(value, list | tuple | Mapping):
         raise SecurityError(f"a loop is over a list or a mapping; found {_kind(value)}")
-    return _ticking(context.resolve(METER), value)
+    return _ticking(_meter(context), value)
 
 
 def _ticking(meter: Meter, value: Iterable[Any]) -> Iterator[Any]:

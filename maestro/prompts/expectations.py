@@ -37,7 +37,9 @@ def unmet(expected: Expectation, text: str) -> list[str]:
     found += [f"it contains '{_short(one)}'" for one in expected.not_contains if one in text]
     # The validator's regular expressions take linear time, so no test can hang.
     found += [
-        f"'{_short(one)}' is not found in it" for one in expected.regex if not validator({"pattern": one}).is_valid(text)
+        f"'{_short(one)}' is not found in it"
+        for one in expected.regex
+        if not validator({"pattern": one}).is_valid(text)
     ]
     if expected.json_schema is not None:
         found += _json_faults(expected.json_schema, text)

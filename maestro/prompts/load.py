@@ -5,20 +5,20 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Any
 
 from maestro.errors import InputError, Location
-from maestro.notation.document import Document
+from maestro.notation.document import Document, Path
 from maestro.notation.problems import FileErrors, Problem, listed, nearest
 from maestro.notation.shape import place_of, problems, validate
 from maestro.notation.yaml_reader import MAX_BYTES, FileKind, parse
 from maestro.prompts.model import Prompt, Template
-from maestro.prompts.shape import TERMS, PromptFile
+from maestro.prompts.shape import TERMS, Expectation, PromptFile
 from maestro.prompts.templates import TemplateFault, faults
 from maestro.prompts.variables import schema_faults
 
-BUILTIN = Path(__file__).parent / "builtin"
+BUILTIN = FilePath(__file__).parent / "builtin"
 FOLDER = "prompts"
 """Where a project's prompts are, from its top."""
 SUFFIX = ".yaml"
@@ -32,16 +32,16 @@ class PromptErrors(FileErrors):
 _KIND = FileKind("prompt", "name: …, version: …, messages: …", PromptErrors)
 
 
-def prompt_files(folders: Sequence[Path] = (), *, builtin: bool = True) -> dict[str, Path]:
+def prompt_files(folders: Sequence[FilePath] = (), *, builtin: bool = True) -> dict[str, FilePath]:
     """Name -> file of every prompt in ``folders``, the first folder that has one wins; Maestro's own come last."""
-    found: dict[str, Path] = {}
+    found: dict[str, FilePath] = {}
     for folder in (*folders, *([BUILTIN] if builtin else [])):
         for file in sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else ():
             found.setdefault(file.stem, file)
     return dict(sorted(found.items()))
 
 
-def load_prompt(name: str, folders: Sequence[Path] = (), *, builtin: bool = True) -> Prompt:
+def load_prompt(name: str, folders: Sequence[FilePath] = (), *, builtin: bool = True) -> Prompt:
     """The prompt called ``name``.
 
     Raises:
@@ -54,12 +54,13 @@ def load_prompt(name: str, folders: Sequence[Path] = (), *, builtin: bool = True
         hint = f"; did you mean '{close}'?" if close else f"; prompts: {listed(files)}"
         shown = name if name.isprintable() else repr(name)
         raise InputError(
-            f"there is no prompt '{shown}'{hint}", next_step=f"see `maestro prompts list`, or write {FOLDER}/NAME{SUFFIX}"
+            f"there is no prompt '{shown}'{hint}",
+            next_step=f"see `maestro prompts list`, or write {FOLDER}/NAME{SUFFIX}",
         )
     return load_file(files[name])
 
 
-def load_file(path: Path, *, file: str | None = None) -> Prompt:
+def load_file(path: FilePath, *, file: str | None = None) -> Prompt:
     """The prompt in the file at ``path``; ``file`` is the name its problems are reported under.
 
     Raises:
@@ -80,7 +81,7 @@ def load_file(path: Path, *, file: str | None = None) -> Prompt:
     return load_text(content, file=shown, folder=path.parent, stem=path.stem)
 
 
-def load_text(content: bytes, *, file: str, folder: Path, stem: str) -> Prompt:
+def load_text(content: bytes, *, file: str, folder: FilePath, stem: str) -> Prompt:
     """The prompt in ``content``, of a file called ``stem`` in ``folder``.
 
     Raises:
@@ -89,7 +90,7 @@ def load_text(content: bytes, *, file: str, folder: Path, stem: str) -> Prompt:
     document = parse(content, file=file, kind=_KIND)
     data = document.root.data()
 
-    def as_text(path: tuple[str | int, ...], _value: Any) -> str | None:
+    def as_text(path: Path, _value: Any) -> str | None:
         node, depth = document.find(path)
         return node.raw if depth == len(path) and node.plain else None
 
@@ -155,7 +156,7 @@ def _tests(document: Document, shape: PromptFile) -> Iterator[Problem]:
 
     slugs: dict[str, str] = {}
     for index, test in enumerate(shape.tests):
-        path = ("tests", index)
+        path: Path = ("tests", index)
         name = slug(test.name)
         if not name or name in slugs:
             taken = f"is too like '{slugs[name]}'" if name else "has no letter or digit"
@@ -165,15 +166,15 @@ def _tests(document: Document, shape: PromptFile) -> Iterator[Problem]:
             if variable in test.variables:
                 place = place_of(document, (*path, "files", variable), key=True)
                 yield document.problem(place, f"'{variable}' is given twice: under 'variables' and under 'files'")
-        checks = [((*path, "expect"), test.expect)]
+        checks: list[tuple[Path, Expectation | None]] = [((*path, "expect"), test.expect)]
         for number, answer in enumerate(test.answers):
-            inner = (*path, "answers", number)
+            inner: Path = (*path, "answers", number)
             if (answer.text is None) == (answer.file is None):
                 yield document.problem(document.location(inner), "an answer has either 'text' or 'file'")
             checks.append(((*inner, "expect"), answer.expect))
         for where, expect in checks:
-            for place, message in expectation_faults(expect) if expect else ():
-                yield document.problem(place_of(document, (*where, *place)), message)
+            for inside, message in expectation_faults(expect) if expect else ():
+                yield document.problem(place_of(document, (*where, *inside)), message)
 
 
 def template_problem(document: Document, index: int, fault: TemplateFault) -> Problem:
@@ -183,7 +184,7 @@ def template_problem(document: Document, index: int, fault: TemplateFault) -> Pr
 
 
 def template_place(document: Document, index: int, fault: TemplateFault) -> Location:
-    """Where in the file ``fault`` of message number ``index`` is: exact in a literal block, else where the text begins."""
+    """Where in the file ``fault`` of message number ``index`` is: exact in a literal block, else its beginning."""
     node, _ = document.find(("messages", index, "content"))
     if not fault.line or not document.text.startswith("|", node.start):
         return Location(document.file, node.line, node.column)

@@ -71,7 +71,9 @@ def render(prompt: Prompt, variables: Mapping[str, Any], *, seconds: float = SEC
         what = f"the messages have about {tokens:,} tokens; at most {prompt.max_input_tokens:,} are allowed"
         raise RenderError(prompt, [what], place, "give it less, or raise the limit")
     texts = [one["content"] for one in messages]
-    written = sorted((one for one in meter.personal if any(one in text for text in texts)), key=lambda one: (-len(one), one))
+    written = sorted(
+        (one for one in meter.personal if any(one in text for text in texts)), key=lambda one: (-len(one), one)
+    )
     return Rendered(
         name=prompt.name,
         version=prompt.version,

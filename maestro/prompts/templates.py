@@ -205,4 +205,3 @@ def _statement(node: nodes.Node) -> str:
         nodes.NSRef: "namespace",
     }
     return known.get(type(node), type(node).__name__.lower())
-

@@ -1,4 +1,4 @@
-"""Tests of a prompt: what it renders to, compared with a snapshot beside it, and recorded answers with what they must be.
+"""Tests of a prompt: what it renders to, compared with a snapshot, and recorded answers with what they must be.
 
 Snapshots are ``snapshots/<prompt>/<test>.txt`` in the prompt's folder. Nothing is asked of a model.
 """
@@ -126,9 +126,7 @@ def _compared(file: Path, text: str, update: bool) -> tuple[bool, list[str]]:
 
 
 def _difference(kept: str, text: str) -> Sequence[str]:
-    lines = list(
-        difflib.unified_diff(kept.splitlines(), text.splitlines(), "snapshot", "rendered", lineterm="", n=2)
-    )
+    lines = list(difflib.unified_diff(kept.splitlines(), text.splitlines(), "snapshot", "rendered", lineterm="", n=2))
     more = [f"… {len(lines) - _MOST_LINES} more lines"] if len(lines) > _MOST_LINES else []
     return [*lines[:_MOST_LINES], *more]
 

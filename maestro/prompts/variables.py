@@ -74,8 +74,8 @@ def _one(schema: Any, path: Path, whole: Mapping[str, Any]) -> Iterator[tuple[Pa
         yield path, f"{_last(path)} is not JSON Schema: {error}"
         return
     if isinstance(schema, Mapping) and "default" in schema:
-        for error in validator(tried).iter_errors(schema["default"]):
-            yield (*path, "default"), f"the default is not what the schema asks for: {_words(error)}"
+        for wrong in validator(tried).iter_errors(schema["default"]):
+            yield (*path, "default"), f"the default is not what the schema asks for: {_words(wrong)}"
 
 
 def _references(schema: Any, path: Path) -> Iterator[tuple[Path, str]]:
@@ -94,7 +94,10 @@ def _stray(schema: Any, path: Path) -> Iterator[tuple[Path, str]]:
     marks = _marks(schema)
     for place in marks:
         if place not in set(_reached(schema, ())):
-            yield (*path, *place), f"'{PERSONAL}' has no effect here; write it beside the 'type' of a property or an item"
+            yield (
+                (*path, *place),
+                f"'{PERSONAL}' has no effect here; write it beside the 'type' of a property or an item",
+            )
     for place in marks:
         value = schema
         for part in place:
@@ -122,7 +125,7 @@ def _reached(schema: Any, path: Path) -> Iterator[Path]:
         if key in schema and key != "contains":
             yield from _reached(schema[key], (*path, key))
     for key in _MAPS:
-        for name, inner in (schema[key].items() if isinstance(schema.get(key), Mapping) else ()):
+        for name, inner in schema[key].items() if isinstance(schema.get(key), Mapping) else ():
             yield from _reached(inner, (*path, key, name))
     for key in _LISTS:
         for index, inner in enumerate(schema[key] if isinstance(schema.get(key), list) else ()):
@@ -196,9 +199,7 @@ def _walk(schemas: list[Any], value: Any, whole: Mapping[str, Any], personal: bo
     here = _unfolded(schemas, whole)
     personal = personal or any(one.get(PERSONAL) is True for one in here)
     if isinstance(value, Mapping):
-        return {
-            key: _walk(_of_member(here, key), inner, whole, personal, found) for key, inner in value.items()
-        }
+        return {key: _walk(_of_member(here, key), inner, whole, personal, found) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_walk(_of_item(here, index), inner, whole, personal, found) for index, inner in enumerate(value)]
     if not personal or value is None or isinstance(value, bool):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -87,25 +88,11 @@ def test_every_question_says_so_when_it_does_not_run(ask: str) -> None:
         with_client("http://127.0.0.1:1", lambda client: getattr(client, ask)())
 
 
-def test_a_silent_one_is_not_waited_for_forever(server: OllamaServer) -> None:
-    release = threading.Event()
-    server.models["qwen3:8b"].words = ("x",)
-    with pytest.raises(ProviderError) as error:
-        with_client(_silent(), lambda client: client.version(), seconds=0.2)
-    release.set()
+def test_a_silent_one_is_not_waited_for_forever() -> None:
+    # A port that takes connections and says nothing.
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(ProviderError) as error:
+        with_client(f"127.0.0.1:{silent.getsockname()[1]}", lambda client: client.version(), seconds=0.2)
     assert error.value.kind == "timeout"
-
-
-def _silent() -> str:
-    """A port that takes connections and says nothing."""
-    import socket
-
-    listening = socket.create_server(("127.0.0.1", 0))
-    _KEPT.append(listening)
-    return f"http://127.0.0.1:{listening.getsockname()[1]}"
-
-
-_KEPT: list[Any] = []
 
 
 @pytest.mark.parametrize("body", [b"<html>proxy</html>", b"[]", b'{"models": 7}', b"\xff\xfe"])
@@ -256,11 +243,17 @@ def _at(layer: Layer, done: int, reached: threading.Event, release: threading.Ev
 
 
 def test_too_little_disk_is_seen_before_anything_comes(server: OllamaServer, tmp_path: Path) -> None:
+    release = threading.Event()
     server.registry["mistral:7b"] = [Layer(DIGEST, 10**18)]
+    server.layer_read = lambda _layer: _wait(release)
     with pytest.raises(ProviderError) as error:
         pulled(server, models_folder=tmp_path)
+    release.set()
     assert "too little disk for models" in str(error.value) and "ollama rm" in str(error.value)
-    assert server.registry["mistral:7b"][0].done < 10**18
+
+
+def _wait(release: threading.Event) -> None:
+    release.wait(30)
 
 
 def test_a_missing_model_is_only_fetched_when_that_is_allowed(server: OllamaServer, tmp_path: Path) -> None:

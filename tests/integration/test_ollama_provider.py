@@ -188,14 +188,14 @@ def test_what_ollama_does_not_have_is_refused_before_it_is_asked(
 
 
 def test_the_model_is_loaded_for_as_many_tokens_as_the_input_needs(server: OllamaServer) -> None:
-    complete(a_call(server, "word " * 4000))
+    complete(a_call(server, "word " * 5000))
     assert server.asked("/api/chat")[0]["options"]["num_ctx"] == 16_384
 
 
 def test_a_shorter_input_does_not_load_it_anew(server: OllamaServer) -> None:
     async def asking() -> None:
         provider = OllamaProvider(memory=lambda: ROOMY)
-        await provider.complete(a_call(server, "word " * 4000))
+        await provider.complete(a_call(server, "word " * 5000))
         await provider.complete(a_call(server, "word"))
         await provider.close()
 

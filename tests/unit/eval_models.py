@@ -30,8 +30,8 @@ def builtin() -> Dataset:
     return load_dataset("code_review")
 
 
-class ScriptedGateway:
-    """A gateway whose models say what a script says.
+class ScriptedModels:
+    """Models that say what a script says.
 
     Args:
         script: what is answered to a case; an error is raised.
@@ -46,7 +46,7 @@ class ScriptedGateway:
         self.cases = {case.diff: case for case in builtin().cases}
         self._lock = threading.Lock()
 
-    def ask(self, request: ModelRequest, attribution: Attribution) -> Answer:
+    def ask(self, request: ModelRequest) -> Answer:
         with self._lock:
             self.asked.append(request)
         text = request.messages[-1].content
@@ -65,11 +65,11 @@ class ScriptedGateway:
             decision=f"dec_{case.id}",
         )
 
-    def decide(self, request: ModelRequest, attribution: Attribution) -> Decision:
+    def decide(self, request: ModelRequest) -> Decision:
         return Decision(
             id="dec_dry",
             at=datetime(2026, 11, 16, tzinfo=UTC),
-            attribution=attribution,
+            attribution=WHO,
             target=request.target,
             route="",
             objective="pinned",

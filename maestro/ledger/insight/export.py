@@ -173,3 +173,19 @@ def sums(charges: Iterable[Charge], by: Iterable[str] = GROUPS) -> list[Sum]:
 def _value(charge: Charge, name: str) -> str:
     value = charge.model if name == "model" else getattr(charge.attribution, name)
     return "" if value is None else str(value)
+
+
+def sum_lines(charges: Iterable[Charge], month: str, by: Iterable[str], form: str) -> Iterator[str]:
+    """Sums of charges as ``csv`` or ``jsonl``; see :func:`sums`."""
+    names = tuple(dict.fromkeys(by))
+    heads = ("month", *names, "unit", "amount", "whole", "charges")
+    found = sums(charges, names)
+    if form == "csv":
+        yield _written(heads)
+    for one in found:
+        numbers = (exact(one.unit, one.amount), one.amount, one.charges)
+        if form == "csv":
+            yield _written([month, *map(cell, one.key), one.unit.value, *numbers])
+        else:
+            values = (month, *one.key, one.unit.value, *numbers)
+            yield json.dumps(dict(zip(heads, values, strict=True)), ensure_ascii=False) + "\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
@@ -220,7 +221,7 @@ class OllamaClient:
         loop = asyncio.get_running_loop()
         if self._http is None or self._api is None or self._loop is not loop:
             bearer = {"authorization": f"Bearer {self._key}"} if self._key else {}
-            transport = _transport(self._key is not None)
+            transport = _transport(self._key is not None, tls=self.url.startswith("https:"))
             timeout = httpx.Timeout(None, connect=CONNECT_SECONDS)
             self._loop = loop
             self._http = httpx.AsyncClient(
@@ -241,7 +242,7 @@ class OllamaClient:
         return self._http, self._api
 
 
-def _transport(with_key: bool) -> httpx.AsyncBaseTransport:
+def _transport(with_key: bool, *, tls: bool) -> httpx.AsyncBaseTransport:
     import httpx
 
     class Transport(httpx.AsyncHTTPTransport):
@@ -256,7 +257,10 @@ def _transport(with_key: bool) -> httpx.AsyncBaseTransport:
                 raise trouble.broken(f"an answer of {int(length):,} bytes is none of Ollama's")
             return response
 
-    return Transport(limits=httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30.0))
+    # Reading the certificates of all authorities takes 50 ms; without TLS a context that trusts nobody does.
+    trust = ssl.create_default_context() if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30.0)
+    return Transport(verify=trust, limits=limits)
 
 
 async def _whole_lines(response: httpx.Response) -> AsyncIterator[bytes]:

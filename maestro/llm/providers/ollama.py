@@ -123,6 +123,10 @@ class OllamaProvider:
             error = trouble.late(url, call.timeout, "an answer")
             error.sent = False
             raise error from None
+        except ProviderError as error:
+            # Whatever went wrong, the model has not been asked yet.
+            error.sent = False
+            raise
         received = called = 0
         left = call.byte_limit
         async with aclosing(desk.client.lines("/api/chat", body, model=call.wire_model)) as lines:

@@ -7,6 +7,7 @@ catalogue and nowhere else. A proxy named in the environment (``HTTPS_PROXY``, `
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,13 +19,12 @@ import httpx_sse
 
 from maestro.llm.model import Chunk, Completion, ProviderCall, ProviderError
 from maestro.llm.providers import openai_wire as wire
-from maestro.secrets import MINIMUM_LENGTH, Masker
+from maestro.llm.providers.bounded import Bounded
+from maestro.llm.providers.telling import endless, late, placed
 
 CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 3.0
 """A connection is not used again after so long: uvicorn, which vLLM and others run in, closes it after five."""
-LONGEST_WORDS = 400
-"""Characters of an error, the provider's own words among them."""
 ERROR_BYTES = 64 * 1024
 """Of a refusal's body; the rest is not read."""
 
@@ -66,7 +66,7 @@ class OpenAICompatible:
             kind = response.headers.get("content-type", "")
             if "text/event-stream" not in kind:
                 raise wire.garbage(f"it answered with the content type {_shown(kind)} instead of text/event-stream")
-            response.stream = _Bounded(response.stream, call.byte_limit)
+            response.stream = Bounded(response.stream, call.byte_limit)
             events = httpx_sse.EventSource(response).aiter_sse()
             finished = False
             while True:
@@ -129,10 +129,10 @@ class OpenAICompatible:
                 raise wire.garbage("it compressed the answer, which was not asked for")
             yield response
         except ProviderError as error:
-            raise _placed(error, place, call.api_key) from None
+            raise placed(error, place, call.api_key) from None
         except TimeoutError:
-            began = stream and response is None
-            raise _late(place, call.first_byte if began else call.timeout, began) from None
+            began = not stream or response is not None
+            raise late(place, call.timeout if began else call.first_byte, began=began) from None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             raise ProviderError(
                 f"{place} cannot be reached ({_reason(error)})",
@@ -178,38 +178,15 @@ class OpenAICompatible:
         return f"{self.name} at {parts.hostname or '?'}" + (f":{parts.port}" if parts.port else "")
 
 
-class _Bounded(httpx.AsyncByteStream):
-    """Bytes of a response, cut off where the limit is."""
-
-    def __init__(self, stream: Any, limit: int) -> None:
-        self._stream = stream
-        self._limit = limit
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        left = self._limit
-        async for data in self._stream:
-            left -= len(data)
-            if left < 0:
-                raise _endless(self._limit)
-            yield data
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
 async def _whole(response: httpx.Response, limit: int) -> bytes:
     parts: list[bytes] = []
     left = limit
     async for data in response.aiter_raw():
         left -= len(data)
         if left < 0:
-            raise _endless(limit)
+            raise endless(limit)
         parts.append(data)
     return b"".join(parts)
-
-
-def _endless(limit: int) -> ProviderError:
-    return wire.garbage(f"the answer does not end: more than {limit:,} bytes came")
 
 
 async def _refusal(response: httpx.Response) -> ProviderError:
@@ -217,7 +194,8 @@ async def _refusal(response: httpx.Response) -> ProviderError:
     parts: list[bytes] = []
     size = 0
     body: dict[str, Any] = {}
-    try:
+    # The status is what counts; what came with it only explains.
+    with contextlib.suppress(ProviderError, httpx.HTTPError, TimeoutError):
         async with asyncio.timeout(CONNECT_SECONDS):
             async for data in response.aiter_raw():
                 parts.append(data)
@@ -225,8 +203,6 @@ async def _refusal(response: httpx.Response) -> ProviderError:
                 if size > ERROR_BYTES:
                     break
         body = wire.parsed(b"".join(parts), "the refusal")
-    except Exception:  # noqa: BLE001 - the status is what counts; what came with it only explains
-        pass
     return wire.refusal(response.status_code, body, response.headers)
 
 
@@ -251,24 +227,6 @@ def _headers(call: ProviderCall) -> dict[str, str]:
             )
         headers["authorization"] = f"Bearer {call.api_key}"
     return headers
-
-
-def _placed(error: ProviderError, place: str, key: str | None) -> ProviderError:
-    """The error with who it was, and without the key, which a provider may repeat."""
-    said = " ".join(error.what.split())
-    # Before it is shortened, or the first half of a key could stay.
-    said = Masker([key]).text(said) if key and len(key.strip()) >= MINIMUM_LENGTH else said
-    error.what = f"{place}: {said if len(said) <= LONGEST_WORDS else said[: LONGEST_WORDS - 1] + '…'}"
-    error.args = (error.what,)
-    return error
-
-
-def _late(place: str, seconds: float, began: bool) -> ProviderError:
-    return ProviderError(
-        f"{place} did not send {'anything' if began else 'the whole answer'} within {seconds:g} s",
-        kind="timeout",
-        next_step="give it more time (`timeout` of the model), or name another model in `fallback`",
-    )
 
 
 def _reason(error: Exception) -> str:

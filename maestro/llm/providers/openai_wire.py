@@ -42,7 +42,7 @@ def payload(call: ProviderCall, *, stream: bool) -> dict[str, Any]:
 def wire_message(message: Message) -> dict[str, Any]:
     """A message as it is sent; one that calls tools and says nothing has a null content, as OpenAI wants it."""
     content = None if not message.content and message.extra.get("tool_calls") else message.content
-    return {"role": message.role, "content": content, **message.extra}
+    return {**message.extra, "role": message.role, "content": content}
 
 
 def parsed(data: bytes | str, what: str) -> dict[str, Any]:

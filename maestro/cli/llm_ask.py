@@ -1,0 +1,201 @@
+"""``maestro llm ask``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from maestro.cli.money_source import SERVER_HOME_OPTION, MoneyPlace
+from maestro.cli.options import JSON_OPTION, GlobalOptions, example_command, pass_options
+from maestro.cli.terminal import Terminal, printable, seconds
+from maestro.errors import InputError
+
+if TYPE_CHECKING:
+    from maestro.llm.model import Answer, Decision, ModelRequest
+
+_LONGEST_INPUT = 1 << 20
+
+
+@example_command(
+    "ask",
+    example="""maestro llm ask 'what is a Merkle tree?'
+git diff | maestro llm ask --prompt code_review --var diff=@/dev/stdin
+maestro llm ask 'and in French?' --model gpt-4o-mini --max-usd 0.01 --dry-run""",
+)
+@click.argument("text", required=False)
+@click.option("--model", metavar="NAME", help="A model, a route or a capability; the default route if not given.")
+@click.option("--route", metavar="NAME", help="A route.")
+@click.option("--prompt", metavar="NAME", help="A prompt of the project in place of TEXT.")
+@click.option("--var", "assignments", multiple=True, metavar="NAME=VALUE", help="Its variable; @FILE for a file's text.")
+@click.option("--max-usd", metavar="USD", help="The most it may cost.")
+@click.option("--max-tokens", type=click.IntRange(1, 1_000_000), metavar="N", help="The longest answer, in tokens.")
+@click.option("--dry-run", is_flag=True, help="Only show which model would be asked, and why.")
+@SERVER_HOME_OPTION
+@JSON_OPTION
+@pass_options
+def command(
+    options: GlobalOptions,
+    text: str | None,
+    model: str | None,
+    route: str | None,
+    prompt: str | None,
+    assignments: tuple[str, ...],
+    max_usd: str | None,
+    max_tokens: int | None,
+    dry_run: bool,
+    server_home: Path | None,
+    as_json: bool,
+) -> int:
+    """Ask a model; the answer streams, and ends with what it cost and why this model.
+
+    Without TEXT and --prompt, standard input is asked. The last line, on standard error, names the model, tokens,
+    dollars and the decision.
+    """
+    from maestro.cli.llm_source import gateway_of
+    from maestro.cli.money_source import place_of
+
+    if model is not None and route is not None:
+        raise click.UsageError("--model and --route exclude each other")
+    if text is not None and prompt is not None:
+        raise click.UsageError("TEXT and --prompt exclude each other")
+    if assignments and prompt is None:
+        raise click.UsageError("--var is for --prompt")
+    place = place_of(options, server_home)
+    request = _request(place, text, prompt, assignments)
+    changes: dict[str, Any] = {"target": model or route or ""}
+    if max_usd is not None:
+        changes["max_nano"] = _nano(max_usd)
+    if max_tokens is not None:
+        changes["max_output_tokens"] = max_tokens
+    request = replace(request, **changes)
+    with gateway_of(place) as gateway:
+        if route is not None and route not in gateway.catalogue.routes:
+            raise _no_route(route, [*gateway.catalogue.routes])
+        if dry_run:
+            return _show_decision(options, gateway.decide(request, place.attribution()), as_json)
+        return _answer(options, gateway, request, place, as_json)
+
+
+def _answer(options: GlobalOptions, gateway: Any, request: ModelRequest, place: MoneyPlace, as_json: bool) -> int:
+    terminal = Terminal(options)
+    with gateway.stream(request, place.attribution()) as stream:
+        decision = stream.decision
+        ended = True
+        for chunk in stream:
+            if not as_json and chunk.text:
+                terminal.stream.write(_shown(chunk.text, terminal))
+                terminal.stream.flush()
+                ended = chunk.text.endswith("\n")
+        answer = stream.answer
+    if as_json:
+        terminal.json({**_answer_json(answer), "why": decision.why})
+        return 0
+    if not ended:
+        terminal.line()
+    terminal.stream.flush()
+    said = Terminal(options, sys.stderr)
+    said.line(said.paint(_last_line(answer, decision), "dim"))
+    return 0
+
+
+def _shown(text: str, terminal: Terminal) -> str:
+    """On a terminal without what moves the cursor; a file gets what the model said."""
+    if not terminal.interactive:
+        return text
+    return "".join(one if one.isprintable() or one in "\n\t" else " " for one in text)
+
+
+def _last_line(answer: Answer, decision: Decision) -> str:
+    from maestro.ledger.model import Unit, shown
+
+    tokens = f"{answer.usage.input_tokens:,} + {answer.usage.output_tokens:,} tokens"
+    about = "~" if answer.usage.estimated else ""
+    cost = "cached, $0.00" if answer.cached else shown(Unit.USD, answer.cost_nano)
+    return printable(
+        f"{answer.model}: {about}{tokens}, {cost}, {seconds(answer.seconds)}; {answer.decision}: {decision.why}"
+    )
+
+
+def _answer_json(answer: Answer) -> dict[str, Any]:
+    from maestro.ledger.model import dollars
+
+    return {
+        "text": answer.text,
+        "model": answer.model,
+        "provider": answer.provider,
+        "input_tokens": answer.usage.input_tokens,
+        "output_tokens": answer.usage.output_tokens,
+        "usd": f"{dollars(answer.cost_nano):.9f}",
+        "seconds": round(answer.seconds, 3),
+        "decision": answer.decision,
+        "finish": answer.finish,
+        "cached": answer.cached,
+        "offline": answer.offline,
+    }
+
+
+def _show_decision(options: GlobalOptions, decision: Decision, as_json: bool) -> int:
+    from maestro.cli.llm_why_table import show_decision
+
+    terminal = Terminal(options)
+    if as_json:
+        from maestro.llm.decisions import Kept
+        from maestro.llm.decisions_export import kept_json
+
+        terminal.json(kept_json(Kept(decision, None)))
+    else:
+        show_decision(terminal, decision, None)
+    return 0 if decision.chosen is not None else 1
+
+
+def _request(place: MoneyPlace, text: str | None, prompt: str | None, assignments: tuple[str, ...]) -> ModelRequest:
+    from maestro.llm.model import Message, ModelRequest
+
+    if prompt is not None:
+        return _from_prompt(place, prompt, assignments)
+    if text is None:
+        if sys.stdin.isatty():
+            raise click.UsageError("there is nothing to ask: give TEXT or --prompt")
+        text = sys.stdin.read(_LONGEST_INPUT + 1)
+        if len(text) > _LONGEST_INPUT:
+            raise InputError(f"standard input is longer than {_LONGEST_INPUT:,} characters", next_step="ask about less")
+    if not text.strip():
+        raise InputError("there is nothing to ask: the text is empty", next_step="give TEXT or --prompt")
+    return ModelRequest((Message("user", text),))
+
+
+def _from_prompt(place: MoneyPlace, name: str, assignments: tuple[str, ...]) -> ModelRequest:
+    from maestro.cli.llm_source import read_variables
+    from maestro.llm.model import Message, ModelRequest, PromptRef
+    from maestro.prompts.load import FOLDER, load_prompt
+    from maestro.prompts.rendering import render
+
+    folders = () if place.root is None else (place.root / FOLDER,)
+    prompt = load_prompt(name, folders)
+    rendered = render(prompt, read_variables(assignments))
+    made = ModelRequest(
+        tuple(Message(one["role"], one["content"]) for one in rendered.messages),  # type: ignore[arg-type]  # A prompt's roles are Role's.
+        needs=frozenset(rendered.needs),
+        personal=tuple(rendered.personal),
+        prompt=PromptRef(prompt.name, str(prompt.version), prompt.digest),
+    )
+    given: dict[str, Any] = {"max_output_tokens": rendered.max_output_tokens, "temperature": rendered.temperature}
+    return replace(made, **{key: value for key, value in given.items() if value is not None})
+
+
+def _nano(text: str) -> int:
+    from maestro.cli.budget_words import whole
+    from maestro.ledger.model import Unit
+
+    return whole(Unit.USD, text)
+
+
+def _no_route(name: str, known: list[str]) -> InputError:
+    from maestro.cli.budget_words import nearest
+
+    hint = nearest(name, known)
+    return InputError(f"there is no route '{name}'", next_step=hint or f"use {', '.join(known)}")

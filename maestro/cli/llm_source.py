@@ -1,0 +1,100 @@
+"""Models, decisions and prompts as the command line finds them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from maestro.cli.money_source import MoneyPlace
+from maestro.errors import InputError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from maestro.llm.blocking import BlockingGateway
+    from maestro.llm.catalogue import Catalogue
+    from maestro.llm.decisions import DecisionStore
+    from maestro.llm.gateway import Gateway
+
+
+def catalogue_of(place: MoneyPlace) -> Catalogue:
+    """The models and routes in effect.
+
+    Raises:
+        InputError: a file of theirs is wrong.
+    """
+    from maestro.llm.opening import catalogue_for
+
+    return catalogue_for(place.root, place.environ)
+
+
+@contextmanager
+def gateway_of(place: MoneyPlace) -> Iterator[BlockingGateway]:
+    """The gateway; closed at the end, with everything that was spent in the ledger.
+
+    Raises:
+        MaestroError: it cannot be opened.
+    """
+    from maestro.llm.blocking import BlockingGateway
+
+    place.make_home()
+    with BlockingGateway(lambda: opened(place)) as gateway:
+        yield gateway
+
+
+def opened(place: MoneyPlace) -> Gateway:
+    """A gateway for the running event loop.
+
+    Raises:
+        MaestroError: it cannot be opened.
+    """
+    from maestro.artifacts import ArtifactStore
+    from maestro.llm.opening import open_gateway
+
+    store = ArtifactStore.open(str(place.home / "artifacts"))
+    return open_gateway(home=place.home, environ=place.environ, workspace=place.root, store=store)
+
+
+@contextmanager
+def decisions_of(place: MoneyPlace) -> Iterator[DecisionStore]:
+    """The decisions that were kept.
+
+    Raises:
+        MaestroError: their database does not answer.
+    """
+    from maestro.llm.decisions import DecisionStore
+
+    with place.ledger() as ledger:
+        yield DecisionStore(ledger.engine)
+
+
+def read_variables(assignments: Sequence[str]) -> dict[str, Any]:
+    """Variables of a prompt: ``name=value``; the value is JSON or text, ``name=@file`` is the file's content.
+
+    Raises:
+        InputError: one is no assignment, or its file cannot be read.
+    """
+    from pathlib import Path
+
+    from maestro.cli.audit_source import read_file
+
+    found: dict[str, Any] = {}
+    for one in assignments:
+        name, equals, text = one.partition("=")
+        if not equals or not name.strip():
+            raise InputError(f"'{one[:80]}' is no variable", next_step="write --var NAME=VALUE or --var NAME=@FILE")
+        if text.startswith("@"):
+            found[name.strip()] = read_file(Path(text[1:])).decode("utf-8", "replace")
+            continue
+        try:
+            found[name.strip()] = json.loads(text)
+        except (ValueError, RecursionError):
+            found[name.strip()] = text
+    return found
+
+
+def shown_time(at: datetime) -> str:
+    """``2027-01-31 12:00:00``, UTC."""
+    return at.strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,118 @@
+"""Why a request of the OpenAI-compatible endpoint has no answer, in OpenAI's words: HTTP status, type, code, parameter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from maestro.errors import InputError, MaestroError
+from maestro.ledger.model import BudgetExceededError
+from maestro.llm.errors import NoAnswerError
+from maestro.llm.model import NoModelError, ProviderError
+
+NEVER_AGAIN = {"x-should-retry": "false"}
+"""OpenAI's clients try 429 and 5xx again unless they are told not to."""
+
+
+class Failure(Exception):
+    """An answer that is an error.
+
+    Args:
+        status: of HTTP.
+        type, code, param: as OpenAI names them.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        type: str = "invalid_request_error",
+        code: str | None = None,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.type = type
+        self.code = code
+        self.param = param
+        self.headers = headers or {}
+
+    def body(self) -> dict[str, Any]:
+        """``{"error": {...}}``."""
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
+    def text(self) -> str:
+        """The body as JSON on one line."""
+        return json.dumps(self.body(), ensure_ascii=False)
+
+
+def bad(message: str, param: str | None = None, *, code: str | None = None) -> Failure:
+    """The request cannot be used as it is."""
+    return Failure(400, message, param=param, code=code)
+
+
+def failure_of(error: MaestroError) -> Failure:
+    """What a caller is told of an error of the gateway."""
+    message = sentence(error)
+    decided = getattr(error, "decision", None)
+    headers = {"x-maestro-decision": decided.id} if decided is not None else {}
+    if isinstance(error, BudgetExceededError):
+        return Failure(429, message, "insufficient_quota", "insufficient_quota", headers={**headers, **NEVER_AGAIN})
+    if isinstance(error, NoModelError):
+        return _no_model(error, message, headers)
+    if isinstance(error, NoAnswerError):
+        return _no_answer(error, message, headers)
+    if isinstance(error, ProviderError):
+        return _provider(error, message)
+    if isinstance(error, InputError):
+        return Failure(400, message, headers=headers)
+    # The ledger, the disk: nothing the caller did.
+    return Failure(503, message, "server_error", "unavailable", headers={"retry-after": "5", **headers})
+
+
+def sentence(error: MaestroError) -> str:
+    """What happened, and what to do next, on one line."""
+    next_step = f"; next: {error.next_step}" if error.next_step else ""
+    return f"{error.what}{next_step}"
+
+
+def _no_model(error: NoModelError, message: str, headers: Mapping[str, str]) -> Failure:
+    decision = error.decision
+    if decision is None or not decision.candidates:
+        return Failure(404, message, code="model_not_found", param="model", headers=headers)
+    reasons = [{code for code, _sentence in one.skipped} for one in decision.candidates]
+    if all("context" in one for one in reasons):
+        return Failure(400, message, code="context_length_exceeded", param="messages", headers=headers)
+    if all(one & {"policy", "region"} for one in reasons):
+        return Failure(403, message, "permission_error", "not_allowed", "model", headers)
+    if all(one & {"capability", "quality_floor"} for one in reasons):
+        return Failure(400, message, code="model_cannot", param="model", headers=headers)
+    return Failure(503, message, "server_error", "no_model_available", "model", {"retry-after": "30", **headers})
+
+
+def _no_answer(error: NoAnswerError, message: str, headers: Mapping[str, str]) -> Failure:
+    headers = {**headers, **NEVER_AGAIN}
+    outcomes = {one.outcome for one in error.attempts}
+    if error.refused:
+        return Failure(400, message, code="content_filter", headers=headers)
+    if error.timed_out:
+        return Failure(504, message, "server_error", "timeout", headers=headers)
+    if outcomes == {"context"}:
+        return Failure(400, message, code="context_length_exceeded", param="messages", headers=headers)
+    if outcomes == {"bad_request"}:
+        return Failure(400, message, headers=headers)
+    if outcomes == {"rate_limit"}:
+        return Failure(429, message, "rate_limit_error", "rate_limit_exceeded", headers={**headers, "retry-after": "10"})
+    return Failure(502, message, "server_error", "provider_failed", headers=headers)
+
+
+def _provider(error: ProviderError, message: str) -> Failure:
+    if error.kind == "timeout":
+        return Failure(504, message, "server_error", "timeout", headers=NEVER_AGAIN)
+    if error.kind in ("bad_request", "context", "refused"):
+        code = {"context": "context_length_exceeded", "refused": "content_filter"}.get(error.kind)
+        return Failure(400, message, code=code)
+    return Failure(502, message, "server_error", "provider_failed", headers=NEVER_AGAIN)

@@ -1,0 +1,104 @@
+"""Opens the gateway of a project or of a server: catalogue, ledger, keys, providers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maestro.errors import InputError
+from maestro.ledger.model import Crossing
+from maestro.ledger.place import ledger_url
+from maestro.ledger.writer import AsyncLedger
+from maestro.llm.catalogue import Catalogue, Model, load_catalogue
+from maestro.llm.decisions import DecisionStore
+from maestro.llm.gateway import Gateway
+from maestro.llm.keyring import Keyring
+from maestro.llm.model import Provider
+from maestro.llm.redact import Redactor
+from maestro.llm.situation import Sources
+from maestro.secrets import Masker
+from maestro.server.home import HOME_VARIABLE
+
+if TYPE_CHECKING:
+    from maestro.artifacts.store import ArtifactStore
+
+MODELS_FILE = "models.yaml"
+
+
+def open_gateway(
+    *,
+    home: Path,
+    environ: Mapping[str, str],
+    workspace: Path | None = None,
+    store: ArtifactStore | None = None,
+    masker: Masker | None = None,
+    sources: Sources | None = None,
+    on_event: Callable[[Crossing], object] | None = None,
+    catalogue: Catalogue | None = None,
+) -> Gateway:
+    """A gateway on the ledger of ``home``, or of the server ``MAESTRO_SERVER_HOME`` names.
+
+    Args:
+        home: the project's state folder.
+        environ: where keys named ``env:…`` are looked for.
+        workspace: the project's checkout, for its ``models.yaml``.
+        store: keeps answers; None: none are kept.
+        masker: knows secrets that must not leave, beside the keys.
+        sources: policy, overrides and what else decisions are made from.
+        catalogue: None: as ``models.yaml`` of the server and of the project say.
+
+    Raises:
+        InputError: a file, the server's settings or the database cannot be used.
+    """
+    url = ledger_url(home, environ)
+    catalogue = catalogue or catalogue_for(workspace, environ)
+    keyring = Keyring(catalogue.keys, environ, home)
+    ledger = AsyncLedger.open(url)
+    return Gateway(
+        catalogue,
+        ledger,
+        DecisionStore(ledger.ledger.engine),
+        provider_of,
+        keyring=keyring,
+        redactor=Redactor(masker, keyring),
+        store=store,
+        sources=sources,
+        on_event=on_event,
+    )
+
+
+def catalogue_for(workspace: Path | None, environ: Mapping[str, str]) -> Catalogue:
+    """The catalogue in effect for a checkout; on a server the server's own ``models.yaml`` rules.
+
+    Raises:
+        InputError: a file is wrong.
+    """
+    files = () if workspace is None else (workspace / MODELS_FILE,)
+    home = environ.get(HOME_VARIABLE)
+    return load_catalogue(files, server=Path(home) / MODELS_FILE if home else None)
+
+
+def provider_of(model: Model) -> Provider:
+    """Who answers for this model; the module is imported when it is needed first.
+
+    Raises:
+        InputError: there is nobody for this kind.
+    """
+    if model.kind == "openai":
+        from maestro.llm.providers.openai_compatible import OpenAICompatible
+
+        return OpenAICompatible(model.provider)
+    if model.kind == "offline":
+        from maestro.llm.providers.offline import OfflineProvider
+
+        return OfflineProvider()
+    if model.kind == "ollama":
+        from maestro.llm.providers.ollama import OllamaProvider
+
+        return OllamaProvider(model.provider)
+    if model.kind == "litellm":
+        from maestro.llm.providers.litellm_provider import LiteLLM
+
+        return LiteLLM(model.litellm or model.provider, name=model.provider)
+    raise InputError(f"nobody can speak to a provider of the kind '{model.kind}'")
