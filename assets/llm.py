@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import Field, model_validator
 
@@ -19,7 +19,7 @@ from maestro.errors import InputError
 from maestro.steps import BaseParams, Forecast, History, Models, PlanContext, StepContext, StepKind, StepResult
 
 if TYPE_CHECKING:
-    from maestro.llm.model import Answer, Decision, ModelRequest
+    from maestro.llm.model import Answer, Decision, ModelRequest, Role
     from maestro.prompts import Rendered
 
 _SHOWN = 4000
@@ -140,7 +140,7 @@ def _asked(params: GenerateParams, models: Models, history: History, revision: s
     if name is not None:
         prompt = load_prompt(name, models.prompt_folders)
         rendered = render(prompt, filled(prompt.variable_names, params.variables, history, revision))
-        messages = [Message(one["role"], one["content"]) for one in rendered.messages]
+        messages = [Message(cast("Role", one["role"]), one["content"]) for one in rendered.messages]
         reference = PromptRef(name, rendered.version, rendered.digest)
     else:
         messages, reference = [Message("user", params.text or "")], None
@@ -224,7 +224,7 @@ def _run(context: StepContext, params: GenerateParams) -> StepResult:
 
 def _result(context: StepContext, asked: Asked, answer: Answer, decision: Decision | None) -> StepResult:
     from maestro.ledger.model import dollars
-    from maestro.llm.explain import why_table
+    from maestro.llm.explain import COLUMNS, why_table
 
     media = "text/markdown"
     kept = [context.artifacts.put_bytes(answer.text.encode() + b"\n", name="answer.md", media_type=media)]
@@ -244,7 +244,7 @@ def _result(context: StepContext, asked: Asked, answer: Answer, decision: Decisi
     }
     if decision is not None:
         metadata["why"] = decision.why
-        metadata["candidates"] = [_flat(row) for row in why_table(decision)]
+        metadata["candidates"] = [dict(zip(COLUMNS, row.cells, strict=True)) for row in why_table(decision)]
     if asked.request.prompt is not None:
         prompt = asked.request.prompt
         metadata["prompt"] = f"{prompt.name} {prompt.version}"
@@ -267,13 +267,6 @@ def _result(context: StepContext, asked: Asked, answer: Answer, decision: Decisi
         metadata=metadata,
         cost_usd=float(dollars(answer.cost_nano)),
     )
-
-
-def _flat(row: Any) -> dict[str, Any]:
-    cells: Mapping[str, Any] = row if isinstance(row, Mapping) else vars(row)
-    return {
-        name: cell if isinstance(cell, str | int | float | bool | None) else str(cell) for name, cell in cells.items()
-    }
 
 
 def _line(answer: Answer) -> str:

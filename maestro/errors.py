@@ -76,7 +76,6 @@ EXTRAS = {
         "cyclonedx",
         "detect_secrets",
         "ijson",
-        "jsonschema_rs",
         "license_expression",
         "packageurl",
         "packaging",

@@ -27,6 +27,7 @@ from maestro.server.home import ServerHome, find_server
 from maestro.server.leases import Held, Leases
 from maestro.server.wake import Waiter
 from maestro_defs.admissions import Admissions
+from maestro_defs.crossings import Crossings
 from maestro_defs.dispatch import Dispatcher
 from maestro_defs.reports import Reports
 from maestro_defs.server import Server
@@ -185,7 +186,10 @@ def _term(server: Server, instance: dg.DagsterInstance, held: Held, stop: thread
     conductor = Conductor(server, instance, held)
     ended = threading.Event()
     upkeep = Upkeep(server, instance, conductor.reports)
-    sender = threading.Thread(target=_send, args=(conductor.reports, upkeep, held, ended), name="outbox", daemon=True)
+    crossings = Crossings(server, instance)
+    sender = threading.Thread(
+        target=_send, args=(conductor.reports, upkeep, crossings, held, ended), name="outbox", daemon=True
+    )
     sender.start()
     try:
         while not stop.is_set():
@@ -196,16 +200,18 @@ def _term(server: Server, instance: dg.DagsterInstance, held: Held, stop: thread
         waiter.close()
         # Before what it sends with is closed; it may be waiting for an answer, and is no reason to wait for ever.
         sender.join(_SEND_SECONDS)
+        crossings.close()
         conductor.close()
 
 
-def _send(reports: Reports, upkeep: Upkeep, held: Held, ended: threading.Event) -> None:
+def _send(reports: Reports, upkeep: Upkeep, crossings: Crossings, held: Held, ended: threading.Event) -> None:
     """Reports runs and sends what is to be sent; apart from the rest, since the other side may take its time."""
     while not ended.is_set() and held.alive:
         done = 0
         try:
             done = reports.look() + reports.send_due()
             upkeep.look()
+            done += crossings.look()
         except Exception:  # noqa: BLE001 - whatever it is, the rest of the conductor goes on
             _log.exception("nothing can be reported now; it is tried again")
             ended.wait(_REPAIR_SECONDS)

@@ -1,9 +1,10 @@
 """Dagster's event log and runs, quicker while a run executes: one open connection a database, no wait for the disk.
 
 Stock Dagster opens a connection for every event it writes, with SQLite for every question about a run too, and waits
-for the disk each time it writes. While a run executes, its process keeps the connections open instead, and commits without that wait (SQLite ``synchronous=NORMAL``, PostgreSQL
-``synchronous_commit=off``). A killed process loses nothing by it; a machine that loses power may lose the last
-moments of the log, never part of an event, and what steps left behind is in the artifact store by then.
+for the disk each time it writes. While a run executes, its process keeps the connections open instead, and commits
+without that wait (SQLite ``synchronous=NORMAL``, PostgreSQL ``synchronous_commit=off``). A killed process loses nothing
+by it; a machine that loses power may lose the last moments of the log, never part of an event, and what steps left
+behind is in the artifact store by then.
 
 Private seams used, pinned by tests/integration/test_dagster_seams.py: ``SqlEventLogStorage.run_connection``,
 ``.index_connection``, ``.has_table``, ``.has_dynamic_partition``, ``._has_asset_key_index_cols_on_connection``;

@@ -12,6 +12,7 @@ from maestro.profile import load_profile
 from maestro.project import Project
 from maestro_defs.advisories import advisories
 from maestro_defs.compiler import compile_workflow
+from maestro_defs.models import Charged, model_assets
 from resources.delivery import Source
 
 SERVED = "MAESTRO_SERVER_PROJECT"
@@ -33,4 +34,8 @@ def defs() -> dg.Definitions:
 
 def definitions_of(source: Source, environ: Mapping[str, str]) -> dg.Definitions:
     """One workflow, and the standing assets of its project."""
-    return dg.Definitions.merge(compile_workflow(source), advisories(source.project, environ))
+    return dg.Definitions.merge(
+        compile_workflow(source),
+        advisories(source.project, environ),
+        model_assets(Charged(source.project, source.project_name, source.tenant), environ),
+    )

@@ -99,7 +99,7 @@ def _run(evals: Evals, model: str, name: str, weeks: dg.WeeklyPartitionsDefiniti
         check_specs=[dg.AssetCheckSpec("complete", asset=key, description="Every case has an answer.")],
         description=f"What {model} makes of the cases, once a week; paid for from the project's budget.",
     )
-    def run(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    def run(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads it
         with told_by_dagster():
             done, log = _evaluated(evals, model, name, context)
         metadata = {**run_metadata(done), **({} if log is None else {"log of inspect-ai": f"sha256:{log}"})}

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from maestro.artifacts import keys
+from maestro.evals.comparing import State
 from maestro.evals.proposing import PullRequest, open_pull_request, proposal_text
 from maestro.evals.render_html import to_html
 from maestro.evals.report import WeekReport, rows
@@ -26,7 +27,7 @@ def diff_asset(evals: Evals, runs: Sequence[dg.AssetKey], weeks: dg.WeeklyPartit
         check_specs=[dg.AssetCheckSpec("no_regression", asset=key, description="No model became worse.")],
         description="Each model against its last good week, by a paired test: as a page and as JSON.",
     )
-    def diff(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    def diff(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads it
         week = context.partition_key
         with told_by_dagster():
             report, missing = close_week(evals.history(), DATASET, week, evals.models, _weights_now(evals))
@@ -44,10 +45,13 @@ def diff_asset(evals: Evals, runs: Sequence[dg.AssetKey], weeks: dg.WeeklyPartit
     return diff
 
 
+_UNKNOWN: tuple[State, ...] = ("incomplete", "not_enough_cases", "first")
+
+
 def _regression_check(report: WeekReport) -> dg.AssetCheckResult:
     """Passed only where something was compared and nothing is worse; what is not known is a warning, not a pass."""
     worse = report.of_state("regression")
-    unknown = [*report.of_state("incomplete"), *report.of_state("not_enough_cases")]
+    unknown = [one for state in _UNKNOWN for one in report.of_state(state)]
     return dg.AssetCheckResult(
         check_name="no_regression",
         passed=bool(report.models) and not worse and not unknown,

@@ -68,7 +68,8 @@ def model_assets(charged: Charged, environ: Mapping[str, str] | None = None) -> 
             ),
             dg.ScheduleDefinition(name="llm_health", job=health_job, cron_schedule="37 * * * *", default_status=status),
         ],
-        sensors=[budget_sensor(charged.key("spend"), lambda: _crossings(charged, environ))],
+        # On a server the conductor tells, as one ledger is everybody's.
+        sensors=[] if charged.prefix else [budget_sensor(charged.key("spend"), lambda: _crossings(charged, environ))],
     )
 
 
@@ -141,13 +142,10 @@ def _health(charged: Charged, environ: Mapping[str, str]) -> dg.AssetsDefinition
 
         root = charged.project.root
         try:
-            gateway = BlockingGateway(
-                open_gateway(home=charged.project.ensure_home(), environ=environ, workspace=root, store=None)
-            )
-            try:
+            with BlockingGateway(
+                lambda: open_gateway(home=charged.project.ensure_home(), environ=environ, workspace=root)
+            ) as gateway:
                 found = gateway.health()
-            finally:
-                gateway.close()
         except MaestroError as error:
             raise dg.Failure(str(error)) from error
         rows = [dg.TableRecord({"model": name, "state": reason or "ready"}) for name, reason in sorted(found.items())]
@@ -170,4 +168,4 @@ def _crossings(charged: Charged, environ: Mapping[str, str]) -> list[Crossing]:
     if not is_there(home, environ):
         return []
     with Ledger.open(ledger_url(home, environ)) as ledger:
-        return list(ledger.take_crossings(tenant=charged.tenant, project=charged.name))
+        return list(ledger.take_crossings())

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-
 _PATIENCE_SECONDS = 0.05
 """How long what is done waits for what is expected, should that never come."""
 

@@ -35,12 +35,10 @@ class LlmResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster
         start = Path(self.root or Path.cwd())
         home = Path(self.home) if self.home else Project.find(start).ensure_home()
         store = ArtifactStore.open(str(home / "artifacts"))
-        opened = open_gateway(home=home, environ=os.environ, workspace=start, store=store)
-        gateway = BlockingGateway(opened)
-        try:
+        with BlockingGateway(
+            lambda: open_gateway(home=home, environ=os.environ, workspace=start, store=store)
+        ) as gateway:
             yield gateway
-        finally:
-            gateway.close()
 
     def ask(self, text: str, *, target: str = "", max_output_tokens: int = 1024) -> Answer:
         """One answer to ``text``.

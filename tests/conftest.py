@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from tests.integration import postgres_server
+
+# What a test runs ends with it; tests of the warm process turn it on.
+os.environ["MAESTRO_WARM"] = "off"
 
 
 @pytest.fixture(scope="session")

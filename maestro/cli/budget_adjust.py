@@ -14,7 +14,7 @@ from maestro.errors import InputError
 
 @example_command(
     "adjust",
-    example="maestro budget adjust dec_0193f2a1.1 usd=0.0123 --reason 'as on the provider’s bill of November'",
+    example="maestro budget adjust dec_0193f2a1.1 usd=0.0123 --reason 'as on the bill of November'",
 )
 @click.argument("reservation")
 @click.argument("amount", metavar="UNIT=AMOUNT")
@@ -58,5 +58,7 @@ def command(
     if as_json:
         terminal.json(row(charge))
     else:
-        terminal.line(f"{printable(reservation)}: {shown(unit, value)} in place of {shown(unit, value - charge.amount)}")
+        terminal.line(
+            f"{printable(reservation)}: {shown(unit, value)} in place of {shown(unit, value - charge.amount)}"
+        )
     return 0

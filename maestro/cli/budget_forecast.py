@@ -34,9 +34,7 @@ maestro budget forecast tenant:acme --unit tokens --json""",
 @SERVER_HOME_OPTION
 @JSON_OPTION
 @pass_options
-def command(
-    options: GlobalOptions, scope: str | None, unit_name: str, server_home: Path | None, as_json: bool
-) -> int:
+def command(options: GlobalOptions, scope: str | None, unit_name: str, server_home: Path | None, as_json: bool) -> int:
     """Say how the month will end, and which days were out of line.
 
     SCOPE is a tenant, a project or a pull request; this project if not given. The interval holds eight months in ten;
@@ -150,5 +148,3 @@ def _json(
             for one in odd
         ],
     }
-
-

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from maestro.cli.money_source import SERVER_HOME_OPTION
 from maestro.cli.options import JSON_OPTION, GlobalOptions, example_command, pass_options
 from maestro.cli.terminal import Terminal, printable
+
+if TYPE_CHECKING:
+    from maestro.ledger.model import Crossing
 
 
 @example_command(
@@ -56,7 +59,7 @@ def command(
     }
     with place.ledger() as ledger:
         note(options, place, "budget.set", str(found), {"amounts": words, "reason": reason.strip()})
-        over = []
+        over: list[Crossing] = []
         for unit, amount in wanted.items():
             if amount == DEFAULT:
                 over += ledger.clear_limit(found, unit, actor=place.actor, reason=reason.strip())
@@ -70,5 +73,7 @@ def command(
     told = ", ".join(f"{unit} {amount}" for unit, amount in words.items())
     terminal.line(f"{printable(str(found))}: {told}, by {printable(place.actor)}")
     for one in over:
-        terminal.line(f"it is used by {one.level} % and more: {shown(one.unit, one.used)} of {shown(one.unit, one.limit)}")
+        terminal.line(
+            f"it is used by {one.level} % and more: {shown(one.unit, one.used)} of {shown(one.unit, one.limit)}"
+        )
     return 0

@@ -74,7 +74,7 @@ def _own(kind: str, rest: str, place: MoneyPlace) -> str:
     raise InputError(f"'{kind}' does not say which one", next_step=f"write {kind}:NAME")
 
 
-def read_amount(text: str) -> tuple[Unit, int | None | str]:
+def read_amount(text: str) -> tuple[Unit, int | str | None]:
     """A unit and its amount in the ledger's whole numbers; None: not limited; ``default``: as if nothing was set.
 
     Raises:
@@ -144,7 +144,9 @@ def read_until(text: str, now: datetime, option: str) -> datetime:
     """
     at = _moment(text, now, ahead=True)
     if at is None:
-        raise InputError(f"{option} '{text}' is no time", next_step="write 12h, 30d, 2027-01-31 or 2027-01-31T12:00:00Z")
+        raise InputError(
+            f"{option} '{text}' is no time", next_step="write 12h, 30d, 2027-01-31 or 2027-01-31T12:00:00Z"
+        )
     if at <= now:
         raise InputError(f"{option} {text} is over already", next_step="give a time that is to come")
     return at
@@ -158,7 +160,9 @@ def read_since(text: str, now: datetime, option: str = "--since") -> datetime:
     """
     at = _moment(text, now, ahead=False)
     if at is None:
-        raise InputError(f"{option} '{text}' is no time", next_step="write 12h, 30d, 2027-01-31 or 2027-01-31T12:00:00Z")
+        raise InputError(
+            f"{option} '{text}' is no time", next_step="write 12h, 30d, 2027-01-31 or 2027-01-31T12:00:00Z"
+        )
     return at
 
 

@@ -30,7 +30,9 @@ maestro llm ask 'and in French?' --model gpt-4o-mini --max-usd 0.01 --dry-run"""
 @click.option("--model", metavar="NAME", help="A model, a route or a capability; the default route if not given.")
 @click.option("--route", metavar="NAME", help="A route.")
 @click.option("--prompt", metavar="NAME", help="A prompt of the project in place of TEXT.")
-@click.option("--var", "assignments", multiple=True, metavar="NAME=VALUE", help="Its variable; @FILE for a file's text.")
+@click.option(
+    "--var", "assignments", multiple=True, metavar="NAME=VALUE", help="Its variable; @FILE for a file's text."
+)
 @click.option("--max-usd", metavar="USD", help="The most it may cost.")
 @click.option("--max-tokens", type=click.IntRange(1, 1_000_000), metavar="N", help="The longest answer, in tokens.")
 @click.option("--dry-run", is_flag=True, help="Only show which model would be asked, and why.")
@@ -55,7 +57,7 @@ def command(
     Without TEXT and --prompt, standard input is asked. The last line, on standard error, names the model, tokens,
     dollars and the decision.
     """
-    from maestro.cli.llm_source import gateway_of
+    from maestro.cli.llm_source import catalogue_of, gateway_of
     from maestro.cli.money_source import place_of
 
     if model is not None and route is not None:
@@ -72,9 +74,9 @@ def command(
     if max_tokens is not None:
         changes["max_output_tokens"] = max_tokens
     request = replace(request, **changes)
+    if route is not None and route not in (routes := catalogue_of(place).routes):
+        raise _no_route(route, [*routes])
     with gateway_of(place) as gateway:
-        if route is not None and route not in gateway.catalogue.routes:
-            raise _no_route(route, [*gateway.catalogue.routes])
         if dry_run:
             return _show_decision(options, gateway.decide(request, place.attribution()), as_json)
         return _answer(options, gateway, request, place, as_json)
@@ -148,7 +150,7 @@ def _show_decision(options: GlobalOptions, decision: Decision, as_json: bool) ->
 
         terminal.json(kept_json(Kept(decision, None)))
     else:
-        show_decision(terminal, decision, None)
+        show_decision(terminal, decision, None, dry=True)
     return 0 if decision.chosen is not None else 1
 
 

@@ -32,6 +32,8 @@ COMMANDS: Mapping[str, str] = {
     "keys": "List, rotate, retire, revoke, export and import the keys evidence is signed with.",
     "audit": "Read, verify, prove and export the audit log.",
     "vulns": "Known vulnerabilities: the advisory database, scans, and where a vulnerability is.",
+    "llm": "Language models: which there are, what was asked of them, and why the one that answered.",
+    "budget": "Budgets: what was granted and spent, how the month will end, and who spent every cent.",
     "policy": "Test, ask and bundle the policies gates decide by.",
     "prompts": "List, render, test and compare the prompts models are asked with.",
     "waivers": "Let named findings pass for a time, signed and audited.",

@@ -47,9 +47,9 @@ def command(options: GlobalOptions, as_json: bool) -> int:
     ]
     for line in terminal.table(("NAME", "VERSION", "FROM", "DIGEST", "VARIABLES", "WHAT FOR"), rows):
         terminal.line(line)
-    for error in wrong:
+    for refusal in wrong:
         terminal.line()
-        terminal.line(str(error))
+        terminal.line(str(refusal))
     return 1 if wrong else 0
 
 

@@ -10,7 +10,7 @@ from maestro.cli.terminal import Terminal
 
 @example_command(
     "render",
-    example="""git diff main | maestro prompts render code_review --var diff=@-
+    example="""maestro prompts render code_review --var diff=@change.diff
 maestro prompts render triage --var log=@build.log --var exit_code=2 --json""",
 )
 @click.argument("name")

@@ -49,8 +49,8 @@ def shown_file(path: Path) -> str:
 def values_of(prompt: Prompt, assignments: Sequence[str]) -> dict[str, Any]:
     """``NAME=VALUE`` words as variables of ``prompt``.
 
-    The value is JSON or, where it is none, text; a variable that is text takes it as it stands. ``@FILE`` is the text of
-    a file, ``@-`` of standard input; for a variable that is no text, a file holds JSON.
+    The value is JSON or, where it is none, text; a variable that is text takes it as it stands. ``@FILE`` is what a
+    file holds, ``@-`` what standard input does.
 
     Raises:
         InputError: a word is no assignment, given twice, or its file cannot be read.

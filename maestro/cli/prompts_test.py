@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from maestro.cli.options import JSON_OPTION, GlobalOptions, example_command, pass_options
 from maestro.cli.terminal import Terminal, plural
 from maestro.errors import InputError, MaestroError
+
+if TYPE_CHECKING:
+    from maestro.prompts.testing import Result
 
 
 @example_command(
@@ -28,7 +34,7 @@ def command(options: GlobalOptions, names: tuple[str, ...], only: str, update: b
     """
     from maestro.cli.prompts_source import folders_of, shown_file
     from maestro.prompts import load_file, load_prompt, prompt_files
-    from maestro.prompts.testing import Result, run_tests
+    from maestro.prompts.testing import run_tests
 
     folders = folders_of(options)
     files = prompt_files(folders, builtin=bool(names)) or prompt_files(folders)
@@ -59,14 +65,14 @@ def command(options: GlobalOptions, names: tuple[str, ...], only: str, update: b
                     {"prompt": one.prompt, "test": one.test, "state": one.state, "faults": list(one.faults)}
                     for one in results
                 ],
-                "errors": [str(error) for error in wrong],
+                "errors": [str(refusal) for refusal in wrong],
                 "untested": untested,
             }
         )
         return 1 if failed or wrong else 0
     _show(terminal, results)
-    for error in wrong:
-        terminal.line(str(error))
+    for refusal in wrong:
+        terminal.line(str(refusal))
     for name in untested:
         terminal.line(f"{terminal.paint('untested', 'yellow')}  {name} has no test")
     updated = sum(one.state == "updated" for one in results)
@@ -76,12 +82,8 @@ def command(options: GlobalOptions, names: tuple[str, ...], only: str, update: b
     return 1 if failed or wrong else 0
 
 
-def _show(terminal: Terminal, results: object) -> None:
-    from maestro.prompts.testing import Result
-
-    assert isinstance(results, list)
+def _show(terminal: Terminal, results: Sequence[Result]) -> None:
     for one in results:
-        assert isinstance(one, Result)
         if one.state == "passed":
             continue
         color = "red" if one.state == "failed" else "cyan"

@@ -191,7 +191,7 @@ class Summary:
     Args:
         passed: cases answered rightly, of those that were answered.
         found: defects found, of the cases with one.
-        alarmed: clean cases with a finding or an unreadable answer.
+        alarmed: clean cases in which something was found.
         readable: answers that can be read.
         cost_usd: of a case, mean; None without answers.
         seconds: of a case, mean.
@@ -223,7 +223,7 @@ def summary(run: ModelRun) -> Summary:
         answered=len(got),
         passed=_rate(got, lambda one: one.passed),
         found=_rate(planted, lambda one: bool(one.found)),
-        alarmed=_rate(clean, lambda one: not one.passed),
+        alarmed=_rate(clean, lambda one: one.false_alarms > 0),
         readable=_rate(got, lambda one: one.form != "unreadable"),
         false_alarms=sum(one.false_alarms for one in got),
         cost_usd=bootstrap_mean([one.cost_nano / 1e9 for one in got], f"{seed} cost"),

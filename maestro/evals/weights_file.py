@@ -26,14 +26,18 @@ def with_weights(text: str, weights: Mapping[str, float], file: str = "models.ya
         InputError: the file is no YAML, or is written in a way that cannot be changed in place.
     """
     before = _parsed(text, file)
-    # New entries go to the top, the last one made first.
-    for model in sorted(weights, reverse=True):
-        text = _with_weight(text, model, weights[model], file)
+    try:
+        # New entries go to the top, the last one made first.
+        for model in sorted(weights, reverse=True):
+            text = _with_weight(text, model, weights[model], file)
+        after = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise _unchangeable(file) from None
     wanted: dict[str, Any] = copy.deepcopy(before) if isinstance(before, dict) else {}
     models = wanted["models"] = dict(wanted.get("models") or {})
     for model, weight in weights.items():
         models[model] = {**(models.get(model) or {}), "weight": weight}
-    if weights and _parsed(text, file) != wanted:
+    if weights and after != wanted:
         raise _unchangeable(file)
     return text
 

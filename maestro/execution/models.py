@@ -5,79 +5,68 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maestro.errors import RunCancelledError
+from maestro.execution.budgets import limits_for, limits_of
 from maestro.execution.errors import StepCancelledError, StepTimeoutError
-from maestro.ledger.model import Attribution, ScopeKind, Unit, nanodollars
-from maestro.llm.blocking import BlockingGateway, GaveUpError
+from maestro.ledger.model import Attribution, Scope, Unit
+from maestro.llm.blocking import BlockingGateway
 from maestro.llm.catalogue import Catalogue
+from maestro.llm.gateway import Gateway
 from maestro.llm.model import Answer, Decision, ModelRequest
-from maestro.llm.opening import open_gateway
-from maestro.workflow.budget import Amounts, Budget
+from maestro.llm.opening import catalogue_for, open_gateway
 
 if TYPE_CHECKING:
     from maestro.execution.session import RunSession
 
-_KINDS: Mapping[str, ScopeKind] = {"step": "step", "run": "run", "pull_request": "pull_request", "month": "project"}
-
-
-def limits_of(budget: Budget | None) -> dict[ScopeKind, dict[Unit, int]]:
-    """The workflow's ``budget`` as the ledger counts."""
-    return {} if budget is None else {_KINDS[name]: amounts(one) for name, one in budget.limits.items()}
-
-
-def amounts(given: Amounts) -> dict[Unit, int]:
-    """Dollars as nanodollars, minutes as seconds, gigabytes as bytes."""
-    found = {
-        Unit.USD: None if given.usd is None else nanodollars(given.usd, up=False),
-        Unit.TOKENS: given.tokens,
-        Unit.RUNS: given.runs,
-        Unit.MINUTES: None if given.minutes is None else round(given.minutes * 60),
-        Unit.GIGABYTES: None if given.gigabytes is None else round(given.gigabytes * 1e9),
-    }
-    return {unit: amount for unit, amount in found.items() if amount is not None}
-
 
 class RunModels:
-    """The gateway of one run; opened once, closed with the run."""
+    """The gateway of one run; opened when something is first asked of it, closed with the run."""
 
     def __init__(self, session: RunSession) -> None:
         self._session = session
-        budget = session.loaded.workflow.budget
-        self._gateway = BlockingGateway(
-            open_gateway(
-                home=session.project.ensure_home(),
-                environ=session.environ,
-                workspace=session.workspace,
-                store=session.store,
-                masker=lambda: session.masker,
-                limits=limits_of(budget),
-                allow_unknown_price=budget is not None and budget.allow_unknown_price,
-            )
+        self._limits = limits_of(session.loaded.workflow.budget)
+        self.catalogue = self._catalogue()
+        self.gateway = BlockingGateway(self._open)
+        self.opened: Gateway | None = None
+
+    def _catalogue(self) -> Catalogue:
+        budget = self._session.loaded.workflow.budget
+        found = catalogue_for(self._session.workspace, self._session.environ)
+        if budget is None or not budget.allow_unknown_price:
+            return found
+        return replace(found, allow_unknown_price=True, prepared={})
+
+    def _open(self) -> Gateway:
+        session = self._session
+        self.opened = open_gateway(
+            home=session.project.ensure_home(),
+            environ=session.environ,
+            workspace=session.workspace,
+            store=session.store,
+            catalogue=self.catalogue,
         )
+        return self.opened
 
     def of(self, step: str, stop: threading.Event | None, seconds: float | None) -> StepModels:
         """For one step; see ``maestro.steps.Models``."""
         identity = self._session.identity
-        return StepModels(
-            self._gateway,
-            Attribution(
-                tenant=identity.tenant,
-                project=self._session.project_name,
-                pull_request=identity.pull_request,
-                run=identity.root_run_id,
-                step=step,
-                actor=identity.actor or "maestro",
-            ),
-            prompt_folders(self._session.workspace),
-            stop,
-            seconds,
+        attribution = Attribution(
+            tenant=identity.tenant,
+            project=self._session.project_name,
+            pull_request=identity.pull_request,
+            run=identity.root_run_id,
+            step=step,
+            actor=identity.actor or "maestro",
         )
+        return StepModels(self, self._session, attribution, limits_for(attribution, self._limits), stop, seconds)
 
     def close(self) -> None:
         """Waits for what is still to be settled."""
-        self._gateway.close()
+        self.gateway.close()
 
 
 def prompt_folders(workspace: Path) -> tuple[Path, ...]:
@@ -90,36 +79,66 @@ class StepModels:
 
     def __init__(
         self,
-        gateway: BlockingGateway,
+        models: RunModels,
+        session: RunSession,
         attribution: Attribution,
-        prompt_folders: Sequence[Path],
+        limits: Mapping[Scope, Mapping[Unit, int]],
         stop: threading.Event | None,
         seconds: float | None,
     ) -> None:
-        self.prompt_folders = prompt_folders
-        self._gateway = gateway
+        self._models = models
+        self._session = session
         self._attribution = attribution
+        self._limits = limits
         self._stop = stop
         self._deadline = None if seconds is None else time.monotonic() + seconds
 
     @property
     def catalogue(self) -> Catalogue:
         """The models there are."""
-        return self._gateway.catalogue
+        return self._models.catalogue
+
+    @property
+    def prompt_folders(self) -> Sequence[Path]:
+        """Where prompts are."""
+        return prompt_folders(self._session.workspace)
 
     def ask(self, request: ModelRequest) -> Answer:
         """The answer; see ``maestro.steps.Models``."""
+        left = request.timeout if self._deadline is None else self._deadline - time.monotonic()
+        if left <= 0:
+            raise _late()
         try:
-            return self._gateway.ask(request, self._attribution, cancelled=self._stop, deadline=self._deadline)
-        except GaveUpError as error:
-            if self._stop is not None and self._stop.is_set():
-                raise StepCancelledError("the step was stopped while it waited for a model") from error
-            raise StepTimeoutError("the step's time was over before the model had answered") from error
+            return self._models.gateway.ask(
+                replace(self._masked(request), timeout=min(request.timeout, left)),
+                self._attribution,
+                limits=self._limits,
+                cancelled=self._stop,
+            )
+        except RunCancelledError as error:
+            raise StepCancelledError("the step was stopped while it waited for a model") from error
+        except Exception as error:
+            # Whatever it says, there was no more time.
+            if self._deadline is not None and time.monotonic() >= self._deadline:
+                raise _late() from error
+            raise
 
     def decide(self, request: ModelRequest) -> Decision:
         """Which model would be asked."""
-        return self._gateway.decide(request, self._attribution)
+        return self._models.gateway.decide(self._masked(request), self._attribution, limits=self._limits)
 
     def decision(self, id: str) -> Decision | None:
         """A decision that was kept."""
-        return self._gateway.decision(id)
+        opened = self._models.opened
+        return None if opened is None else opened.decisions.get(id).decision
+
+    def _masked(self, request: ModelRequest) -> ModelRequest:
+        """Without the secrets the run has read so far; what is no secret of the run, the gateway itself takes out."""
+        mask = self._session.masker.text
+        return replace(request, messages=[replace(one, content=mask(one.content)) for one in request.messages])
+
+
+def _late() -> StepTimeoutError:
+    return StepTimeoutError(
+        "the step's time was over before a model had answered", next_step="raise its timeout, or ask a quicker model"
+    )

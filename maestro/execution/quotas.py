@@ -46,19 +46,16 @@ class RunQuotas:
             BudgetExceededError: there are no runs, minutes or gigabytes left.
             MaestroError: the ledger does not answer.
         """
-        from maestro.execution.models import limits_of
-        from maestro.ledger.limits import of_scopes
+        from maestro.execution.budgets import limits_for, limits_of
         from maestro.ledger.place import is_there
 
         session = self._session
         budget = session.loaded.workflow.budget
         if budget is None and not is_there(session.project.home, session.environ):
             return
-        limits = of_scopes(self._attribution, limits_of(budget))
+        limits = limits_for(self._attribution, limits_of(budget))
         with self._ledger() as ledger:
-            ledger.spend(
-                self._attribution, {Unit.RUNS: 1}, id=f"run:{session.identity.root_run_id}", limits=limits
-            )
+            ledger.spend(self._attribution, {Unit.RUNS: 1}, id=f"run:{session.identity.root_run_id}", limits=limits)
             found = ledger.balances(self._attribution.scopes(), limits=limits)
         self._balances = tuple(one for one in found if one.unit in _OURS and one.limit is not None)
         self._counted = True
@@ -96,7 +93,7 @@ class RunQuotas:
             return None
         try:
             with self._ledger() as ledger:
-                ledger.note(self._attribution, used, id=f"use:{self._session.identity.run_id}")
+                ledger.spend(self._attribution, used, id=f"use:{self._session.identity.run_id}", refuse=False)
         except MaestroError as error:
             return f"what this run used could not be written into the ledger: {error.what}"
         return None

@@ -18,6 +18,7 @@ from maestro.gateway.body import Budget
 from maestro.gateway.github import GitHub
 from maestro.gateway.gitlab import GitLab
 from maestro.gateway.intake import Intake
+from maestro.gateway.llm_app import Mounted
 from maestro.gateway.metrics import Metrics
 from maestro.gateway.provider import Provider
 from maestro.gateway.refusal import RETRY_SECONDS, RefusedError
@@ -47,6 +48,7 @@ def app(home: ServerHome) -> Starlette:
     intake = Intake(registry, writer, home.inbox_url, home.settings.gateway.body_limit, budget)
     log = AccessLog()
     readiness = Readiness(home.folder, writer, registry)
+    models = Mounted(home.folder, log.add)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -56,6 +58,7 @@ def app(home: ServerHome) -> Starlette:
             yield
         finally:
             keeping.cancel()
+            await models.close()
             await asyncio.gather(keeping, return_exceptions=True)
             await asyncio.to_thread(writer.close)
             registry.close()
@@ -68,6 +71,7 @@ def app(home: ServerHome) -> Starlette:
         Route("/healthz", _alive, methods=["GET"]),
         Route("/readyz", _ready(readiness), methods=["GET"]),
         Route("/metrics", _measured(metrics), methods=["GET"]),
+        *models.routes(),
     ]
     return Starlette(routes=routes, lifespan=lifespan)
 

@@ -56,9 +56,7 @@ class OpenedLater:
             await gateway.close()
 
 
-def opening(
-    home: Path, environ: Mapping[str, str], workspace: Path | None = None, masker: Any = None
-) -> Opening:
+def opening(home: Path, environ: Mapping[str, str], workspace: Path | None = None, masker: Any = None) -> Opening:
     """Opens the gateway of a home when it is called."""
 
     def opened() -> Gateway:

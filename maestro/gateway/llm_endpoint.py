@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from maestro.errors import MaestroError
 from maestro.gateway import llm_wire
 from maestro.gateway.body import Budget, read_body
-from maestro.gateway.llm_failure import Failure, failure_of, sentence
+from maestro.gateway.llm_failure import LlmError, failure_of, sentence
 from maestro.gateway.llm_request import BODY_LIMIT, Asked, parse, read
 from maestro.gateway.llm_tokens import Token, TokenFile
 from maestro.gateway.refusal import RefusedError
@@ -35,6 +35,7 @@ MOST_BODY_BYTES = 64 * 1024 * 1024
 """Bytes of all bodies that are being read or worked on."""
 _LARGE_BODY = 256 * 1024
 """Reading the JSON of larger ones is left to a thread, so that nobody else waits for it."""
+DEFECT = LlmError(500, "this is a defect of Maestro; its log says more", "server_error", "defect")
 Log = Callable[..., None]
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -70,15 +71,12 @@ class Endpoint:
                 token = self._token(request)
                 response = await handler(request, token)
                 code = "ok"
-            except Failure as failure:
-                response, code = refused(failure), failure.code or failure.type
-            except MaestroError as error:
-                failure = failure_of(error)
+            except (LlmError, MaestroError) as error:
+                failure = error if isinstance(error, LlmError) else failure_of(error)
                 response, code = refused(failure), failure.code or failure.type
             except Exception:
                 LOG.exception("a request of the OpenAI-compatible endpoint failed")
-                failure = Failure(500, "this is a defect of Maestro; its log says more", "server_error", "defect")
-                response, code = refused(failure), "defect"
+                response, code = refused(DEFECT), "defect"
             self._log(
                 llm=request.url.path.removeprefix("/v1/")[:40],
                 status=response.status_code,
@@ -97,9 +95,9 @@ class Endpoint:
             found = self._tokens.find(written.strip(), datetime.now(UTC)) if kind.lower() == "bearer" else None
         except MaestroError as error:
             LOG.error("%s", sentence(error))
-            raise Failure(503, "tokens cannot be checked right now", "server_error", "unavailable") from None
+            raise LlmError(503, "tokens cannot be checked right now", "server_error", "unavailable") from None
         if found is None:
-            raise Failure(
+            raise LlmError(
                 401,
                 "no token that counts: send 'Authorization: Bearer …' with one of `maestro llm tokens add`",
                 code="invalid_api_key",
@@ -118,12 +116,12 @@ class Endpoint:
         if found is None:
             near = gateway.catalogue.nearest(name)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise Failure(404, f"there is no model '{name[:120]}'{hint}", code="model_not_found", param="model")
+            raise LlmError(404, f"there is no model '{name[:120]}'{hint}", code="model_not_found", param="model")
         return JSONResponse(found)
 
     async def _completions(self, request: Request, token: Token) -> Response:
         if self._on_their_way[token.id] >= token.at_once:
-            raise Failure(
+            raise LlmError(
                 429,
                 f"this token has {token.at_once} requests on their way, and may have no more at once",
                 "rate_limit_error",
@@ -155,7 +153,7 @@ class Endpoint:
                 body = await read_body(request, BODY_LIMIT, share)
             except RefusedError as refusal:
                 message = f"the body is longer than {BODY_LIMIT} bytes" if refusal.status == 413 else refusal.what
-                raise Failure(refusal.status, message, code=refusal.reason) from None
+                raise LlmError(refusal.status, message, code=refusal.reason) from None
             cache = not {"no-store", "no-cache"} & _words(request.headers.get("cache-control", ""))
             max_usd = request.headers.get("x-maestro-max-usd")
 
@@ -218,7 +216,7 @@ class EventStream(Response):
             return
         except Exception:
             LOG.exception("a stream of the OpenAI-compatible endpoint failed")
-            last = f"data: {Failure(500, 'this is a defect of Maestro', 'server_error', 'defect').text()}\n\n".encode()
+            last = f"data: {DEFECT.text()}\n\n".encode()
         with suppress(OSError):
             await send({"type": "http.response.body", "body": last, "more_body": False})
 
@@ -226,7 +224,7 @@ class EventStream(Response):
         return self._pieces.piece(chunk)
 
 
-def refused(failure: Failure) -> Response:
+def refused(failure: LlmError) -> Response:
     """The answer that is an error."""
     return JSONResponse(failure.body(), status_code=failure.status, headers=dict(failure.headers))
 
@@ -246,7 +244,7 @@ async def _while_connected(request: Request, asking: Awaitable[Any]) -> Any:
         task.cancel()
         with suppress(asyncio.CancelledError, MaestroError):
             await _closed(await task)
-        raise Failure(499, "the client went away", "client_error", "client_gone")
+        raise LlmError(499, "the client went away", "client_error", "client_gone")
     finally:
         leaving.cancel()
         if not task.done():

@@ -1,4 +1,4 @@
-"""Why a request of the OpenAI-compatible endpoint has no answer, in OpenAI's words: HTTP status, type, code, parameter."""
+"""Why a request of the OpenAI-compatible endpoint has no answer, in OpenAI's words: status, type, code, parameter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NEVER_AGAIN = {"x-should-retry": "false"}
 """OpenAI's clients try 429 and 5xx again unless they are told not to."""
 
 
-class Failure(Exception):
+class LlmError(Exception):
     """An answer that is an error.
 
     Args:
@@ -49,18 +49,18 @@ class Failure(Exception):
         return json.dumps(self.body(), ensure_ascii=False)
 
 
-def bad(message: str, param: str | None = None, *, code: str | None = None) -> Failure:
+def bad(message: str, param: str | None = None, *, code: str | None = None) -> LlmError:
     """The request cannot be used as it is."""
-    return Failure(400, message, param=param, code=code)
+    return LlmError(400, message, param=param, code=code)
 
 
-def failure_of(error: MaestroError) -> Failure:
+def failure_of(error: MaestroError) -> LlmError:
     """What a caller is told of an error of the gateway."""
     message = sentence(error)
     decided = getattr(error, "decision", None)
     headers = {"x-maestro-decision": decided.id} if decided is not None else {}
     if isinstance(error, BudgetExceededError):
-        return Failure(429, message, "insufficient_quota", "insufficient_quota", headers={**headers, **NEVER_AGAIN})
+        return LlmError(429, message, "insufficient_quota", "insufficient_quota", headers={**headers, **NEVER_AGAIN})
     if isinstance(error, NoModelError):
         return _no_model(error, message, headers)
     if isinstance(error, NoAnswerError):
@@ -68,9 +68,9 @@ def failure_of(error: MaestroError) -> Failure:
     if isinstance(error, ProviderError):
         return _provider(error, message)
     if isinstance(error, InputError):
-        return Failure(400, message, headers=headers)
+        return LlmError(400, message, headers=headers)
     # The ledger, the disk: nothing the caller did.
-    return Failure(503, message, "server_error", "unavailable", headers={"retry-after": "5", **headers})
+    return LlmError(503, message, "server_error", "unavailable", headers={"retry-after": "5", **headers})
 
 
 def sentence(error: MaestroError) -> str:
@@ -79,40 +79,42 @@ def sentence(error: MaestroError) -> str:
     return f"{error.what}{next_step}"
 
 
-def _no_model(error: NoModelError, message: str, headers: Mapping[str, str]) -> Failure:
+def _no_model(error: NoModelError, message: str, headers: Mapping[str, str]) -> LlmError:
     decision = error.decision
     if decision is None or not decision.candidates:
-        return Failure(404, message, code="model_not_found", param="model", headers=headers)
+        return LlmError(404, message, code="model_not_found", param="model", headers=headers)
     reasons = [{code for code, _sentence in one.skipped} for one in decision.candidates]
     if all("context" in one for one in reasons):
-        return Failure(400, message, code="context_length_exceeded", param="messages", headers=headers)
+        return LlmError(400, message, code="context_length_exceeded", param="messages", headers=headers)
     if all(one & {"policy", "region"} for one in reasons):
-        return Failure(403, message, "permission_error", "not_allowed", "model", headers)
+        return LlmError(403, message, "permission_error", "not_allowed", "model", headers)
     if all(one & {"capability", "quality_floor"} for one in reasons):
-        return Failure(400, message, code="model_cannot", param="model", headers=headers)
-    return Failure(503, message, "server_error", "no_model_available", "model", {"retry-after": "30", **headers})
+        return LlmError(400, message, code="model_cannot", param="model", headers=headers)
+    return LlmError(503, message, "server_error", "no_model_available", "model", {"retry-after": "30", **headers})
 
 
-def _no_answer(error: NoAnswerError, message: str, headers: Mapping[str, str]) -> Failure:
+def _no_answer(error: NoAnswerError, message: str, headers: Mapping[str, str]) -> LlmError:
     headers = {**headers, **NEVER_AGAIN}
-    outcomes = {one.outcome for one in error.attempts}
+    outcomes = {one.outcome for one in error.attempts} - {"breaker_open"}
     if error.refused:
-        return Failure(400, message, code="content_filter", headers=headers)
+        return LlmError(400, message, code="content_filter", headers=headers)
     if error.timed_out:
-        return Failure(504, message, "server_error", "timeout", headers=headers)
+        return LlmError(504, message, "server_error", "timeout", headers=headers)
     if outcomes == {"context"}:
-        return Failure(400, message, code="context_length_exceeded", param="messages", headers=headers)
+        return LlmError(400, message, code="context_length_exceeded", param="messages", headers=headers)
     if outcomes == {"bad_request"}:
-        return Failure(400, message, headers=headers)
+        return LlmError(400, message, headers=headers)
     if outcomes == {"rate_limit"}:
-        return Failure(429, message, "rate_limit_error", "rate_limit_exceeded", headers={**headers, "retry-after": "10"})
-    return Failure(502, message, "server_error", "provider_failed", headers=headers)
+        return LlmError(
+            429, message, "rate_limit_error", "rate_limit_exceeded", headers={**headers, "retry-after": "10"}
+        )
+    return LlmError(502, message, "server_error", "provider_failed", headers=headers)
 
 
-def _provider(error: ProviderError, message: str) -> Failure:
+def _provider(error: ProviderError, message: str) -> LlmError:
     if error.kind == "timeout":
-        return Failure(504, message, "server_error", "timeout", headers=NEVER_AGAIN)
+        return LlmError(504, message, "server_error", "timeout", headers=NEVER_AGAIN)
     if error.kind in ("bad_request", "context", "refused"):
         code = {"context": "context_length_exceeded", "refused": "content_filter"}.get(error.kind)
-        return Failure(400, message, code=code)
-    return Failure(502, message, "server_error", "provider_failed", headers=NEVER_AGAIN)
+        return LlmError(400, message, code=code)
+    return LlmError(502, message, "server_error", "provider_failed", headers=NEVER_AGAIN)

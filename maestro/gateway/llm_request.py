@@ -20,9 +20,12 @@ OUTPUT_TOKENS = 4096
 """Bound of an answer where the caller sets none; a budget must hold what it costs at most."""
 MOST_OUTPUT_TOKENS = 1_000_000
 SECONDS = 600.0
-_TAKEN = frozenset(
-    "model messages stream stream_options max_tokens max_completion_tokens temperature n store service_tier".split()
-)
+# fmt: off
+_TAKEN = frozenset((
+    "model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature", "n", "store",
+    "service_tier",
+))
+# fmt: on
 _ROLES: Mapping[str, Role] = {
     "system": "system",
     "developer": "system",
@@ -52,7 +55,7 @@ def parse(body: bytes) -> Mapping[str, Any]:
     """The JSON object of a body.
 
     Raises:
-        Failure: it is none, or is nested too deeply.
+        LlmError: it is none, or is nested too deeply.
     """
     try:
         content = json.loads(body, parse_constant=_no_constant)
@@ -83,7 +86,7 @@ def read(content: Mapping[str, Any], *, max_usd: str | None = None, cache: bool 
         cache: whether an answer given before will do.
 
     Raises:
-        Failure: a parameter is missing, wrong, or cannot be honoured; names it.
+        LlmError: a parameter is missing, wrong, or cannot be honoured; names it.
     """
     for name in content:
         if name not in _TAKEN and name not in ALLOWED:
@@ -221,5 +224,3 @@ def _nano(max_usd: str | None) -> int | None:
 
 def _no_constant(word: str) -> Any:
     raise ValueError(word)
-
-

@@ -170,7 +170,9 @@ class TokenFile:
             temporary.replace(self.path)
         except OSError as error:
             raise MaestroError(
-                f"tokens cannot be written: {error.strerror}", where=Location(str(self.path)), next_step="check the disk"
+                f"tokens cannot be written: {error.strerror}",
+                where=Location(str(self.path)),
+                next_step="check the disk",
             ) from error
         self._read = None
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from starlette.applications import Starlette
 
 from maestro.errors import InputError, Location
 from maestro.gateway import access_log
@@ -57,33 +58,42 @@ def serve(home: ServerHome, *, host: str | None = None, port: int | None = None,
         InputError: the address cannot be had.
     """
     settings = home.settings.gateway
-    listener = _on_path(path) if path else _on_port(host or settings.host, settings.port if port is None else port)
+    listener = _on_path(path) if path else listen(host or settings.host, settings.port if port is None else port)
     with contextlib.closing(listener):
-        _allow_files()
-        sys.setswitchinterval(_SWITCH_SECONDS)
-        application = app(home)
-        # What was imported lives as long as the process: looking at it again and again delays answers.
-        gc.freeze()
-        gc.set_threshold(*_COLLECT)
-        config = uvicorn.Config(
-            application,
-            http=Connection,
-            ws="none",
-            lifespan="on",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=_DRAIN_SECONDS,
-        )
-        LOG.info("the gateway listens on %s", _shown(listener, path))
-        _Server(config).run(sockets=[listener])
+        LOG.info("the gateway listens on %s", shown(listener, path))
+        run(app(home), listener)
     if path is not None:
         path.unlink(missing_ok=True)
 
 
-def _on_port(host: str, port: int) -> socket.socket:
+def run(application: Starlette, listener: socket.socket) -> None:
+    """Answers until SIGTERM or SIGINT; then answers what has arrived, and returns."""
+    _allow_files()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    # What was imported lives as long as the process: looking at it again and again delays answers.
+    gc.freeze()
+    gc.set_threshold(*_COLLECT)
+    config = uvicorn.Config(
+        application,
+        http=Connection,
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+    )
+    _Server(config).run(sockets=[listener])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket for an address; port 0: any that is free.
+
+    Raises:
+        InputError: the address cannot be had.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -123,7 +133,8 @@ def _answers(path: Path) -> bool:
         return probe.connect_ex(str(path)) == 0
 
 
-def _shown(listener: socket.socket, path: Path | None) -> str:
+def shown(listener: socket.socket, path: Path | None) -> str:
+    """Where it listens, as a URL or a path."""
     if path is not None:
         return str(path)
     host, port = listener.getsockname()[:2]

@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from maestro.errors import MaestroError
 from maestro.ledger.books import Entry
-from maestro.ledger.errors import LedgerUnavailableError
+from maestro.ledger.errors import LedgerUnavailableError, may_pass
 from maestro.ledger.model import BudgetExceededError
-from maestro.ledger.operations import Extend, Operation, Release, Settle
+from maestro.ledger.operations import Extend, Operation, Release, Reserve, Settle
 from maestro.ledger.rows import CrossingKey
 from maestro.ledger.sweeping import lapsing
 from maestro.ledger.transaction import Outcome, carry_out
@@ -82,13 +82,21 @@ class Committer:
             MaestroError: why it was not.
         """
         called = threading.Event()
-        answer = self.put(operation, called.set)
-        self.serve(answer)
-        while not answer.done():
-            called.wait()
-            called.clear()
-            self.serve(answer)
-        return answer.result()
+        waiting = Waiting(operation, called.set)
+        self._queue.append(waiting)
+        try:
+            self.serve(waiting.answer)
+            while not waiting.answer.done():
+                called.wait()
+                called.clear()
+                self.serve(waiting.answer)
+        except BaseException:
+            # Interrupted while it waited: it is not to be done any more, and somebody else has to serve the queue.
+            with suppress(ValueError):
+                self._queue.remove(waiting)
+            self._hand_on()
+            raise
+        return waiting.answer.result()
 
     def put(self, operation: Operation, wake: Callable[[], object]) -> Future[Any]:
         """Puts the operation into the queue; its caller has to call ``serve``, and again whenever it is woken."""
@@ -106,10 +114,7 @@ class Committer:
             if not self._turn.acquire(blocking=False):
                 # Whoever has the turn looks at the queue once more after giving it back.
                 return
-            try:
-                self._serve()
-            finally:
-                self._turn.release()
+            self._serve()
         self._hand_on()
 
     def _hand_on(self) -> None:
@@ -134,14 +139,33 @@ class Committer:
 
     def close(self) -> None:
         """Serves what waits and lets go of the database."""
+        while self._queue:
+            self._turn.acquire()
+            self._serve()
         with self._turn:
-            while self._queue:
-                self._serve()
             self._disconnect()
             self.engine.dispose()
 
     def _serve(self) -> None:
-        batch = self._next()
+        """Carries out one batch; whoever calls has taken the turn, which is given back before anybody is told."""
+        batch: list[Waiting] = []
+        outcomes: list[Outcome] = []
+        try:
+            batch = self._next()
+            outcomes = self._outcomes(batch)
+        except BaseException as error:
+            # An interrupt in this caller's thread; the others' transaction is rolled back with it.
+            self._disconnect()
+            failure = LedgerUnavailableError(f"{type(error).__name__} while it was written")
+            outcomes = [Outcome(error=failure) for _ in batch]
+            raise
+        finally:
+            self._turn.release()
+            for waiting, outcome in zip(batch, outcomes, strict=True):
+                _tell(waiting.answer, outcome)
+                waiting.wake()
+
+    def _outcomes(self, batch: Sequence[Waiting]) -> list[Outcome]:
         outcomes = self._run([waiting.operation for waiting in batch])
         refused = [number for number, one in enumerate(outcomes) if isinstance(one.error, BudgetExceededError)]
         if refused and self._swept():
@@ -149,9 +173,7 @@ class Committer:
                 refused, self._run([batch[number].operation for number in refused]), strict=True
             ):
                 outcomes[number] = outcome
-        for waiting, outcome in zip(batch, outcomes, strict=True):
-            _tell(waiting.answer, outcome)
-            waiting.wake()
+        return outcomes
 
     def _next(self) -> list[Waiting]:
         batch: list[Waiting] = []
@@ -163,7 +185,11 @@ class Committer:
                 break
             if id is not None:
                 ids.add(id)
-            batch.append(self._queue.popleft())
+            waiting = self._queue.popleft()
+            # From here on its caller cannot cancel it, so whoever did has no reservation nobody knows of.
+            wanted = waiting.answer.set_running_or_notify_cancel()
+            if wanted or not isinstance(waiting.operation, Reserve):
+                batch.append(waiting)
         return batch
 
     def _swept(self) -> bool:
@@ -194,7 +220,7 @@ class Committer:
                 return self._transact(operations)
             except SQLAlchemyError as error:
                 self._disconnect()
-                if _may_pass(error):
+                if may_pass(error):
                     if time.monotonic() < until:
                         time.sleep(_PAUSE)
                         continue
@@ -246,17 +272,8 @@ class Committer:
             pass
 
 
-def _may_pass(error: SQLAlchemyError) -> bool:
-    """Whether another try may help: the connection broke, or the database was busy or saw a deadlock."""
-    if not isinstance(error, DBAPIError):
-        return False
-    kinds = {kind.__name__ for kind in type(error.orig).__mro__}
-    return bool(kinds & {"OperationalError", "InterfaceError"})
-
-
 def _tell(answer: Future[Any], outcome: Outcome) -> None:
-    # False when the caller has cancelled it meanwhile.
-    if not answer.set_running_or_notify_cancel():
+    if answer.cancelled():
         return
     if outcome.error is not None:
         answer.set_exception(outcome.error)

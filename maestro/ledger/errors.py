@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
 from maestro.errors import InputError, MaestroError
+from maestro.server.database import first_line
 
 
 class UnknownReservationError(InputError):
@@ -29,3 +32,21 @@ class LedgerUnavailableError(MaestroError):
             f"the ledger's database does not answer: {reason}",
             next_step="check that it runs and that its disk is not full",
         )
+
+
+class CompanionError(MaestroError):
+    """What was to be written together with an operation cannot be, so the operation was not carried out either."""
+
+    def __init__(self, error: SQLAlchemyError) -> None:
+        super().__init__(
+            f"what belongs to it cannot be written beside the ledger: {first_line(error)}",
+            next_step="report this: nothing was reserved or charged",
+        )
+
+
+def may_pass(error: SQLAlchemyError) -> bool:
+    """Whether another try may help: the connection broke, or the database was busy or saw a deadlock."""
+    if not isinstance(error, DBAPIError):
+        return False
+    kinds = {kind.__name__ for kind in type(error.orig).__mro__}
+    return bool(kinds & {"OperationalError", "InterfaceError"})

@@ -200,7 +200,8 @@ def who_can_raise(balance: Balance) -> str:
     """What to do about a budget that is used up, and who can."""
     if balance.source == "workflow":
         return f"raise `budget` in maestro.yaml, or `maestro budget set {balance.scope} …` where the server lets you"
-    return f"ask whoever may run `maestro budget set {balance.scope} {balance.unit}=…`, or wait for the next month"
+    later = ", or wait for the next month" if balance.scope.month else ""
+    return f"ask whoever may run `maestro budget set {balance.scope} {balance.unit}=… --reason …`{later}"
 
 
 def nanodollars(usd: Decimal | float | str, *, up: bool = True) -> int:

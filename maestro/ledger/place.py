@@ -28,3 +28,9 @@ def ledger_url(home: Path, environ: Mapping[str, str] | None = None) -> str:
         return f"sqlite:///{home.absolute() / FILE}"
     server = find_server(environ=environ)
     return server.shared_database or f"sqlite:///{server.folder / FILE}"
+
+
+def is_there(home: Path, environ: Mapping[str, str] | None = None) -> bool:
+    """Whether there is a ledger already: on a server always, else once something was asked or granted."""
+    environ = os.environ if environ is None else environ
+    return bool(environ.get(HOME_VARIABLE)) or (home / FILE).exists()

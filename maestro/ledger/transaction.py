@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from maestro.errors import MaestroError
 from maestro.ledger.applying import again, apply, cells
 from maestro.ledger.books import Books, Change
+from maestro.ledger.errors import CompanionError, may_pass
 from maestro.ledger.model import Crossing
 from maestro.ledger.operations import Operation
 from maestro.ledger.rows import CrossingKey, Rows, crossing_key
@@ -36,7 +38,8 @@ def carry_out(
         An outcome for each, true once the transaction is committed, and the crossings that are known then.
 
     Raises:
-        SQLAlchemyError: the database failed, so nothing was done.
+        SQLAlchemyError: the database failed; nothing was done.
+        CompanionError: what was to be written with the only operation cannot be; the transaction must be rolled back.
     """
     with Rows(connection) as rows:
         books = Books(rows.now(), rows.entries(_ids(operations)))
@@ -50,9 +53,11 @@ def carry_out(
             try:
                 change = apply(books, operation)
                 if change is not None:
-                    _also(connection, operation, alone=len(operations) == 1)
-            except (MaestroError, _AlsoError) as error:
-                done.append((operation, None, (), error.cause if isinstance(error, _AlsoError) else error))
+                    _write_companions(connection, operation, alone=len(operations) == 1)
+            except MaestroError as error:
+                if isinstance(error, CompanionError) and len(operations) == 1:
+                    raise
+                done.append((operation, None, (), error))
                 continue
             done.append((operation, change, books.accept(change) if change is not None else (), None))
         rows.keep(books)
@@ -71,30 +76,19 @@ def carry_out(
     return outcomes, {crossing_key(one) for one in crossed}
 
 
-class _AlsoError(Exception):
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
-
-
-def _also(connection: sa.Connection, operation: Operation, *, alone: bool) -> None:
+def _write_companions(connection: sa.Connection, operation: Operation, *, alone: bool) -> None:
     statements = getattr(operation, "also", ())
     if not statements:
         return
-    if alone:
-        for statement in statements:
-            connection.execute(statement)
-        return
     try:
-        with connection.begin_nested():
+        # Without others in the transaction there is nothing a savepoint would save.
+        with nullcontext() if alone else connection.begin_nested():
             for statement in statements:
                 connection.execute(statement)
-    except sa.exc.DBAPIError as error:
-        if error.connection_invalidated:
-            raise
-        raise _AlsoError(error) from error
     except SQLAlchemyError as error:
-        raise _AlsoError(error) from error
+        if may_pass(error):
+            raise
+        raise CompanionError(error) from error
 
 
 def _ids(operations: Sequence[Operation]) -> list[str]:

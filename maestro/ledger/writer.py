@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
@@ -34,13 +35,15 @@ from maestro.ledger.store import Ledger, Limits
 class AsyncLedger:
     """Submits what ``Ledger`` does; each method means the same, and the future has its result or its error.
 
-    Bad input fails the future too, so a caller looks in one place. After a fork the child has a thread of its own; what
-    the parent had submitted is the parent's.
+    Bad input fails the future too, so a caller looks in one place. A reservation whose future could be cancelled is not
+    made; everything else is carried out all the same.
+    After a fork the child has a thread of its own; what the parent had submitted is the parent's.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self._start_over()
+        _WRITERS.add(self)
 
     @classmethod
     def open(cls, url: str) -> AsyncLedger:
@@ -123,13 +126,12 @@ class AsyncLedger:
         with self._changed:
             self._closing = True
             self._changed.notify()
-        if self._thread is not None and self._pid == os.getpid():
+        if self._thread is not None:
             self._thread.join()
         if ledger:
             self.ledger.close()
 
     def _start_over(self) -> None:
-        self._pid = os.getpid()
         self._changed = threading.Condition()
         self._waits = False
         self._closing = False
@@ -146,8 +148,6 @@ class AsyncLedger:
             failed: Future[Any] = Future()
             failed.set_exception(error)
             return failed
-        if self._pid != os.getpid():
-            self._start_over()
         answer = self.ledger.committer.put(operation, self._wake)
         self._wake()
         return answer
@@ -169,3 +169,14 @@ class AsyncLedger:
                     self._changed.wait()
                 self._waits = False
             self.ledger.committer.serve()
+
+
+_WRITERS: weakref.WeakSet[AsyncLedger] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for writer in list(_WRITERS):
+        writer._start_over()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,6 @@ from maestro.llm.catalogue_file import ModelsFile, PriceEntry, per_million_usd
 from maestro.llm.catalogue_problems import CatalogueErrors, Problem, did_you_mean
 from maestro.llm.catalogue_reading import Tree, Where, read
 from maestro.llm.prices import FREE, Price, Prices, Rate, per_million
-
-_OWN = ("builtin", "server", "project")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,16 +47,21 @@ def build(files: Sequence[Path], *, builtin: Path | None, server: Path | None, p
         CatalogueErrors, InputError: as of :func:`maestro.llm.catalogue.load_catalogue`.
     """
     found, problems = _read_all(files, builtin=builtin, server=server)
+    # What is wrong with an entry is told once; whoever names it is not wrong as well.
+    known = {
+        section: {name for file in found for name in _written(file.tree, section)}
+        for section in ("providers", "models", "routes")
+    }
     joined: dict[str, _Section] = {"providers": {}, "models": {}, "routes": {}}
     for file in found:
         if file.role == "project" and server is not None:
             problems += _forbidden(file, joined["routes"])
         _join(joined, file)
     providers = _providers(joined["providers"], problems)
-    models = _models(joined["models"], providers, joined["providers"], prices, problems)
-    routes = _routes(joined["routes"], models, joined["models"], problems)
-    settings = _settings(found, routes, joined, problems)
-    restrictions = _restrictions(found, joined["models"], problems)
+    models = _models(joined["models"], providers, known["providers"], prices, problems)
+    routes = _routes(joined["routes"], models, known["models"], problems)
+    settings = _settings(found, known, problems)
+    restrictions = _restrictions(found, known["models"], problems)
     if problems:
         raise CatalogueErrors(problems)
     made = Catalogue(
@@ -76,6 +79,7 @@ def _read_all(files: Sequence[Path], *, builtin: Path | None, server: Path | Non
     paths = [("builtin", builtin), ("server", server), *(("project", path) for path in files)]
     found: list[_File] = []
     problems: list[Problem] = []
+    unread = False
     for role, path in paths:
         if path is None:
             continue
@@ -83,17 +87,22 @@ def _read_all(files: Sequence[Path], *, builtin: Path | None, server: Path | Non
             tree = read(path, name="the models Maestro knows" if role == "builtin" else None)
         except CatalogueErrors as error:
             problems += error.problems
+            unread = True
             continue
         if tree is None:
             continue
         content, wrong = check(tree)
         problems += wrong
-        if content is not None:
-            found.append(_File(role, tree, content))
-    if problems:
-        # What one file says decides what is wrong with the next; a file that is not understood would be blamed twice.
+        found.append(_File(role, tree, content))
+    if unread:
+        # What it would have said is not known, and the others would be blamed for it.
         raise CatalogueErrors(problems)
     return found, problems
+
+
+def _written(tree: Tree, section: str) -> Iterable[str]:
+    entries = tree.data.get(section)
+    return entries if isinstance(entries, dict) else ()
 
 
 def _forbidden(file: _File, routes: Mapping[str, Any]) -> list[Problem]:
@@ -171,7 +180,7 @@ def _providers(section: _Section, problems: list[Problem]) -> dict[str, Provider
 def _models(
     section: _Section,
     providers: Mapping[str, ProviderSettings],
-    known: Mapping[str, Any],
+    known: Collection[str],
     prices: Prices,
     problems: list[Problem],
 ) -> dict[str, Model]:
@@ -221,7 +230,7 @@ def _price(
     if isinstance(given, PriceEntry):
         input_, output, cached = (per_million(amount) for amount in per_million_usd(given))
         source = Path(entry["price"].tree.file).name
-        return Price((Rate(input_, output, cached),), source, "" if given.as_of is None else str(given.as_of))
+        return Price((Rate(input_, output, cached),), source, given.as_of or "")
     # Without litellm's name of the provider it is somebody's own endpoint, which does not cost what the name says.
     if provider.litellm is None and "price" not in value and "price_as" not in value:
         return None
@@ -229,7 +238,7 @@ def _price(
 
 
 def _routes(
-    section: _Section, models: Mapping[str, Model], known: Mapping[str, Any], problems: list[Problem]
+    section: _Section, models: Mapping[str, Model], known: Collection[str], problems: list[Problem]
 ) -> dict[str, Route]:
     found = {}
     for name, entry in section.items():
@@ -243,12 +252,12 @@ def _routes(
             problems.append(entry["any"].problem(f"route '{name}' has both 'candidates' and 'any'"))
         problems += _unknown_models(entry, known)
         found[name] = _route(name, value, models)
-        if not found[name].candidates and "any" in value:
+        if not found[name].candidates and "any" in value and len(models) == len(known):
             problems.append(entry["any"].problem(f"no model of the catalogue is what route '{name}' asks for"))
     return found
 
 
-def _unknown_models(entry: _Entry, known: Mapping[str, Any]) -> Iterable[Problem]:
+def _unknown_models(entry: _Entry, known: Collection[str]) -> Iterable[Problem]:
     def unknown(field: _Field, names: Iterable[str], *below: str | int) -> Iterable[Problem]:
         for place, model in enumerate(names):
             if model not in known:
@@ -312,9 +321,7 @@ def _rule(entry: Any) -> Rule:
     )
 
 
-def _settings(
-    found: Sequence[_File], routes: Mapping[str, Route], joined: Mapping[str, _Section], problems: list[Problem]
-) -> dict[str, Any]:
+def _settings(found: Sequence[_File], known: Mapping[str, Collection[str]], problems: list[Problem]) -> dict[str, Any]:
     default: _Field | None = None
     last: _Field | None = None
     unknown = False
@@ -328,12 +335,12 @@ def _settings(
     if default is None:
         where = Location(found[-1].tree.file if found else "models.yaml")
         problems.append(Problem(where, "there is no 'default_route'"))
-    elif default.value not in joined["routes"]:
+    elif default.value not in known["routes"]:
         problems.append(
-            default.problem(f"there is no route '{default.value}'{did_you_mean(default.value, joined['routes'])}")
+            default.problem(f"there is no route '{default.value}'{did_you_mean(default.value, known['routes'])}")
         )
-    if last is not None and last.value and last.value not in joined["models"]:
-        problems.append(last.problem(f"there is no model '{last.value}'{did_you_mean(last.value, joined['models'])}"))
+    if last is not None and last.value and last.value not in known["models"]:
+        problems.append(last.problem(f"there is no model '{last.value}'{did_you_mean(last.value, known['models'])}"))
     return {
         "default_route": default.value if default else "",
         "last_resort": (last.value or None) if last else None,
@@ -341,7 +348,7 @@ def _settings(
     }
 
 
-def _restrictions(found: Sequence[_File], known: Mapping[str, Any], problems: list[Problem]) -> tuple[Restriction, ...]:
+def _restrictions(found: Sequence[_File], known: Collection[str], problems: list[Problem]) -> tuple[Restriction, ...]:
     made = []
     for file in found:
         entry = file.content.restrict

@@ -7,7 +7,15 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from maestro.llm.catalogue_file import SECTIONS, ConditionEntry, ModelsFile, RuleEntry
+from maestro.llm.catalogue_file import (
+    SECTIONS,
+    AnyEntry,
+    ConditionEntry,
+    ModelsFile,
+    PriceEntry,
+    RestrictEntry,
+    RuleEntry,
+)
 from maestro.llm.catalogue_problems import Problem, did_you_mean
 from maestro.llm.catalogue_reading import Tree, Where
 
@@ -23,18 +31,33 @@ _TYPES = {
     "finite_number": "a finite number",
 }
 _PATTERNS = {
+    "as_of": "a date, YYYY-MM-DD",
     "key": "a reference to a key, env:NAME or file:/path, never the key itself",
     "api_base": "a URL, http:// or https://, without a user or a query",
     "metrics": "a URL, http:// or https://, without a user or a query",
 }
 
+_INNER: dict[str | int, type[BaseModel]] = {
+    "rules": RuleEntry,
+    "when": ConditionEntry,
+    "any": AnyEntry,
+    "price": PriceEntry,
+}
 
-def check(tree: Tree) -> tuple[ModelsFile | None, list[Problem]]:
-    """The file's models, or what is wrong with it."""
+
+def check(tree: Tree) -> tuple[ModelsFile, list[Problem]]:
+    """The file's content without the entries that are wrong, and what is wrong with those."""
     try:
         return ModelsFile.model_validate(tree.data), []
     except ValidationError as error:
-        return None, list(dict.fromkeys(_problems(tree, error)))
+        data = {key: dict(value) if isinstance(value, dict) else value for key, value in tree.data.items()}
+        for one in error.errors(include_url=False, include_context=False, include_input=False):
+            section, *rest = one["loc"]
+            if section in SECTIONS and rest and isinstance(data.get(str(section)), dict):
+                data[str(section)].pop(rest[0], None)
+            else:
+                data.pop(str(section), None)
+        return ModelsFile.model_validate(data), list(dict.fromkeys(_problems(tree, error)))
 
 
 def _problems(tree: Tree, error: ValidationError) -> Iterator[Problem]:
@@ -101,27 +124,12 @@ def _problem(tree: Tree, path: Where, name: bool, error: Mapping[str, Any]) -> P
 def _known(path: Where) -> list[str]:
     """The keys that may stand beside the one at ``path``."""
     model: type[BaseModel] = ModelsFile
-    if len(path) > 1 and path[0] in SECTIONS:
+    if path[0] in SECTIONS and len(path) > 2:
         model = SECTIONS[str(path[0])]
-        rest = path[2:]
-    else:
-        rest = path[1:] if path and path[0] == "restrict" else ()
-        if rest:
-            from maestro.llm.catalogue_file import RestrictEntry
-
-            model = RestrictEntry
-    if "when" in rest[:-1]:
-        model = ConditionEntry
-    elif "rules" in rest[:-1]:
-        model = RuleEntry
-    elif "any" in rest[:-1]:
-        from maestro.llm.catalogue_file import AnyEntry
-
-        model = AnyEntry
-    elif "price" in rest[:-1]:
-        from maestro.llm.catalogue_file import PriceEntry
-
-        model = PriceEntry
+    elif path[0] == "restrict" and len(path) > 1:
+        model = RestrictEntry
+    for part in path[2:-1]:
+        model = _INNER.get(part, model)
     return list(model.model_fields)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -61,7 +60,9 @@ class PriceEntry(Entry):
     input: Usd = Field(description="Dollars per million tokens of input.")
     output: Usd = Field(description="Dollars per million tokens of the answer.")
     cached_input: Usd | None = Field(None, description="Dollars per million tokens of input the provider had cached.")
-    as_of: datetime.date | str | None = Field(None, description="Since when.")
+    as_of: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = Field(
+        None, description="Since when: YYYY-MM-DD."
+    )
 
 
 def _kind_of_price(value: Any) -> str:
@@ -175,7 +176,7 @@ class ModelsFile(Entry):
     allow_unknown_price: bool | None = Field(None, description="Use models whose price nobody knows, in every route.")
 
 
-SECTIONS = {"providers": ProviderEntry, "models": ModelEntry, "routes": RouteEntry}
+SECTIONS: dict[str, type[Entry]] = {"providers": ProviderEntry, "models": ModelEntry, "routes": RouteEntry}
 
 
 def per_million_usd(price: PriceEntry) -> tuple[Decimal, Decimal, Decimal]:

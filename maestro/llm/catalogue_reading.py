@@ -104,10 +104,10 @@ def parse(content: bytes, *, file: str) -> Tree:
         where = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
         raise CatalogueErrors([Problem(where, f"not YAML: {error.problem or 'cannot be read'}")]) from None
     except yaml.YAMLError:
-        # A character YAML does not take; the library's message would repeat what stands around it.
-        raise CatalogueErrors(
-            [Problem(Location(file), "not YAML: it holds a character that YAML does not take")]
-        ) from None
+        # The library's message would repeat what stands around the character.
+        at = next((place for place, one in enumerate(text) if not one.isprintable() and one not in "\t\n\r"), 0)
+        where = Location(file, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
+        raise CatalogueErrors([Problem(where, "not YAML: it holds a character that YAML does not take")]) from None
     if reader.problems:
         raise CatalogueErrors(reader.problems)
     return Tree(file, data, reader.values, reader.keys)
@@ -188,7 +188,8 @@ class _Reader:
                 first = self.keys[path]
                 self.note(event, f"'{event.value[:60]}' is given twice; first at line {first[0]}")
             else:
-                self.keys[path] = (event.start_mark.line + 1, event.start_mark.column + 1)
+                mark: Any = event.start_mark
+                self.keys[path] = (mark.line + 1, mark.column + 1)
             opened.key = event.value
             return path, True
         path = (*opened.path, opened.key)

@@ -46,7 +46,7 @@ def _tidy(value: Any, *, names: bool = False) -> Any:
     if "$ref" in found and len(found) > 1:
         found = {"allOf": [{"$ref": found.pop("$ref")}], **found}
     if isinstance(found.get("description"), str):
-        found["description"] = " ".join(found["description"].split())
+        found["description"] = " ".join(found["description"].split()).replace("``", "`")
     return found
 
 

@@ -80,7 +80,8 @@ def decide(
     ordered = sorted((one for one in judged.values() if not one.skipped), key=_place)
     last_resort = False
     if ordered and ordered[0].candidate.model.offline and groups[ordered[0].group].kind != "model":
-        ordered = _no_stopgap(ordered, judged)
+        if ordered[0].candidate.name not in request.fallback:
+            ordered = _no_stopgap(ordered, judged)
     if not ordered:
         resort = _last_resort(catalogue, judged, terms[0], state, budgets, tokens, request)
         if resort is not None:

@@ -138,9 +138,11 @@ def _mix(recent: Sequence[Fact], before: Sequence[Sequence[Fact]]) -> Iterable[D
         now = [fact for fact in recent if fact.group == group]
         past = [[fact for fact in day if fact.group == group] for day in before]
         for model in sorted({fact.model for day in (now, *past) for fact in day if fact.model}):
-            yield from _share(
-                "mix", f"{group}: {model}", now, past, lambda fact, m=model: fact.model == m, _SHARE_FLOOR
-            )  # type: ignore[misc]  # binds the loop's model
+            yield from _share("mix", f"{group}: {model}", now, past, _of(model), _SHARE_FLOOR)
+
+
+def _of(model: str) -> Callable[[Fact], bool]:
+    return lambda fact: fact.model == model
 
 
 def _refusals(recent: Sequence[Fact], before: Sequence[Sequence[Fact]]) -> Iterable[DriftAlert]:

@@ -57,12 +57,15 @@ def why_facts(decision: Decision, outcome: Outcome | None = None) -> tuple[tuple
     who = decision.attribution
     asked = decision.target or f"nothing in particular, so route {decision.route}"
     place = f"{who.tenant}/{who.project}" + (f"#{who.pull_request}" if who.pull_request is not None else "")
+    by = f"{who.actor} for {place}"
+    by += f", run {who.run}" if who.run else ""
+    by += f", step {who.step}" if who.step else ""
     found = [
         ("why", decision.why),
         ("asked for", asked),
-        ("by", f"{who.actor} for {place}" + (f", run {who.run}" if who.run else "") + (f", step {who.step}" if who.step else "")),
+        ("by", by),
         ("request", f"about {decision.input_tokens:,} tokens, up to {decision.max_output_tokens:,} for the answer"),
-    ]  # fmt: skip
+    ]
     if decision.prompt is not None:
         found.append(("prompt", f"{decision.prompt.name} {decision.prompt.version}"))
     if decision.downshift:

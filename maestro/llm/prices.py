@@ -124,7 +124,10 @@ class Prices:
 
     def _known(self) -> Mapping[str, Any]:
         path = self.path or bundled_map()
-        return {} if path is None else _read(str(path), path.stat().st_mtime_ns)
+        try:
+            return {} if path is None else _read(str(path), path.stat().st_mtime_ns)
+        except OSError:
+            return {}
 
 
 def bundled_map() -> Path | None:

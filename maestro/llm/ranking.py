@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 
@@ -16,6 +15,7 @@ _MILLION_DOLLARS = float(MILLION * NANO)
 _SLOTS = 8
 """Requests a server is taken to answer at once where the catalogue does not say."""
 _ASSUMED_SECONDS = 5.0
+_LONGEST = 1e6
 _CENT_PART = 0.0001
 """Dollars below which two costs are nearly the same; keeps what is free from making all else worthless."""
 
@@ -42,7 +42,7 @@ def costs(candidate: Candidate, tokens: TokenCount, max_output: int) -> tuple[in
 def seconds(candidate: Candidate, latency: Mapping[str, Latency], queue: Mapping[str, int]) -> float | None:
     """How long an answer takes, by recent calls, the queue before it and the share that failed; None: unknown."""
     recent = latency.get(candidate.name)
-    if recent is None or recent.calls <= 0 or not math.isfinite(recent.p50) or recent.p50 < 0:
+    if recent is None or recent.calls <= 0 or not 0 <= recent.p50 <= _LONGEST:
         return None
     found = recent.p50
     waiting = queue.get(candidate.name, 0) if queue else 0
@@ -50,7 +50,7 @@ def seconds(candidate: Candidate, latency: Mapping[str, Latency], queue: Mapping
         found *= 1 + waiting / (candidate.model.concurrency or _SLOTS)
     if recent.failed > 0:
         found /= max(0.1, 1 - recent.failed / recent.calls)
-    return found
+    return found if found < _LONGEST else _LONGEST
 
 
 def assumed(known: Sequence[float | None]) -> float:

@@ -37,7 +37,7 @@ _TOKENS = re.compile(
     r")"
 )
 _IN_CONTEXT = re.compile(
-    r"(?i)(?P<before>\b(?:authorization\s{0,4}[:=]\s{0,4}[\"']?(?:bearer|basic|token)|bearer)\s{1,4})"
+    r"(?i)(?P<before>\b(?:authorization[\"']?\s{0,4}[:=]\s{0,4}[\"']?(?:bearer|basic|token)|bearer)\s{1,4})"
     r"[A-Za-z0-9+/=_.~-]{12,8192}"
     r"|(?P<scheme>\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@\"'<>]{0,128}:)[^\s/@\"'<>]{1,512}(?=@)"
 )
@@ -213,7 +213,8 @@ class _Personal:
             stripped = text.strip()
             for form in (unicodedata.normalize("NFC", stripped), unicodedata.normalize("NFD", stripped)):
                 # Within JSON that is passed on as a text.
-                forms |= {form, json.dumps(form)[1:-1], json.dumps(form, ensure_ascii=False)[1:-1]}
+                forms |= {form, json.dumps(form, ensure_ascii=False)[1:-1]}
+                forms |= {json.dumps(one)[1:-1] for one in (form, form.lower(), form.upper())}
         forms.discard("")
         self._pattern: re.Pattern[str] | None = None
         if forms:

@@ -66,7 +66,7 @@ def _parts(old: Prompt, new: Prompt) -> Iterator[tuple[str, list[str], list[str]
     ):
         yield part, _lines(value(old)), _lines(value(new))
     yield "messages", _messages(old), _messages(new)
-    yield "tests", *(_lines([test.model_dump(exclude_defaults=True) for test in one.tests]) for one in (old, new))
+    yield "tests", _tests(old), _tests(new)
 
 
 def _limits(one: Prompt) -> dict[str, object]:
@@ -79,6 +79,10 @@ def _limits(one: Prompt) -> dict[str, object]:
 
 def _messages(one: Prompt) -> list[str]:
     return [line for message in one.messages for line in (f"--- {message.role}", *message.source.splitlines())]
+
+
+def _tests(one: Prompt) -> list[str]:
+    return _lines([test.model_dump(exclude_defaults=True) for test in one.tests])
 
 
 def _lines(value: object) -> list[str]:

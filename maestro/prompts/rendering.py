@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from maestro.errors import InputError, Location
-from maestro.prompts.environment import Meter
 from maestro.prompts.load import template_place
+from maestro.prompts.meter import Meter
 from maestro.prompts.model import Prompt, Rendered
+from maestro.prompts.personal import marked
 from maestro.prompts.templates import TemplateFault, rendered
-from maestro.prompts.variables import completed, marked, value_faults
+from maestro.prompts.variables import completed, value_faults
 
 SECONDS = 5.0
 """Longest rendering."""
@@ -55,7 +56,7 @@ def render(prompt: Prompt, variables: Mapping[str, Any], *, seconds: float = SEC
     wrong = value_faults(schema, variables)
     if wrong:
         place = Location(prompt.file, *_line(prompt, ("variables",)))
-        raise RenderError(prompt, wrong, place, f"see `maestro prompts render {prompt.name} --help`")
+        raise RenderError(prompt, wrong, place, "see the variables there, and correct what is given")
     values, personal = marked(schema, completed(schema, variables))
     meter = Meter(time.monotonic() + seconds, personal=personal)
     messages: list[dict[str, str]] = []

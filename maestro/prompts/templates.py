@@ -14,7 +14,9 @@ from maestro.errors import InputError
 from maestro.notation.environment import TESTS
 from maestro.notation.filters import STRING_METHODS
 from maestro.notation.problems import listed, nearest
-from maestro.prompts.environment import FILTER_NAMES, METER, Bounding, Meter, PromptEnvironment
+from maestro.prompts.environment import Bounding, PromptEnvironment
+from maestro.prompts.filters import FILTER_NAMES
+from maestro.prompts.meter import METER, Meter
 
 MAX_SOURCE = 256 * 1024
 MAX_RENDERED = 8 * 1024 * 1024

@@ -24,7 +24,7 @@ class ScaleSignal:
 
 
 def scale(lane: Lane | None, scaling: Scaling, verdict: Verdict) -> ScaleSignal:
-    """The wish for a lane: enough for its requests and its cache; one more than there is while it does not keep its times.
+    """The wish for a lane: enough for its requests and its cache; one more than there is while a bound is not kept.
 
     Ratios are as a HorizontalPodAutoscaler takes them: ceil(replicas x value / target), a tenth off being near enough.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -74,7 +75,7 @@ async def scrape(client: httpx.AsyncClient, lane: LaneSettings, at: float) -> Re
                     raise ScrapeError(f"the metrics of {place} are larger than {LARGEST:,} bytes")
     except TimeoutError:
         raise ScrapeError(f"{place} does not answer within {lane.timeout:g} s") from None
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ScrapeError(f"{place} does not answer ({str(error)[:120] or type(error).__name__})") from None
     # Parsing a large exposition takes a while; the event loop serves others.
     return await asyncio.to_thread(_read, bytes(body), lane, at)
@@ -180,7 +181,10 @@ class Lanes:
         import httpx
 
         if self._client is None:
-            self._client = httpx.AsyncClient(timeout=None, follow_redirects=False)
+            # Reading the certificates of all authorities takes 50 ms; without TLS a context that trusts nobody does.
+            tls = any(one.settings.url.startswith("https:") for one in self._kept.values())
+            trust = ssl.create_default_context() if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            self._client = httpx.AsyncClient(timeout=None, follow_redirects=False, verify=trust)
         return self._client
 
 

@@ -75,11 +75,15 @@ class Product:
 
     @property
     def programs_environment(self) -> dict[str, str]:
-        """As in the terminal of a person who has set nothing up, with this checkout's programs first."""
+        """As in the terminal of a person who has set nothing up, with this checkout's programs first.
+
+        But without a warm process: each would be left with 100 MiB for a quarter of an hour, or until its folder goes.
+        """
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("MAESTRO_", "DAGSTER_"))}
         kept.pop("PYTHONDONTWRITEBYTECODE", None)
         programs = Path(sys.executable).parent
-        return {**kept, "PATH": f"{programs}{os.pathsep}{kept['PATH']}", "NO_COLOR": "1", **self.environment}
+        more = {"PATH": f"{programs}{os.pathsep}{kept['PATH']}", "NO_COLOR": "1", "MAESTRO_WARM": "off"}
+        return {**kept, **more, **self.environment}
 
     @property
     def dagster_environment(self) -> dict[str, str]:

@@ -33,6 +33,7 @@ from dagster._core.storage.compute_log_manager import CapturedLogContext, Comput
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION, LocalComputeLogManager
+from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from dagster_postgres.event_log import PostgresEventLogStorage
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.engine import Engine
@@ -85,6 +86,7 @@ PARAMETERS: Sequence[tuple[str, Callable[..., Any], str]] = (
     (CONNECTIONS, SqliteEventLogStorage.index_connection, "self"),
     (CONNECTIONS, SqliteEventLogStorage.conn_string_for_shard, "self shard_name"),
     (CONNECTIONS, PostgresEventLogStorage._connect, "self"),
+    (CONNECTIONS, SqliteRunStorage.connect, "self"),
     (SQLITE_ROWS, SqliteEventLogStorage.store_event, "self event"),
     (SQLITE_ROWS, SqlEventLogStorage._event_to_row, "self event"),
     (SQLITE_ROWS, SqlEventLogStorage._tags_for_asset_event, "self event"),
@@ -284,17 +286,21 @@ def test_connections_are_kept_within_the_block_and_everything_is_put_back_after_
             assert kept, f"{CONNECTIONS} does not know {type(storage).__name__} any more"
             store(instance, "a-run")
             assert storage.has_dynamic_partition("revisions", "r1")
+            assert instance.get_run_by_id("no-run") is None
             sqlalchemy_event.listen(Engine, "connect", count)
             try:
                 for _ in range(5):
                     store(instance, "a-run")
                     assert storage.has_dynamic_partition("revisions", "r1")
+                    if isinstance(instance.run_storage, SqliteRunStorage):
+                        assert instance.get_run_by_id("no-run") is None
             finally:
                 sqlalchemy_event.remove(Engine, "connect", count)
             with kept_connections(instance) as again:
                 assert not again, "a block inside a block keeps what is kept"
         assert not opened, f"{CONNECTIONS} no longer covers every way in which {type(storage).__name__} connects"
         replaced = {name for name in {*before, *storage.__dict__} if before.get(name) is not storage.__dict__.get(name)}
+        assert "connect" not in instance.run_storage.__dict__
         assert not replaced, f"{CONNECTIONS} left these behind: {replaced}"
         store(instance, "a-run")
         assert len(instance.all_logs("a-run")) == 7

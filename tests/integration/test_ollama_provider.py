@@ -241,6 +241,19 @@ def test_one_that_does_not_run_says_how_to_start_it(server: OllamaServer) -> Non
     assert (error.kind, error.sent) == ("unavailable", False)
 
 
+@pytest.mark.parametrize("address", ["ftp://gpu-box", "http://gpu..box", "gpu-box:many"])
+def test_an_address_that_is_none_is_told_so(server: OllamaServer, address: str) -> None:
+    call = a_call(server, api_base=address)
+    error = refused(call)
+    assert not error.sent and "gpu" in str(error)
+    assert healthy(call) == error.what
+
+
+def test_a_request_that_cannot_be_written_is_refused(server: OllamaServer) -> None:
+    error = refused(a_call(server, temperature=float("nan")))
+    assert "cannot be written as JSON" in str(error) and not error.sent
+
+
 def test_an_address_in_the_environment_is_used(server: OllamaServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OLLAMA_HOST", server.url.removeprefix("http://"))
     assert complete(a_call(server, api_base=None)).text == "It adds two numbers."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 from collections.abc import Callable
@@ -26,6 +27,7 @@ def wrong(case: Case) -> str:
     return json.dumps([{"file": "nowhere.py", "line": 1, "message": "bad"}])
 
 
+@functools.cache
 def builtin() -> Dataset:
     return load_dataset("code_review")
 

@@ -89,6 +89,51 @@ def test_it_is_said_that_the_work_is_done_before_the_turn_after_it_comes() -> No
     thread.join(PATIENCE)
 
 
+def test_what_is_done_waits_for_a_step_that_is_expected_to_begin() -> None:
+    turns, order = Turns(), list[str]()
+    working, worked = threading.Event(), threading.Event()
+
+    def at_its_end() -> None:
+        with turns.taken(turns.expect):
+            with at_work():
+                working.set()
+                worked.wait(PATIENCE)
+            order.append("the first ends")
+
+    thread = started(at_its_end)
+    assert working.wait(PATIENCE)
+    worked.set()
+    waiting(turns, 1)
+    with turns.taken(lambda: None):  # The one that was expected: the turn is free, although another waits for it.
+        order.append("the second begins")
+    thread.join(PATIENCE)
+    assert order == ["the second begins", "the first ends"]
+
+
+def test_what_is_expected_and_never_comes_stops_nobody() -> None:
+    turns, order = Turns(), list[str]()
+
+    def step() -> None:
+        with turns.taken(turns.expect):
+            with at_work():
+                pass
+            order.append("ends")
+
+    thread = started(step)
+    thread.join(PATIENCE)
+    assert order == ["ends"]
+
+
+def test_what_is_done_goes_on_once_nobody_is_expected_any_more() -> None:
+    turns = Turns()
+    turns.expect()
+    turns.expect()
+    turns.expect_no_more(2)
+    with turns.taken(lambda: None), at_work():
+        pass
+    assert not turns._taken
+
+
 def test_work_that_fails_leaves_the_turn_to_others() -> None:
     turns, said = Turns(), list[str]()
     with pytest.raises(ValueError, match="broken"), turns.taken(lambda: said.append("worked")), at_work():

@@ -12,7 +12,7 @@ import pytest
 
 from maestro.errors import MaestroError
 from maestro.process import ProcessRunner
-from maestro.process.shared import guard_shared, shared_guard
+from maestro.process.shared import guard_prepared, guard_shared, shared_guard
 
 PATH = {"PATH": os.environ["PATH"]}
 
@@ -36,6 +36,31 @@ def test_a_runner_has_its_own_guard_elsewhere(tmp_path: Path) -> None:
         run(one, tmp_path, "true")
         run(two, tmp_path, "true")
         assert one.guard_pid != two.guard_pid
+
+
+def test_the_first_runner_has_the_guard_that_was_started_in_advance(tmp_path: Path) -> None:
+    with guard_prepared(), ProcessRunner() as one, ProcessRunner() as two:
+        prepared = one.guard_pid
+        assert prepared is not None
+        assert two.guard_pid is None
+        assert run(one, tmp_path, "true") == 0
+        assert one.guard_pid == prepared
+    assert not psutil.pid_exists(prepared)
+
+
+def test_a_guard_that_nobody_takes_ends_with_the_block() -> None:
+    with guard_prepared():
+        (guard,) = [one for one in psutil.Process().children() if "guard.py" in " ".join(one.cmdline())]
+    assert not guard.is_running()
+    with ProcessRunner() as later:
+        assert later.guard_pid is None
+
+
+def test_where_a_guard_is_shared_none_is_started_in_advance(tmp_path: Path) -> None:
+    with guard_shared() as guard, guard_prepared(), ProcessRunner() as one:
+        assert one.guard_pid is None
+        assert run(one, tmp_path, "true") == 0
+        assert one.guard_pid == guard.pid
 
 
 def test_closing_a_runner_ends_its_processes_and_leaves_those_of_others(tmp_path: Path) -> None:

@@ -146,7 +146,11 @@ class OllamaClient:
             ProviderError: it refuses, breaks off within a line, or sends what is no JSON object; a line with an
                 ``error`` is one too.
         """
-        data = json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+        try:
+            data = json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+        except (TypeError, ValueError) as error:
+            what = f"the request cannot be written as JSON ({error})"
+            raise ProviderError(what, kind="bad_request", sent=False) from None
         async with self._answering(model, timed=False):
             http = self._clients()[0]
             request = http.build_request("POST", path, content=data, headers={"content-type": "application/json"})
@@ -203,7 +207,7 @@ class OllamaClient:
             if error.status_code == 404 and model:
                 raise await self.missing(model) from None
             raise trouble.refusal(error.status_code, str(error.error), model) from None
-        except (ConnectionError, httpx.ConnectError, httpx.ConnectTimeout) as error:
+        except (ConnectionError, httpx.ConnectError, httpx.ConnectTimeout, httpx.InvalidURL) as error:
             reason = "" if type(error) is ConnectionError else str(error)
             raise trouble.not_running(self.url, reason) from None
         except httpx.HTTPError as error:

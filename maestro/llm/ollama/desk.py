@@ -82,9 +82,10 @@ class OllamaDesk:
             models: those that may be chosen; whether they fit is reckoned for those that are present.
         """
         try:
-            present = await self.client.present()
+            present, loaded = await self.client.present(), await self.client.loaded()
         except ProviderError:
             return OllamaState(running=False, pulls=self.pulls)
+        memory = await self._memory()
         too_big: dict[str, str] = {}
         names = {one.name for one in present}
         for name in dict.fromkeys(models):
@@ -94,9 +95,10 @@ class OllamaDesk:
             # Whoever decides compares names as they are written in the catalogue.
             names.add(name)
             try:
-                verdict = await self.fit(name)
+                need = need_of(await self.facts(name), size=found.size)
             except ProviderError:
                 continue
+            verdict = fit(need, memory, loaded)
             if not verdict.fits:
                 too_big[name] = verdict.why
         return OllamaState(True, frozenset(names), too_big, self.pulls)

@@ -19,7 +19,7 @@ _RESERVE = 0.8
 _BYTES_PER_TOKEN = 4
 
 
-class Offline:
+class OfflineProvider:
     """Answers out of the messages alone, the same to the same; every text begins with ``[offline]``."""
 
     def __init__(self, name: str = "offline") -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
+from maestro.errors import InputError
 from maestro.llm.model import Chunk, Completion, ProviderCall, ProviderError, Usage
 from maestro.llm.ollama import trouble, wire
 from maestro.llm.ollama.client import OllamaClient
@@ -90,7 +91,10 @@ class OllamaProvider:
 
     async def healthy(self, call: ProviderCall) -> str | None:
         """Why the model cannot be used: Ollama is not there, has no such model, or no memory for it; None: it can."""
-        desk = self.desk(call.api_base, call.api_key)
+        try:
+            desk = self._asked(call)
+        except ProviderError as error:
+            return error.what
         try:
             async with asyncio.timeout(call.first_byte):
                 await desk.client.version()
@@ -111,7 +115,7 @@ class OllamaProvider:
             await desk.close()
 
     async def _stream(self, call: ProviderCall) -> AsyncGenerator[Chunk, None]:
-        desk = self.desk(call.api_base, call.api_key)
+        desk = self._asked(call)
         url = desk.client.url
         clock = asyncio.get_running_loop().time
         end = clock() + call.timeout
@@ -157,6 +161,12 @@ class OllamaProvider:
                     return
                 if piece.delta:
                     yield piece
+
+    def _asked(self, call: ProviderCall) -> OllamaDesk:
+        try:
+            return self.desk(call.api_base, call.api_key)
+        except InputError as error:
+            raise ProviderError(error.what, kind="bad_request", sent=False, next_step=error.next_step) from None
 
     async def _prepared(self, desk: OllamaDesk, call: ProviderCall) -> int:
         """The context to load the model for, when the model is there and goes into memory.

@@ -20,11 +20,9 @@ import httpx_sse
 from maestro.llm.model import Chunk, Completion, ProviderCall, ProviderError
 from maestro.llm.providers import openai_wire as wire
 from maestro.llm.providers.bounded import Bounded
+from maestro.llm.providers.connections import CONNECT_SECONDS, Connections
 from maestro.llm.providers.telling import endless, late, placed
 
-CONNECT_SECONDS = 10.0
-IDLE_SECONDS = 3.0
-"""A connection is not used again after so long: uvicorn, which vLLM and others run in, closes it after five."""
 ERROR_BYTES = 64 * 1024
 """Of a refusal's body; the rest is not read."""
 
@@ -40,8 +38,7 @@ class OpenAICompatible:
     def __init__(self, name: str = "openai", *, base: str = wire.OPENAI) -> None:
         self.name = name
         self._base = base
-        self._client: httpx.AsyncClient | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._connections = Connections()
 
     def __repr__(self) -> str:
         return f"OpenAICompatible({self.name!r})"
@@ -91,10 +88,11 @@ class OpenAICompatible:
     async def healthy(self, call: ProviderCall) -> str | None:
         """Why ``/models`` does not answer as it should; None: it does."""
         try:
-            request = self._http().build_request("GET", self._url(call, "models"), headers=_headers(call))
-            async with asyncio.timeout(call.first_byte):
-                response = await self._http().send(request, stream=True)
-                await response.aclose()
+            with self._connections.client() as client:
+                request = client.build_request("GET", self._url(call, "models"), headers=_headers(call))
+                async with asyncio.timeout(call.first_byte):
+                    response = await client.send(request, stream=True)
+                    await response.aclose()
         except TimeoutError:
             return f"{self._place(call)} did not answer within {call.first_byte:g} s"
         except Exception as error:  # noqa: BLE001 - whatever the network does, it is not healthy
@@ -107,21 +105,21 @@ class OpenAICompatible:
 
     async def close(self) -> None:
         """Ends its connections."""
-        client, self._client = self._client, None
-        if client is not None and self._loop is asyncio.get_running_loop():
-            await client.aclose()
+        await self._connections.close()
 
     @asynccontextmanager
     async def _answer(self, call: ProviderCall, deadline: float, *, stream: bool) -> AsyncIterator[httpx.Response]:
         """The response with status 200 once it begins; everything httpx raises becomes ProviderError."""
         place = self._place(call)
         response: httpx.Response | None = None
+        open_ones = contextlib.ExitStack()
         try:
-            request = self._http().build_request(
+            client = open_ones.enter_context(self._connections.client())
+            request = client.build_request(
                 "POST", self._url(call, "chat/completions"), content=_body(call, stream), headers=_headers(call)
             )
             async with asyncio.timeout_at(deadline):
-                response = await self._http().send(request, stream=True)
+                response = await client.send(request, stream=True)
                 if response.status_code != 200:
                     raise await _refusal(response)
             if response.headers.get("content-encoding", "identity") != "identity":
@@ -151,20 +149,9 @@ class OpenAICompatible:
                 f"the connection to {place} broke ({_reason(error)})", kind="unavailable", retry=True
             ) from None
         finally:
+            open_ones.close()
             if response is not None:
                 await response.aclose()
-
-    def _http(self) -> httpx.AsyncClient:
-        loop = asyncio.get_running_loop()
-        if self._client is None or self._loop is not loop:
-            # Time and numbers are bounded per call and per deployment, not here.
-            self._client = httpx.AsyncClient(
-                timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=200, keepalive_expiry=IDLE_SECONDS),
-                follow_redirects=False,
-            )
-            self._loop = loop
-        return self._client
 
     def _url(self, call: ProviderCall, path: str) -> str:
         base = call.api_base or self._base

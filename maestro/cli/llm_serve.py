@@ -1,0 +1,64 @@
+"""``maestro llm serve``."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+import click
+
+from maestro.cli.money_source import SERVER_HOME_OPTION
+from maestro.cli.options import GlobalOptions, example_command, pass_options
+from maestro.cli.terminal import Terminal
+from maestro.errors import InputError
+
+
+@example_command(
+    "serve",
+    example="""maestro llm tokens add editor     # once
+maestro llm serve --port 8086
+maestro llm serve --server-home /srv/maestro""",
+)
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address of this machine's own."
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8086, show_default=True, help="Port; 0: any.")
+@SERVER_HOME_OPTION
+@pass_options
+def command(options: GlobalOptions, host: str, port: int, server_home: Path | None) -> int:
+    """Serve OpenAI's API on this machine, spending under the same budgets.
+
+    Other tools use it with OPENAI_BASE_URL and a token as OPENAI_API_KEY. A server's gateway serves the same under /v1
+    as soon as it has a token.
+    """
+    from maestro.cli.llm_source import opened
+    from maestro.cli.llm_tokens_source import tokens_of
+    from maestro.cli.money_source import place_of
+    from maestro.gateway.llm_program import serve
+
+    _check_loopback(host)
+    place = place_of(options, server_home)
+    tokens = tokens_of(place)
+    if not tokens.all():
+        raise InputError("nobody could use it: there is no token", next_step="maestro llm tokens add NAME")
+    place.make_home()
+    terminal = Terminal(options)
+
+    def ready(url: str) -> None:
+        terminal.line(f"OPENAI_BASE_URL={url}/v1")
+        terminal.stream.flush()
+
+    serve(tokens, lambda: opened(place), host=host, port=port, ready=ready)
+    return 0
+
+
+def _check_loopback(host: str) -> None:
+    try:
+        inside = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        inside = False
+    if not inside:
+        raise InputError(
+            f"'{host}' is no address of this machine alone: tokens would cross the network unencrypted",
+            next_step="leave --host out, or use a server's gateway behind a proxy with TLS",
+        )

@@ -1,0 +1,74 @@
+"""Tells of budgets of a server that pass a threshold: on the asset of the spend of every project they concern."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+
+import dagster as dg
+
+from maestro.ledger.model import Crossing
+from maestro.ledger.place import ledger_url
+from maestro.ledger.store import Ledger
+from maestro.runs.tags import PROJECT_TAG
+from maestro.server.home import HOME_VARIABLE
+from maestro.server.projects import RegisteredProject
+from maestro_defs.models import Charged
+from maestro_defs.server import Server
+from sensors.budgets import observation, sentence
+
+EVERY_SECONDS = 15.0
+_log = logging.getLogger("maestro.budgets")
+
+
+class Crossings:
+    """The thresholds nobody was told of yet; of one conductor's term."""
+
+    def __init__(self, server: Server, instance: dg.DagsterInstance) -> None:
+        self._server = server
+        self._instance = instance
+        self._ledger: Ledger | None = None
+        self._due = time.monotonic()
+
+    def look(self) -> int:
+        """Tells what there is to tell, and has reservations of the dead settled; how much it told.
+
+        Raises:
+            MaestroError: the ledger does not answer.
+        """
+        if time.monotonic() < self._due:
+            return 0
+        self._due = time.monotonic() + EVERY_SECONDS
+        ledger = self._opened()
+        ledger.expire()
+        crossed = ledger.take_crossings()
+        projects = self._server.projects.all() if crossed else []
+        for one in crossed:
+            _log.log(logging.INFO if one.level < 95 else logging.WARNING, "%s", sentence(one))
+            for project in self._concerned(one, projects):
+                key = Charged(self._server.project(project), project.name, project.tenant, (project.name,)).key("spend")
+                self._instance.report_runless_asset_event(observation(key, one))
+        return len(crossed)
+
+    def close(self) -> None:
+        """Closes the ledger."""
+        if self._ledger is not None:
+            self._ledger.close()
+
+    def _opened(self) -> Ledger:
+        if self._ledger is None:
+            home = self._server.home.folder
+            self._ledger = Ledger.open(ledger_url(home, {HOME_VARIABLE: str(home)}))
+        return self._ledger
+
+    def _concerned(self, crossing: Crossing, projects: Sequence[RegisteredProject]) -> list[RegisteredProject]:
+        scope = crossing.scope
+        if scope.kind == "tenant":
+            return [one for one in projects if one.tenant == scope.name]
+        if scope.kind in ("run", "step"):
+            run = self._instance.get_run_by_id(scope.name.partition("/")[0])
+            name = None if run is None else run.tags.get(PROJECT_TAG)
+            return [one for one in projects if one.name == name]
+        owner = scope.name.partition("#")[0]
+        return [one for one in projects if f"{one.tenant}/{one.name}" == owner]

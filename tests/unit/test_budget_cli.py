@@ -1,0 +1,363 @@
+"""``maestro budget``: what it shows, sets, corrects and writes, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maestro.ledger.model import NANO, Attribution, Scope, Unit
+from tests.unit.money_project import MoneyProject, money_project
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MoneyProject:
+    monkeypatch.delenv("MAESTRO_SERVER_HOME", raising=False)
+    monkeypatch.setenv("MAESTRO_ACTOR", "ann")
+    return money_project(tmp_path / "shop")
+
+
+def assumed(shop: MoneyProject, id: str = "lost", usd_nano: int = NANO) -> None:
+    """A call whose process died after it had asked."""
+    with shop.ledger() as ledger:
+        ledger.reserve(id, Attribution("local", "shop", 7), {Unit.USD: usd_nano}, lease=0.001, sent=True)
+        ledger.expire(datetime.now(UTC) + timedelta(days=1))
+
+
+def test_where_nothing_was_spent_that_is_said(shop: MoneyProject) -> None:
+    said = shop.run("budget", "show")
+    assert said.code == 0
+    assert "nothing was spent and no budget was set" in said.out
+
+
+def test_what_was_spent_is_shown_with_what_is_left(shop: MoneyProject) -> None:
+    shop.spend(2 * NANO + NANO // 2)
+    lines = shop.run("budget", "show").out.splitlines()
+    (line,) = [one for one in lines if one.startswith("pull_request:local/shop#7") and " usd " in one]
+    assert line.split() == ["pull_request:local/shop#7", "usd", "$10.00", "$2.50", "$0.00", "$7.50", "25%", "default"]
+
+
+def test_json_has_exact_amounts(shop: MoneyProject) -> None:
+    shop.spend(1)
+    (balance,) = [
+        one for one in shop.run("budget", "show", "pull_request:7", "--json").json["balances"] if one["unit"] == "usd"
+    ]
+    assert (balance["scope"], balance["spent"], balance["left"]) == (
+        "pull_request:local/shop#7",
+        "0.000000001",
+        "9.999999999",
+    )
+    assert balance["whole"]["spent"] == 1
+
+
+def test_a_budget_that_was_set_holds_and_is_audited(shop: MoneyProject) -> None:
+    said = shop.run("budget", "set", "pull_request:7", "usd=10.50", "tokens=200k", "--reason", "a large migration")
+    assert said.out == "pull_request:local/shop#7: usd $10.50, tokens 200,000 tokens, by ann\n"
+    with shop.ledger() as ledger:
+        scope = Scope("pull_request", "local/shop#7")
+        assert ledger.balance(scope, Unit.USD).limit == 10_500_000_000
+        assert ledger.balance(scope, Unit.TOKENS).limit == 200_000
+    (row,) = [one for one in shop.audited() if one["kind"] == "budget.set"]
+    assert (row["actor"], row["object"]) == ("ann", "pull_request:local/shop#7")
+    assert row["data"] == {
+        "amounts": {"usd": "$10.50", "tokens": "200,000 tokens"},
+        "reason": "a large migration",
+    }
+
+
+def test_a_budget_can_be_lifted_and_given_back_to_the_default(shop: MoneyProject) -> None:
+    scope = Scope("pull_request", "local/shop#7")
+    shop.run("budget", "set", "pull_request:7", "usd=unlimited", "--reason", "r")
+    with shop.ledger() as ledger:
+        assert ledger.balance(scope, Unit.USD).limit is None
+    shop.run("budget", "set", "pull_request:7", "usd=default", "--reason", "r")
+    with shop.ledger() as ledger:
+        assert ledger.balance(scope, Unit.USD).limit == 10 * NANO
+
+
+def test_a_budget_below_what_was_spent_says_so(shop: MoneyProject) -> None:
+    shop.spend(3 * NANO)
+    said = shop.run("budget", "set", "project", "usd=2", "--reason", "enough")
+    assert "it is used by 100 % and more: $3.00 of $2.00" in said.out
+
+
+@pytest.mark.parametrize(
+    ("scope", "meant"),
+    [
+        ("project", "project:local/shop"),
+        ("project@month", f"project:local/shop@{NOW:%Y-%m}"),
+        ("project@*", "project:local/shop@*"),
+        ("tenant", "tenant:local"),
+        ("tenant:acme@2026-11", "tenant:acme@2026-11"),
+        ("pr:7", "pull_request:local/shop#7"),
+        ("pull_request:acme/app#7", "pull_request:acme/app#7"),
+        ("pull_request:acme/app#*", "pull_request:acme/app#*"),
+        ("run:*", "run:*"),
+        ("step:run-1/review", "step:run-1/review"),
+    ],
+)
+def test_scopes_have_long_and_short_names(shop: MoneyProject, scope: str, meant: str) -> None:
+    said = shop.run("budget", "set", scope, "usd=1", "--reason", "r", "--json")
+    assert said.json["scope"] == meant
+
+
+@pytest.mark.parametrize(
+    ("scope", "what", "next_step"),
+    [
+        ("projekt:acme/app", "'projekt' is no kind of scope", "did you mean 'project'?"),
+        ("acme/app", "'acme/app' is no kind of scope", "write one of tenant, project, pull_request, run, step"),
+        ("month", "'month' alone does not say whose", "project@month"),
+        ("project:app", "the project 'app' has no tenant", "project:local/app"),
+        ("tenant:acme@2026-13", "no month", "2026-11"),
+        ("run", "'run' does not say which one", "write run:NAME"),
+        ("run:x@2026-11", "can have no month", "tenants and projects only"),
+        ("pull_request:", "no scope", "tenant:acme"),
+    ],
+)
+def test_a_scope_that_is_none_is_refused_with_what_was_meant(
+    shop: MoneyProject, scope: str, what: str, next_step: str
+) -> None:
+    said = shop.run("budget", "set", scope, "usd=1", "--reason", "r")
+    assert said.code == 2
+    assert what in said.err
+    assert next_step in said.err
+    assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("amount", "what"),
+    [
+        ("uds=1", "did you mean 'usd'"),
+        ("euro=1", "use one of usd, tokens, runs, minutes, gigabytes"),
+        ("usd", "'usd' is no amount"),
+        ("usd=", "'usd=' is no amount"),
+        ("usd=-1", "'-1' is no amount of usd"),
+        ("usd=1e9", "'1e9' is no amount of usd"),
+        ("usd=nan", "'nan' is no amount of usd"),
+        ("usd=0.0000000001", "more exact than the ledger counts usd"),
+        ("tokens=1.5", "more exact than the ledger counts tokens"),
+        ("usd=99999999999", "more than the ledger can count"),
+        ("usd=" + "9" * 5000, "is no amount of usd"),
+    ],
+)
+def test_an_amount_that_is_none_is_refused(shop: MoneyProject, amount: str, what: str) -> None:
+    said = shop.run("budget", "set", "project", amount, "--reason", "r")
+    assert said.code == 2
+    assert what in said.err
+
+
+@pytest.mark.parametrize(
+    ("amount", "unit", "whole"),
+    [
+        ("usd=$10.50", Unit.USD, 10_500_000_000),
+        ("usd=1_000", Unit.USD, 1000 * NANO),
+        ("dollars=.5", Unit.USD, NANO // 2),
+        ("tokens=1.5m", Unit.TOKENS, 1_500_000),
+        ("minutes=2.5", Unit.MINUTES, 150),
+        ("gb=1.5", Unit.GIGABYTES, 1_500_000_000),
+        ("runs=3", Unit.RUNS, 3),
+    ],
+)
+def test_amounts_are_counted_as_the_ledger_counts(shop: MoneyProject, amount: str, unit: Unit, whole: int) -> None:
+    assert shop.run("budget", "set", "project", amount, "--reason", "r").code == 0
+    with shop.ledger() as ledger:
+        assert ledger.balance(Scope("project", "local/shop"), unit).limit == whole
+
+
+def test_without_a_reason_nothing_is_set(shop: MoneyProject) -> None:
+    assert "missing option '--reason'" in shop.run("budget", "set", "project", "usd=1").err
+    assert "the reason has no name" in shop.run("budget", "set", "project", "usd=1", "--reason", " ").err
+    with shop.ledger() as ledger:
+        assert ledger.limits() == []
+
+
+def test_what_cannot_be_audited_is_not_set(shop: MoneyProject) -> None:
+    shop.home.mkdir()
+    (shop.home / "audit.db").write_text("this is no database")
+    said = shop.run("budget", "set", "project", "usd=1", "--reason", "r")
+    assert said.code != 0
+    with shop.ledger() as ledger:
+        assert ledger.limits() == []
+
+
+def test_a_scope_nobody_knows_is_answered_with_the_nearest(shop: MoneyProject) -> None:
+    shop.spend(1)
+    said = shop.run("budget", "show", "project:local/shob")
+    assert said.code == 2
+    assert "did you mean 'project:local/shop'" in said.err
+
+
+def test_every_row_of_the_export_is_attributed_and_their_sums_are_the_balances(shop: MoneyProject) -> None:
+    for number in range(12):
+        shop.spend(
+            NANO // 7 + number,
+            id=f"call-{number}",
+            model=f"model-{number % 3}",
+            pull_request=number % 2,
+            step=f"step-{number % 4}",
+        )
+    assumed(shop, "lost", 5 * NANO // 3)
+    assert shop.run("budget", "adjust", "lost", "usd=0.25", "--reason", "as billed").code == 0
+    rows = list(csv.DictReader(io.StringIO(shop.run("budget", "export").out)))
+    assert all(row["tenant"] and row["project"] and row["pull_request"] for row in rows)
+    shown = {(one["scope"], one["unit"]): one for one in shop.run("budget", "show", "--all", "--json").json["balances"]}
+    checked = 0
+    for (scope, unit), balance in shown.items():
+        mine = [row for row in rows if row["unit"] == unit and _in(row, scope)]
+        assert sum((Decimal(row["amount"]) for row in mine), Decimal(0)) == Decimal(balance["spent"]), scope
+        assert sum(int(row["whole"]) for row in mine) == balance["whole"]["spent"], scope
+        checked += 1
+    assert checked > 10
+    lines = [json.loads(one) for one in shop.run("budget", "export", "--format", "jsonl").out.splitlines()]
+    assert [one["amount"] for one in lines] == [row["amount"] for row in rows]
+
+
+def _in(row: dict[str, str], scope: str) -> bool:
+    kind, _, name = scope.partition(":")
+    name, _, month = name.partition("@")
+    if month and month != row["month"]:
+        return False
+    project = f"{row['tenant']}/{row['project']}"
+    own = {
+        "tenant": row["tenant"],
+        "project": project,
+        "pull_request": f"{project}#{row['pull_request']}",
+        "run": row["run"],
+        "step": f"{row['run']}/{row['step']}",
+    }
+    return own[kind] == name
+
+
+def test_sums_can_be_exported_in_place_of_charges(shop: MoneyProject, tmp_path: Path) -> None:
+    shop.spend(NANO, id="a")
+    shop.spend(NANO, id="b", model="other")
+    file = tmp_path / "sums.csv"
+    said = shop.run("budget", "export", "--by", "project", "--by", "model", "--output", str(file))
+    assert said.out == f"wrote {file}: 5 lines\n"
+    rows = list(csv.DictReader(file.open(newline="")))
+    assert {(row["model"], row["amount"]) for row in rows if row["unit"] == "usd"} == {
+        ("grand", "1.000000000"),
+        ("other", "1.000000000"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["--month", "2026-13"], "'2026-13' is no month"),
+        (["--by", "colour"], "cannot be summed by 'colour'"),
+        (["--output", "/no/such/folder/file"], "the file cannot be written"),
+    ],
+)
+def test_an_export_that_cannot_be_made_is_refused(shop: MoneyProject, arguments: list[str], what: str) -> None:
+    said = shop.run("budget", "export", *arguments)
+    assert said.code == 2
+    assert what in said.err
+
+
+def test_thresholds_and_assumed_charges_are_events(shop: MoneyProject) -> None:
+    shop.run("budget", "set", "pull_request:7", "usd=1", "--reason", "r")
+    shop.spend(NANO * 9 // 10)
+    assert shop.run("budget", "events").out.count("80 %: the cheaper candidate is preferred") == 1
+    shop.run("budget", "set", "pull_request:7", "usd=10", "--reason", "r")
+    assumed(shop)
+    said = shop.run("budget", "events")
+    assert "assumed, its caller died: lost" in said.out
+    found = shop.run("budget", "events", "--json").json
+    assert [one["level"] for one in found["events"]] == [80]
+    assert [one["reservation"] for one in found["assumed"]] == ["lost"]
+
+
+def test_an_assumed_charge_is_corrected_once_it_is_known_and_audited(shop: MoneyProject) -> None:
+    assumed(shop)
+    said = shop.run("budget", "adjust", "lost", "usd=0.25", "--reason", "as billed")
+    assert said.out == "lost: $0.25 in place of $1.00\n"
+    with shop.ledger() as ledger:
+        assert ledger.balance(Scope("project", "local/shop"), Unit.USD).spent == NANO // 4
+    (row,) = [one for one in shop.audited() if one["kind"] == "budget.adjusted"]
+    assert (row["object"], row["data"]["reason"]) == ("lost", "as billed")
+
+
+def test_what_is_not_assumed_is_not_corrected(shop: MoneyProject) -> None:
+    shop.spend(1, id="settled-call")
+    assumed(shop)
+    wrong = shop.run("budget", "adjust", "settled-call", "usd=0", "--reason", "r")
+    assert (wrong.code, "only assumed charges are corrected" in wrong.err) == (2, True)
+    unknown = shop.run("budget", "adjust", "losd", "usd=0", "--reason", "r")
+    assert "there is no reservation 'losd'" in unknown.err
+    assert "did you mean 'lost'?" in unknown.err
+    assert [one["kind"] for one in shop.audited()] == [] if shop.run("audit", "show").code == 0 else True
+
+
+def test_a_balanced_ledger_is_said_to_be_so(shop: MoneyProject) -> None:
+    shop.spend(1)
+    assert shop.run("budget", "check").out == "balanced; 0 reservations open\n"
+
+
+def test_a_ledger_that_does_not_add_up_is_told_with_exit_code_1(shop: MoneyProject) -> None:
+    import sqlite3
+
+    shop.spend(NANO)
+    with sqlite3.connect(shop.home / "ledger.db") as connection:
+        connection.execute("UPDATE maestro_ledger_sums SET spent = spent + 1 WHERE scope LIKE 'run:%' AND unit = 'usd'")
+    connection.close()
+    said = shop.run("budget", "check")
+    assert said.code == 1
+    assert "run:run-1: spent usd is 1000000001, and adds up to 1000000000" in said.out
+    found: Any = shop.run("budget", "check", "--json").json
+    assert found["balanced"] is False
+
+
+def test_a_forecast_from_nothing_says_that_it_is_none(shop: MoneyProject) -> None:
+    shop.spend(NANO)
+    said = shop.run("budget", "forecast")
+    assert "project:local/shop: $1.00 so far" in said.out
+    assert "too little data for a forecast" in said.out
+    assert shop.run("budget", "forecast", "--json").json["likely"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["run:x"], "there is no forecast of run:x"),
+        (["project@month"], "no single scope"),
+        (["tenant:*"], "no single scope"),
+        (["--unit", "euro"], "'euro' is no unit"),
+    ],
+)
+def test_a_forecast_of_what_has_no_months_is_refused(shop: MoneyProject, arguments: list[str], what: str) -> None:
+    said = shop.run("budget", "forecast", *arguments)
+    assert said.code == 2
+    assert what in said.err
+
+
+def test_outside_of_a_project_and_without_a_server_there_is_no_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MAESTRO_SERVER_HOME", raising=False)
+    said = MoneyProject(tmp_path).run("budget", "show")
+    assert said.code == 2
+    assert "not inside a git repository" in said.err
+
+
+def test_a_server_s_budgets_are_those_of_its_home(shop: MoneyProject, tmp_path: Path) -> None:
+    home = tmp_path / "server"
+    said = shop.run("budget", "set", "tenant:acme@*", "usd=100", "--reason", "agreed", "--server-home", str(home))
+    assert said.code == 0, said.err
+    assert (home / "ledger.db").exists()
+    assert not (shop.home / "ledger.db").exists()
+    shown = shop.run("budget", "show", "--server-home", str(home), "--json").json
+    assert [(one["scope"], one["limit"]) for one in shown["limits"]] == [("tenant:acme@*", "100.000000000")]
+    log = shop.run(
+        *("audit", "show", "--json", "--db", f"sqlite:///{home / 'audit.db'}"),
+        *("--key", str(home / "keys" / "audit.pem.pub")),
+    )
+    assert [one["kind"] for one in log.json["entries"]] == ["budget.set"]
