@@ -34,7 +34,7 @@ def eval_assets(evals: Evals) -> dg.Definitions:
     diff = diff_asset(evals, [one.key for one in runs], weeks)
     weights = weights_asset(evals, diff.key, weeks)
     assets = [dataset, *runs, diff, weights]
-    job = dg.define_asset_job("evals_weekly", dg.AssetSelection.assets(*assets), partitions_def=weeks)
+    job = dg.define_asset_job("evals_weekly", dg.AssetSelection.assets(*assets))
     running = bool(evals.environ.get(MODELS_VARIABLE))
 
     @dg.schedule(
@@ -121,7 +121,7 @@ def _evaluated(evals: Evals, model: str, name: str, context: dg.AssetExecutionCo
 
     charged, history = evals.charged, evals.history()
     kept = history.get(DATASET, model, context.partition_key)
-    who = Attribution(charged.tenant, charged.name, run=context.run_id, step=f"evals/{name}", actor="evals")
+    who = Attribution(charged.tenant, charged.name, run=context.run.run_id, step=f"evals/{name}", actor="evals")
     home = charged.project.ensure_home()
     evaluation = Evaluation(load_dataset(DATASET), code_review(), model, context.partition_key)
     earlier = kept.run if kept is not None and kept.run.state == "partial" else None

@@ -332,6 +332,8 @@ class ConcurrentExecutor(Executor):
 
     @staticmethod
     def _tell_restored(state: _Run, restored: list[Restored]) -> Iterator[DagsterEvent]:
+        if not restored:
+            return
         for event in state.cached.events(restored):
             yield event
             if event.step_key is not None:
@@ -339,7 +341,7 @@ class ConcurrentExecutor(Executor):
         for item in restored:
             state.ended(item.step.key)
             state.active.verify_complete(state.job, item.step.key)
-        if restored and not state.interrupted:
+        if not state.interrupted:
             yield from state.active.plan_events_iterator(state.job)
 
     @staticmethod

@@ -221,7 +221,7 @@ def summary(run: ModelRun) -> Summary:
     return Summary(
         cases=run.asked.cases,
         answered=len(got),
-        passed=_rate(got, lambda one: one.passed),
+        passed=passed_rate(run),
         found=_rate(planted, lambda one: bool(one.found)),
         alarmed=_rate(clean, lambda one: one.false_alarms > 0),
         readable=_rate(got, lambda one: one.form != "unreadable"),
@@ -232,6 +232,11 @@ def summary(run: ModelRun) -> Summary:
         total_nano=run.cost_nano,
         tokens=sum(one.input_tokens + one.output_tokens for one in got),
     )
+
+
+def passed_rate(run: ModelRun) -> Interval:
+    """Cases answered rightly, of those that were answered."""
+    return _rate(run.answered, lambda one: one.passed)
 
 
 def by_group(results: Iterable[CaseResult], group: Callable[[CaseResult], str]) -> dict[str, Interval]:

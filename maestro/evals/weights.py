@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from maestro.evals.comparing import FEWEST, Comparison
-from maestro.evals.results import ModelRun, summary
+from maestro.evals.results import ModelRun, passed_rate
 
 LEAST = 0.1
 """No weight is proposed below it: to take a model away is for a person."""
@@ -47,7 +47,7 @@ def propose(
         current: model -> weight in effect; 1 for one that is not named.
     """
     lows = {
-        run.model: summary(run).passed.low
+        run.model: passed_rate(run).low
         for run in runs
         if run.state == "complete" and not run.offline and len(run.answered) >= FEWEST
     }
@@ -59,7 +59,7 @@ def propose(
             found.append(ProposedWeight(run.model, now, now, _kept(run)))
             continue
         measured = max(LEAST, round(lows[run.model] / best, 2)) if best > 0 else now
-        said = summary(run).passed
+        said = passed_rate(run)
         why = f"{said.value:.0%} of {len(run.answered)} cases pass, at least {said.low:.0%} with 95 % confidence"
         compared = comparisons.get(run.model)
         if compared is not None and compared.state == "regression" and measured > now:

@@ -232,6 +232,8 @@ class Committer:
                 return [Outcome(error=failure) for _ in operations]
             except Exception as error:  # noqa: BLE001 - whatever it is, the callers hear of it and nothing was done
                 self._disconnect()
+                if len(operations) > 1:
+                    return [outcome for one in operations for outcome in self._run([one])]
                 return [Outcome(error=error) for _ in operations]
         return []
 

@@ -66,6 +66,8 @@ class Rows:
         self._cursor: Any = connection.connection.cursor()
         self._postgresql = connection.dialect.name == "postgresql"
         self._error: type[Exception] = connection.dialect.loaded_dbapi.Error
+        # To PostgreSQL, what has no result goes together with the next statement: each way there and back counts.
+        self._pending: list[bytes] = []
 
     def __enter__(self) -> Rows:
         return self
@@ -93,6 +95,7 @@ class Rows:
         """The sums that are there, locked; with PostgreSQL all of ``cells`` are there afterwards."""
         wanted = sorted(cells)
         if self._postgresql:
+            # Each statement sees what was committed before itself began, so the sums are read as they were locked.
             self._insert(_LOCK_SUMS, [(*cell, 0, 0) for cell in wanted])
         return self.read_sums(wanted)
 
@@ -120,6 +123,7 @@ class Rows:
                 self._execute(f"DELETE FROM {LIMITS.name} WHERE scope = ? AND unit = ?", cell)
             else:
                 self._insert(_KEEP_LIMITS, [(*cell, limit.amount, limit.source, reason, books.now)])
+        self._send()
 
     def keep_crossings(self, crossings: Sequence[Crossing]) -> set[CrossingKey]:
         """Writes crossings; gives those that were not there before."""
@@ -139,13 +143,16 @@ class Rows:
     ) -> list[tuple[Any, ...]]:
         if not rows:
             return []
-        if self._postgresql:
-            from psycopg2.extras import execute_values  # type: ignore[import-untyped]  # It has no types.
-
-            return (
-                execute_values(self._cursor, statement.format("%s"), rows, page_size=len(rows), fetch=returning) or []
-            )
         one = statement.format(f"({', '.join('?' * len(rows[0]))})")
+        if self._postgresql:
+            places = ", ".join([f"({', '.join(['%s'] * len(rows[0]))})"] * len(rows))
+            self._pending.append(
+                self._cursor.mogrify(statement.format(places), [value for row in rows for value in row])
+            )
+            if not returning:
+                return []
+            self._send()
+            return list(self._cursor.fetchall())
         if not returning:
             self._cursor.executemany(one, rows)
             return []
@@ -155,7 +162,16 @@ class Rows:
         return found
 
     def _execute(self, statement: str, values: Sequence[object]) -> None:
-        self._cursor.execute(statement.replace("?", "%s") if self._postgresql else statement, values)
+        if not self._postgresql:
+            self._cursor.execute(statement, values)
+            return
+        self._pending.append(self._cursor.mogrify(statement.replace("?", "%s"), values))
+        self._send()
+
+    def _send(self) -> None:
+        if self._pending:
+            statements, self._pending = self._pending, []
+            self._cursor.execute(b";".join(statements))
 
 
 def crossing_key(crossing: Crossing) -> CrossingKey:
@@ -173,7 +189,7 @@ def entry_values(entry: Entry) -> tuple[object, ...]:
         entry.month,
         *(_json(entry.amounts), _json(entry.limits), _json(entry.actual)),
         *(entry.holder, entry.lease, entry.expires, entry.at),
-        *(entry.model, entry.provider, entry.decision, entry.reason),
+        *map(_storable, (entry.model, entry.provider, entry.decision, entry.reason)),
     )
 
 
@@ -199,7 +215,8 @@ def charge_values(charge: Charge) -> tuple[object, ...]:
         charge.at.timestamp(),
         *(whom.tenant, whom.project, whom.pull_request, whom.run, whom.step, whom.actor),
         charge.month,
-        *(str(charge.unit), charge.amount, charge.kind, charge.model, charge.provider, charge.decision),
+        *(str(charge.unit), charge.amount, charge.kind),
+        *map(_storable, (charge.model, charge.provider, charge.decision)),
         _json(charge.facts),
     )
 
@@ -211,6 +228,11 @@ def attribution_of(row: Row) -> Attribution:
 
 def _amounts(text: str) -> dict[Unit, int]:
     return {Unit(unit): amount for unit, amount in json.loads(text).items()}
+
+
+def _storable(text: str) -> str:
+    """What providers and exceptions say may be anything; databases take neither lone surrogates nor, some, NUL."""
+    return text if text.isprintable() else text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 _ENCODE: Callable[[object], str] = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=str).encode

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from maestro.errors import InputError
 from maestro.ledger.model import Attribution, BudgetExceededError, Reservation, Scope, Unit
 from maestro.llm.catalogue import Model
-from maestro.llm.charging import bounds
+from maestro.llm.charging import Bounds, bounds
 from maestro.llm.errors import NoAnswerError
 from maestro.llm.grant import Grant, granted
 from maestro.llm.model import (
@@ -37,6 +37,8 @@ T = TypeVar("T")
 AT_ONCE = 16_384
 """Characters that are redacted and counted in two milliseconds."""
 NOTHING_TAKEN_OUT = Redaction((), {})
+LEAST_BYTES, BYTES_PER_TOKEN, MOST_BYTES = 256 * 1024, 8 * 1024, 64 * 1024 * 1024
+"""Of an answer as it is sent; with log probabilities a token takes some kilobytes."""
 LEASE_BEYOND = 60.0
 """Seconds a reservation outlives the request's own time."""
 Ask = Callable[[Grant, Model, ProviderCall], Awaitable[T]]
@@ -119,7 +121,10 @@ class Course:
             self.decision = await gateway.situation.decide(self.request, self.attribution, self.tokens, self._limits)
         if self.decision.chosen is not None:
             return self.decision
-        exceeded = gateway.situation.exceeded(self.decision, self.attribution, self._limits)
+        needed = {
+            one.model: self._bounds(gateway.catalogue.models[one.model]).amounts() for one in self.decision.candidates
+        }
+        exceeded = gateway.situation.exceeded(self.decision, self.attribution, self._limits, needed)
         if exceeded is not None:
             raise exceeded
         raise NoModelError(self.decision.why, decision=self.decision, next_step=_next_step(self.decision))
@@ -236,7 +241,7 @@ class Course:
         """Sets the worst case aside; the decision is kept in the same transaction, before anything leaves."""
         gateway = self.gateway
         decision = self.decided
-        most = bounds(model, self.tokens.at_most, self.request.max_output_tokens)
+        most = self._bounds(model)
         id = f"{decision.id}.{len(self.grants) + 1}"
         first = not self._kept
         future: Future[Reservation] = gateway.ledger.submit_reserve(
@@ -263,6 +268,9 @@ class Course:
         gateway.crossed(reservation.crossed)
         return grant
 
+    def _bounds(self, model: Model) -> Bounds:
+        return bounds(model, self.tokens.at_most, self.request.max_output_tokens)
+
     def _call(self, model: Model, grant: Grant) -> ProviderCall:
         try:
             key = self.gateway.keyring.value(model.key)
@@ -282,6 +290,7 @@ class Course:
             api_key=key,
             timeout=timeout,
             first_byte=timeout,
+            byte_limit=min(MOST_BYTES, LEAST_BYTES + BYTES_PER_TOKEN * grant.bounds.output_tokens),
         )
 
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from statistics import median
+from statistics import fmean, median
 from typing import Literal
 
 from maestro.llm.decisions import Kept
@@ -19,14 +19,15 @@ from maestro.llm.decisions import Kept
 Metric = Literal["mix", "cost", "latency", "refusals"]
 
 WEEKS = 4
-WIDTH = 5.0
+WIDTH = 4.5
 """Half the band's width in standard deviations. There are dozens of bands and a look each day; three would cry wolf."""
 LEAST_CALLS = 20
 """Calls a window must have to be judged."""
 LEAST_DAYS = 7
 """Days with enough calls there must have been before."""
 _DEVIATION = 1.4826  # of a normal distribution, in median absolute deviations
-_MEDIAN = 1.2533  # how much less certain a median is than a mean
+_TRIMMED = 0.1  # of the values at each end; what is left is nearly as sure as a mean, and no outlier is in it
+_UNSURE = 1.05  # how much less certain it is than a mean
 _SHARE_FLOOR = 0.10
 _REFUSAL_FLOOR = 0.03
 _FACTOR_FLOOR = math.log(1.25)
@@ -183,9 +184,9 @@ def _numbers(recent: Sequence[Fact], before: Sequence[Sequence[Fact]]) -> Iterab
             past = [logs for day in before if len(logs := _logs(day, model, read)) >= LEAST_CALLS]
             if len(now) < LEAST_CALLS or len(past) < LEAST_DAYS:
                 continue
-            usual = [median(logs) for logs in past]
-            middle, value = median(usual), median(now)
-            chance = max(_spread(now), median([_spread(logs) for logs in past])) * _MEDIAN / math.sqrt(len(now))
+            usual = [_middle(logs) for logs in past]
+            middle, value = median(usual), _middle(now)
+            chance = max(_spread(now), median([_spread(logs) for logs in past])) * _UNSURE / math.sqrt(len(now))
             half = max(_FACTOR_FLOOR, WIDTH * _spread(usual), WIDTH * chance)
             if abs(value - middle) > half:
                 yield DriftAlert(
@@ -203,6 +204,11 @@ def _logs(facts_: Sequence[Fact], model: str, read: Callable[[Fact], float | Non
     """Logarithms, since costs and times are skewed: twice and half are equally far."""
     values = (read(fact) for fact in facts_ if fact.model == model)
     return [math.log(value) for value in values if value is not None and value > 0]
+
+
+def _middle(values: Sequence[float]) -> float:
+    cut = int(len(values) * _TRIMMED)
+    return fmean(sorted(values)[cut : len(values) - cut])
 
 
 def _spread(values: Sequence[float]) -> float:

@@ -13,6 +13,8 @@ SLOWEST = 0.1
 """A call is slow when it is among this part of its model's calls."""
 LEAST_OF_MODEL = 10
 """Calls of a model from which on it is known what is slow there."""
+LEAST_CALLS = 20
+"""Calls a tenant must have to be called worse off."""
 _Z = 2.576  # 99 % of a normal distribution
 
 
@@ -70,7 +72,8 @@ def _tenant(name: str, row: list[int], everyone: list[int]) -> TenantShare:
     others = (everyone[1] + everyone[2] - bad) / rest if rest else 0.0
     low, high = wilson(bad, calls)
     # Beside the interval, a difference somebody would feel.
-    worse = rest > 0 and low > wilson(everyone[1] + everyone[2] - bad, rest)[1] and bad / calls > others + 0.02
+    enough = min(calls, rest) >= LEAST_CALLS
+    worse = enough and low > wilson(everyone[1] + everyone[2] - bad, rest)[1] and bad / calls > others + 0.02
     return TenantShare(name, calls, slow, failed, bad / calls, low, high, others, worse)
 
 

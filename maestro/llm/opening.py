@@ -17,6 +17,7 @@ from maestro.llm.keyring import Keyring
 from maestro.llm.model import Provider
 from maestro.llm.redact import Redactor
 from maestro.llm.situation import Sources
+from maestro.llm.sources import sources_for
 from maestro.secrets import Masker
 from maestro.server.home import HOME_VARIABLE
 
@@ -45,7 +46,7 @@ def open_gateway(
         workspace: the project's checkout, for its ``models.yaml``.
         store: keeps answers; None: none are kept.
         masker: knows secrets that must not leave, beside the keys.
-        sources: policy, overrides and what else decisions are made from.
+        sources: what decisions are made from beside; None: Ollama, lanes and overrides, and no policy.
         catalogue: None: as ``models.yaml`` of the server and of the project say.
 
     Raises:
@@ -63,7 +64,7 @@ def open_gateway(
         keyring=keyring,
         redactor=Redactor(masker, keyring),
         store=store,
-        sources=sources,
+        sources=sources or sources_for(catalogue, ledger.ledger.engine, environ),
         on_event=on_event,
     )
 

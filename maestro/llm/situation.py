@@ -95,18 +95,25 @@ class Situation:
         state = await self._state(request, attribution, tokens, limits)
         return decide(request, attribution, state, self.catalogue, tokens=tokens)
 
-    def exceeded(self, decision: Decision, attribution: Attribution, limits: Limits) -> BudgetExceededError | None:
-        """The budget that leaves no candidate; None where that is not the reason."""
-        asked = [
-            verdict.worst_nano or 0
+    def exceeded(
+        self, decision: Decision, attribution: Attribution, limits: Limits, needed: Mapping[str, Mapping[Unit, int]]
+    ) -> BudgetExceededError | None:
+        """The budget that leaves no candidate; None where that is not the reason.
+
+        Args:
+            needed: model -> what a call needs at most.
+        """
+        too_dear = [
+            needed[verdict.model]
             for verdict in decision.candidates
             if verdict.skipped and all(code == "over_budget" for code, _sentence in verdict.skipped)
         ]
-        if not asked:
+        if not too_dear:
             return None
         for balance in self._known(attribution, limits):
-            if balance.unit is Unit.USD and balance.left is not None and balance.left < min(asked):
-                return BudgetExceededError(balance, min(asked))
+            asked = min(amounts[balance.unit] for amounts in too_dear) if balance.unit in too_dear[0] else 0
+            if balance.left is not None and balance.left < asked:
+                return BudgetExceededError(balance, asked)
         return None
 
     def forget_balances(self) -> None:

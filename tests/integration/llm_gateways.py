@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from maestro.artifacts.store import ArtifactStore
 from maestro.ledger.model import Attribution
-from maestro.llm.breaker import Breakers
 from maestro.llm.catalogue import load_catalogue
 from maestro.llm.gateway import Gateway
 from maestro.llm.opening import open_gateway
@@ -24,7 +21,13 @@ WHO = Attribution("acme", "app", pull_request=7, run="run-1", step="review")
 PRICE = {"input": 1.0, "output": 2.0}
 
 
-def catalogue_file(folder: Path, url: str, models: Mapping[str, Mapping[str, Any]], **more: Any) -> Path:
+def catalogue_file(
+    folder: Path,
+    url: str,
+    models: Mapping[str, Mapping[str, Any]],
+    more_providers: Mapping[str, Mapping[str, Any]] | None = None,
+    **more: Any,
+) -> Path:
     """A models.yaml whose models are at ``url``; a model's name says how the server behaves unless it says so itself."""
     entries = {
         name: {
@@ -38,7 +41,10 @@ def catalogue_file(folder: Path, url: str, models: Mapping[str, Mapping[str, Any
         for name, fields in models.items()
     }
     body = {
-        "providers": {"local": {"kind": "openai", "api_base": url, "key": "env:TEST_KEY", "region": "local"}},
+        "providers": {
+            "local": {"kind": "openai", "api_base": url, "key": "env:TEST_KEY", "region": "local"},
+            **(more_providers or {}),
+        },
         "models": entries,
         **more,
     }
@@ -82,4 +88,4 @@ async def gateway(
         made.ledger.close()
 
 
-__all__ = ["KEY", "WHO", "Breakers", "gateway"]
+__all__ = ["KEY", "WHO", "gateway"]

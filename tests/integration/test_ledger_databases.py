@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -140,6 +141,37 @@ def test_a_reservation_whose_future_was_cancelled_in_time_is_not_made_and_a_sett
     last.result(30)
     assert [one.state for one in ledger.reservations(["one", "two", "three"])] == ["settled", "reserved"]
     writer.close(ledger=False)
+
+
+def test_whatever_a_provider_or_an_exception_says_is_kept(ledger: Ledger) -> None:
+    for id in ("one", "two"):
+        ledger.reserve(id, WHO, {USD: 1}, model="a\0b")
+    ledger.release("one", "broken \udcff\n\0")
+    ledger.settle("two", {USD: 1}, facts={"said": "\0\udcff"})
+    assert [one.reason for one in ledger.reservations(["one"])] == ["broken ?\n\ufffd"]
+    (charge,) = ledger.charges()
+    assert (charge.model, charge.facts) == ("a\ufffdb", {"said": "\0\udcff"})
+
+
+def test_one_operation_that_cannot_be_written_does_not_keep_the_others_from_it(ledger: Ledger) -> None:
+    writer = AsyncLedger(ledger)
+    with ledger.committer._turn:
+        wishes = [writer.submit_reserve("one", WHO, {USD: 1}), writer.submit_release("\udcff")]
+    assert wishes[1].exception(30) is not None
+    assert wishes[0].exception(30) is None
+    writer.close(ledger=False)
+    assert [one.id for one in ledger.reservations()] == ["one"]
+
+
+def test_what_was_settled_right_before_the_process_was_killed_is_settled(ledger: Ledger) -> None:
+    def child() -> None:
+        ledger.reserve("one", WHO, {USD: 9}, sent=True)
+        ledger.settle("one", {USD: 4})
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_child(child) == -signal.SIGKILL
+    assert ledger.expire() == []
+    assert [(charge.kind, charge.amount) for charge in ledger.charges()] == [("settled", 4)]
 
 
 def test_who_is_told_may_ask_for_more_at_once(ledger: Ledger) -> None:

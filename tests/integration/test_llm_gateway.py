@@ -295,7 +295,7 @@ async def test_a_stream_that_dies_says_what_came_and_no_other_model_goes_on(
         pieces = []
         with pytest.raises(StreamBrokenError, match=reason) as caught:
             async for piece in stream:
-                pieces.append(piece.text)  # noqa: PERF401 - what came before the error counts
+                pieces.append(piece.text)
         assert "".join(pieces) == caught.value.received == received
         assert stream.answer is None
         assert len(server.calls) == 1
@@ -398,5 +398,3 @@ async def test_a_request_that_cannot_be_made_says_why_and_costs_nothing(
         with pytest.raises(InputError, match=words):
             await made.ask(asked, WHO)
     assert server.calls == []
-
-

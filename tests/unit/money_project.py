@@ -62,7 +62,7 @@ class MoneyProject:
                     standalone_mode=False,
                 )
                 code = result if isinstance(result, int) else 0
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - as the program itself does
                 code = explain(error, options)
         return Said(code, out.getvalue(), err.getvalue())
 

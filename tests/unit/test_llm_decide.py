@@ -239,15 +239,15 @@ def test_an_unknown_price_is_refused_unless_it_is_allowed() -> None:
 
 
 def test_ollama_that_does_not_answer_lacks_a_model_or_has_no_room() -> None:
-    asked = {"target": "home", "known": catalogue(last_resort=None)}
-    assert ask(**asked, facts=state(ollama=OllamaState())).chosen == "home"
-    decision = ask(**asked, facts=state(ollama=OllamaState(running=False)))
+    known = catalogue(last_resort=None)
+    assert ask("home", known, facts=state(ollama=OllamaState())).chosen == "home"
+    decision = ask("home", known, facts=state(ollama=OllamaState(running=False)))
     assert reasons(decision, "home") == ["not_running"]
-    decision = ask(**asked, facts=state(ollama=OllamaState(running=True)))
+    decision = ask("home", known, facts=state(ollama=OllamaState(running=True)))
     assert "ollama pull home" in sentence(decision, "home")
-    assert ask(**asked, facts=state(ollama=OllamaState(running=True, pulls=True))).chosen == "home"
+    assert ask("home", known, facts=state(ollama=OllamaState(running=True, pulls=True))).chosen == "home"
     too_big = OllamaState(True, frozenset({"home"}), {"home": "it needs 12 GB, and 8 GB are free"})
-    decision = ask(**asked, facts=state(ollama=too_big))
+    decision = ask("home", known, facts=state(ollama=too_big))
     assert verdict(decision, "home").skipped == (("memory", "it needs 12 GB, and 8 GB are free"),)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 from collections.abc import Callable
@@ -38,15 +39,13 @@ def usual(seed: int, *, days: int = 29, change: Change | None = None, a_day: int
 
 
 def changed(**values: object) -> Change:
-    import dataclasses
-
     return lambda fact, _chance: dataclasses.replace(fact, **values)  # type: ignore[arg-type]  # tests name the fields
 
 
-def test_two_hundred_usual_months_give_hardly_a_false_alarm() -> None:
-    alarms = [alert for seed in range(200) for alert in drift(usual(seed), now=NOW)]
-    # Each month has seven bands: 1,400 looks.
-    assert len(alarms) <= 3, [alert.sentence for alert in alarms]
+def test_a_hundred_usual_months_give_hardly_a_false_alarm() -> None:
+    alarms = [alert for seed in range(100) for alert in drift(usual(seed), now=NOW)]
+    # Each month has seven bands: 700 looks.
+    assert len(alarms) <= 1, [alert.sentence for alert in alarms]
 
 
 def test_another_mix_is_seen_on_the_day() -> None:
@@ -58,9 +57,7 @@ def test_another_mix_is_seen_on_the_day() -> None:
     assert "in the weeks before it was 30%" in big.sentence or "in the weeks before it was 29%" in big.sentence
 
 
-def test_calls_that_cost_twice_as_much_are_seen_in_most_months() -> None:
-    import dataclasses
-
+def test_calls_that_cost_twice_as_much_are_seen_every_time() -> None:
     def twice(fact: Fact, _chance: random.Random) -> Fact:
         return dataclasses.replace(fact, cost_nano=2 * (fact.cost_nano or 0))
 
@@ -70,8 +67,6 @@ def test_calls_that_cost_twice_as_much_are_seen_in_most_months() -> None:
 
 
 def test_slow_answers_and_refusals_are_seen() -> None:
-    import dataclasses
-
     def worse(fact: Fact, chance: random.Random) -> Fact:
         return dataclasses.replace(fact, seconds=3 * (fact.seconds or 0), refused=chance.random() < 0.5)
 
@@ -80,8 +75,6 @@ def test_slow_answers_and_refusals_are_seen() -> None:
 
 
 def test_one_odd_day_in_the_past_does_not_widen_the_band() -> None:
-    import dataclasses
-
     past = [
         dataclasses.replace(fact, seconds=500.0) if timedelta(days=9) < NOW - fact.at <= timedelta(days=10) else fact
         for fact in usual(4, change=changed(seconds=9.0))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from maestro.llm.decisions import outcome_of
 from maestro.llm.explain import COLUMNS, why_facts, why_table
 from maestro.llm.model import Attempt, PromptRef, ProviderError
 from maestro.llm.state import PolicyVerdict
-from tests.unit.llm_world import NOW, answer, ask, balance, catalogue, state
+from tests.unit.llm_world import NOW, answer, ask, balance, state
 
 
 def test_candidates_stand_in_the_order_they_would_be_tried_and_the_others_below() -> None:
@@ -54,11 +56,7 @@ def test_the_answer_to_why_stands_first() -> None:
 
 
 def test_unknown_and_free_costs_are_words() -> None:
-    import dataclasses
-
-    known = catalogue()
-    known.models["big"]  # what is changed below
-    decision = ask("home", known)
+    decision = ask("home")
     assert (why_table(decision)[0].costs, why_table(decision)[0].at_most) == ("nothing", "$0.00")
     decision = dataclasses.replace(decision, candidates=(dataclasses.replace(decision.candidates[0], worst_nano=None),))
     assert (why_table(decision)[0].costs, why_table(decision)[0].at_most) == ("unknown", "unknown")

@@ -1,0 +1,71 @@
+"""Where a gateway looks for what it does not know itself: Ollama, serving lanes, overrides, policy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from maestro.llm.catalogue import Catalogue
+from maestro.llm.situation import Sources
+from maestro.llm.state import OllamaState, Override
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from maestro.llm.overrides import OverrideStore
+    from maestro.llm.policy_gate import PolicyGate
+
+
+def sources_for(
+    catalogue: Catalogue, engine: sa.Engine, environ: Mapping[str, str], *, policy: PolicyGate | None = None
+) -> Sources:
+    """The sources of a gateway; each is opened when it is first asked.
+
+    Args:
+        engine: of the ledger's database.
+        policy: asked about every candidate; None: no policy is in effect.
+
+    Raises:
+        InputError: the URL of a lane's metrics is none.
+    """
+    nobody = Sources()
+    lanes = nobody.queues
+    if any(one.metrics for one in catalogue.models.values()):
+        from maestro.llm.surroundings import queue_source
+
+        lanes = queue_source(catalogue)
+    return Sources(policy=policy, ollama=_ollama(catalogue, environ), queues=lanes, overrides=_overrides(engine))
+
+
+def _overrides(engine: sa.Engine) -> Callable[[], Awaitable[Sequence[Override]]]:
+    kept: list[OverrideStore] = []
+
+    def look() -> Sequence[Override]:
+        from maestro.llm.overrides import OverrideStore
+
+        if not kept:
+            kept.append(OverrideStore(engine))
+        return kept[0].list(at=datetime.now(UTC))
+
+    async def overrides() -> Sequence[Override]:
+        return await asyncio.to_thread(look)
+
+    return overrides
+
+
+def _ollama(catalogue: Catalogue, environ: Mapping[str, str]) -> Callable[[], Awaitable[OllamaState]]:
+    kept: list[Callable[[], Awaitable[OllamaState]]] = []
+
+    async def ollama() -> OllamaState:
+        if not kept:
+            try:
+                from maestro.llm.surroundings import ollama_source
+            except ModuleNotFoundError:
+                # Without the extra nobody here can speak to it.
+                return OllamaState(running=False)
+            kept.append(ollama_source(catalogue, environ))
+        return await kept[0]()
+
+    return ollama

@@ -1,0 +1,228 @@
+"""Budgets hold under many callers at once, whatever becomes of their calls; prices are those of the decision."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maestro.ledger.model import Attribution, BudgetExceededError, Crossing, Scope, Unit
+from maestro.ledger.writer import AsyncLedger
+from maestro.llm.catalogue import load_catalogue
+from maestro.llm.decisions import DecisionStore
+from maestro.llm.errors import NoAnswerError, StreamBrokenError
+from maestro.llm.gateway import Gateway
+from maestro.llm.keyring import Keyring
+from maestro.llm.model import Message, ModelRequest
+from maestro.llm.opening import provider_of
+from tests.integration.llm_gateways import WHO, catalogue_file, gateway
+from tests.integration.model_server import ModelServer, model_server
+
+pytestmark = pytest.mark.anyio
+RUN = Scope("run", "run-1")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ModelServer]:
+    with model_server() as running:
+        yield running
+
+
+def request(target: str = "echo", text: str = "hello", **more: Any) -> ModelRequest:
+    return ModelRequest([Message("user", text)], target=target, **{"max_output_tokens": 100, "timeout": 20.0, **more})
+
+
+async def worst(made: Gateway, asked: ModelRequest) -> int:
+    decision = await made.decide(asked, WHO)
+    return next(one.worst_nano or 0 for one in decision.candidates if one.model == decision.chosen)
+
+
+def used(made: Gateway, scope: Scope = RUN) -> tuple[int, int]:
+    balance = made.ledger.ledger.balance(scope, Unit.USD)
+    return balance.spent, balance.reserved
+
+
+async def watch(made: Gateway, limit: int, done: asyncio.Event) -> int:
+    """The most that was ever spent and set aside at once."""
+    most = 0
+    while not done.is_set():
+        spent, reserved = await asyncio.to_thread(used, made)
+        most = max(most, spent + reserved)
+        assert spent + reserved <= limit
+    return most
+
+
+async def test_fifty_callers_and_a_budget_for_about_half_of_them(server: ModelServer, tmp_path: Path) -> None:
+    async with gateway(tmp_path, server.url, {"slow/0.3": {}}) as made:
+        asked = request("slow/0.3")
+        limit = 25 * await worst(made, asked)
+        limits = {RUN: {Unit.USD: limit}}
+        done = asyncio.Event()
+        watching = asyncio.create_task(watch(made, limit, done))
+        outcomes = await asyncio.gather(
+            *(made.ask(asked, WHO, limits=limits) for _ in range(50)), return_exceptions=True
+        )
+        await made.settled()
+        done.set()
+        assert await watching <= limit
+        kinds = Counter(type(one).__name__ for one in outcomes)
+        assert kinds == {"Answer": 25, "BudgetExceededError": 25}
+        refused = next(one for one in outcomes if isinstance(one, BudgetExceededError))
+        assert "the budget of run:run-1 is $" in str(refused)
+        assert "raise `budget` in maestro.yaml" in str(refused)
+        answers = sum(one.cost_nano for one in outcomes if not isinstance(one, BaseException))
+        assert used(made) == (answers, 0)
+
+
+async def test_the_budget_holds_when_calls_end_in_every_way_at_once(server: ModelServer, tmp_path: Path) -> None:
+    ways = ["echo", "truncated", "status/500", "close", "hang", "cut", "retry-after/0.01", "html", "headers", "endless"]
+    models = {name: {"timeout": 0.3} for name in ways}
+    async with gateway(tmp_path, server.url, models) as made:
+        limit = 30 * await worst(made, request())
+        limits = {RUN: {Unit.USD: limit}}
+        done = asyncio.Event()
+        watching = asyncio.create_task(watch(made, limit, done))
+
+        async def one(number: int) -> str:
+            asked = request(ways[number % len(ways)], fallback=("echo",) if number % 3 else ())
+            try:
+                if number % 2:
+                    await made.ask(asked, WHO, limits=limits)
+                else:
+                    async with await made.stream(asked, WHO, limits=limits) as stream:
+                        async for _piece in stream:
+                            if number % 4 == 0:
+                                break
+            except (BudgetExceededError, NoAnswerError, StreamBrokenError) as error:
+                return type(error).__name__
+            return "ok"
+
+        tasks = [asyncio.create_task(one(number)) for number in range(60)]
+        for task in tasks[::7]:
+            asyncio.get_running_loop().call_later(0.05, task.cancel)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await made.settled()
+        done.set()
+        assert 0 < await watching <= limit
+        assert used(made)[1] == 0
+
+
+async def test_a_call_that_does_not_fit_goes_to_a_cheaper_candidate(server: ModelServer, tmp_path: Path) -> None:
+    models = {
+        "dear": {"wire_model": "echo", "price": {"input": 100.0, "output": 200.0}},
+        "modest": {"wire_model": "echo"},
+    }
+    async with gateway(tmp_path, server.url, models) as made:
+        limits = {RUN: {Unit.USD: 10_000_000}}
+        answer = await made.ask(request("dear", fallback=("modest",)), WHO, limits=limits)
+        assert answer.model == "modest"
+
+
+async def test_at_80_95_and_100_per_cent_somebody_is_told_once(server: ModelServer, tmp_path: Path) -> None:
+    events: list[Crossing] = []
+    async with gateway(tmp_path, server.url, {"echo": {}}, events=events) as made:
+        most = await worst(made, request())
+        made.ledger.ledger.set_limit(RUN, Unit.USD, most, actor="ada", reason="a test")
+        await made.ask(request(), WHO)
+        await made.settled()
+        with pytest.raises(BudgetExceededError, match=r"ask whoever may run `maestro budget set run:run-1"):
+            await made.ask(request(), WHO)
+        assert Counter(event.level for event in events) == {80: 1, 95: 1, 100: 1}
+
+
+async def test_over_80_per_cent_the_cheaper_candidate_of_the_route_answers(server: ModelServer, tmp_path: Path) -> None:
+    models = {
+        "good": {"wire_model": "echo", "quality": 0.9, "price": {"input": 10.0, "output": 20.0}},
+        "modest": {"wire_model": "echo", "quality": 0.4},
+    }
+    routes = {"review": {"candidates": ["good", "modest"], "objective": "quality"}}
+    async with gateway(tmp_path, server.url, models, routes=routes) as made:
+        first = await made.ask(request("review", "x" * 4000), WHO)
+        await made.settled()
+        spent, _reserved = used(made)
+        made.ledger.ledger.set_limit(RUN, Unit.USD, int(spent / 0.81), actor="ada", reason="a test")
+        made.situation.forget_balances()
+        second = await made.ask(request("review", max_output_tokens=1), WHO)
+        assert (first.model, second.model) == ("good", "modest")
+        await made.settled()
+        assert made.decisions.get(second.decision).decision.downshift == ("run:run-1",)
+
+
+async def test_a_price_that_changes_in_the_middle_of_a_call_changes_nothing(
+    server: ModelServer, tmp_path: Path
+) -> None:
+    async with gateway(tmp_path, server.url, {"slow/0.2": {}}) as made:
+        asking = asyncio.create_task(made.ask(request("slow/0.2", "a" * 40), WHO))
+        while not made.ledger.ledger.reservations():
+            await asyncio.sleep(0.005)
+        (held,) = made.ledger.ledger.reservations()
+        dearer = catalogue_file(tmp_path, server.url, {"slow/0.2": {"price": {"input": 900.0, "output": 900.0}}})
+        made.catalogue = load_catalogue([dearer])
+        answer = await asking
+        await made.settled()
+        assert answer.cost_nano == 11 * 1000 + 11 * 2000
+        assert answer.cost_nano <= held.amounts[Unit.USD]
+        assert used(made) == (answer.cost_nano, 0)
+
+
+async def test_more_than_was_reserved_is_charged_and_told(server: ModelServer, tmp_path: Path) -> None:
+    events: list[Crossing] = []
+    async with gateway(tmp_path, server.url, {"count/90": {}}, events=events) as made:
+        answer = await made.ask(request("count/90", max_output_tokens=10), WHO)
+        await made.settled()
+        assert answer.usage.output_tokens == 113
+        assert used(made) == (answer.cost_nano, 0)
+        assert any(event.overdraft for event in events)
+
+
+async def test_a_model_of_unknown_price_is_not_asked(server: ModelServer, tmp_path: Path) -> None:
+    async with gateway(tmp_path, server.url, {"echo": {"price": None}}) as made:
+        decision = await made.decide(request(), WHO)
+        assert decision.chosen is None
+        assert "price_unknown" in dict(decision.candidates[0].skipped)
+
+
+async def test_tokens_are_a_budget_too(server: ModelServer, tmp_path: Path) -> None:
+    async with gateway(tmp_path, server.url, {"echo": {"price": "free"}}) as made:
+        made.ledger.ledger.set_limit(RUN, Unit.TOKENS, 10, actor="ada", reason="a test")
+        with pytest.raises(BudgetExceededError, match="10 tokens"):
+            await made.ask(request(), WHO)
+
+
+async def test_two_gateways_on_one_ledger_share_its_budget(server: ModelServer, tmp_path: Path) -> None:
+    async with gateway(tmp_path, server.url, {"slow/0.2": {}}) as made:
+        other_ledger = AsyncLedger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+        other = Gateway(
+            made.catalogue,
+            other_ledger,
+            DecisionStore(other_ledger.ledger.engine),
+            provider_of,
+            keyring=Keyring(made.catalogue.keys, {"TEST_KEY": "a-key-of-the-tests"}),
+        )
+        asked = request("slow/0.2")
+        limits = {RUN: {Unit.USD: 10 * await worst(made, asked)}}
+        outcomes = await asyncio.gather(
+            *((made, other)[number % 2].ask(asked, WHO, limits=limits) for number in range(30)), return_exceptions=True
+        )
+        await other.close()
+        other_ledger.close()
+        assert Counter(isinstance(one, BudgetExceededError) for one in outcomes) == {False: 10, True: 20}
+
+
+async def test_charges_are_put_down_to_everybody_they_belong_to(server: ModelServer, tmp_path: Path) -> None:
+    async with gateway(tmp_path, server.url, {"echo": {}}) as made:
+        answer = await made.ask(request(), replace(WHO, step="triage"))
+        await made.settled()
+        (charge,) = made.ledger.ledger.charges(unit="usd")
+        assert charge.attribution == Attribution("acme", "app", 7, "run-1", "triage")
+        assert (charge.model, charge.provider, charge.decision) == ("echo", "local", answer.decision)

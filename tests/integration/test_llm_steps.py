@@ -1,0 +1,217 @@
+"""Steps that ask a model: what is asked, what it costs and whom, and what is shown of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from maestro.ledger.model import NANO, Unit
+from maestro.ledger.store import Ledger
+from tests.integration.delivery import Delivery
+from tests.integration.llm_gateways import KEY, catalogue_file
+from tests.integration.model_server import ModelServer, model_server
+
+EXAMPLE = """\
+name: intelgraph-build
+version: 1.0.0
+stages:
+  - name: analyze
+    steps:
+      - run: litellm.generate
+        with: { model: gpt-4o-mini, prompt_template: code_review }
+  - name: test
+    parallel:
+      - run: shell
+        with: { command: 'npm test' }
+      - run: shell
+        with: { command: 'npm run typecheck' }
+"""
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[ModelServer]:
+    with model_server() as server:
+        yield server
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Delivery:
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "MISTRAL_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+    monkeypatch.setenv("TEST_KEY", KEY)
+    root = tmp_path / "shop"
+    root.mkdir()
+    made = Delivery(root)
+    made.git("init", "-q", "-b", "main")
+    made.write({"a.py": "one = 1\n"})
+    return made
+
+
+def asking(shop: Delivery, provider: ModelServer, step: str, *, before: str = "", model: str = "echo") -> None:
+    """A workflow of one step that asks, and models at ``provider``."""
+    catalogue_file(shop.root, provider.url, {model: {"capabilities": ["chat", "code"]}})
+    shop.workflow(f"name: flow\nproject: shop\n{before}stages:\n  - name: all\n    steps:\n      - {step}\n")
+
+
+def charged(shop: Delivery) -> dict[str, int]:
+    with Ledger.open(f"sqlite:///{shop.project.home / 'ledger.db'}") as ledger:
+        assert ledger.check() == []
+        assert ledger.reservations() == []
+        found: dict[str, int] = {}
+        for one in ledger.charges(unit="usd"):
+            found[one.model] = found.get(one.model, 0) + one.amount
+        return found
+
+
+def test_the_example_runs_as_it_stands_without_any_key(shop: Delivery) -> None:
+    scripts = {"name": "intelgraph", "version": "1.0.0", "scripts": {"test": "true", "typecheck": "true"}}
+    shop.write({"package.json": json.dumps(scripts)}, commit=False)
+    shop.workflow(EXAMPLE)
+    done = shop.run()
+    assert done.passed, done.failures()
+    review = done.records["analyze/litellm_generate"]
+    assert review.values["offline"] is True
+    assert review.values["answer"].startswith("[offline]")
+    assert "a.py" in review.values["answer"] or "package.json" in review.values["answer"]
+    assert "offline provider" in review.metadata["why"]
+
+
+def test_the_step_says_who_answered_what_it_cost_and_why(shop: Delivery, provider: ModelServer) -> None:
+    asking(shop, provider, "{ id: ask, run: llm.generate, with: { model: echo, text: hello there } }")
+    done = shop.run()
+    assert done.passed, done.failures()
+    record = done.records["all/ask"]
+    assert record.values["answer"] == "hello there"
+    assert record.metadata["model"] == "echo"
+    assert record.metadata["dollars"] == pytest.approx(record.cost_usd) > 0
+    assert {row["model"] for row in record.metadata["candidates"]} == {"echo"}
+    assert record.metadata["decision"].startswith("dec_")
+    assert "why this model: maestro llm why dec_" in "".join(done.logs.values())
+    assert charged(shop) == {"echo": round(record.cost_usd * NANO)}
+
+
+def test_nothing_changed_so_nothing_is_asked_again(shop: Delivery, provider: ModelServer) -> None:
+    asking(shop, provider, "{ id: ask, run: llm.generate, with: { model: echo, text: only once } }")
+    shop.run()
+    before, spent = len(provider.calls), charged(shop)
+    assert shop.run().records["all/ask"].cache == "hit"
+    assert len(provider.calls) == before
+    assert charged(shop) == spent
+
+
+def test_a_changed_prompt_is_asked_again_even_if_inputs_leave_it_out(shop: Delivery, provider: ModelServer) -> None:
+    prompt = "name: hail\nversion: 1.0.{n}\ndescription: Hails.\nvariables: {{type: object, properties: {{}}}}\n"
+    prompt += "messages: [{{role: user, content: 'hail {n}'}}]\n"
+    shop.write({"prompts/hail.yaml": prompt.format(n=1)}, commit=False)
+    step = "{ id: ask, run: llm.generate, inputs: [a.py], with: { model: echo, prompt: hail } }"
+    asking(shop, provider, step)
+    assert shop.run().records["all/ask"].values["answer"] == "hail 1"
+    shop.write({"prompts/hail.yaml": prompt.format(n=2)})
+    again = shop.run().records["all/ask"]
+    assert (again.cache, again.values["answer"]) == ("miss", "hail 2")
+    assert again.key_parts["prompt"].startswith("hail 1.0.2 sha256:")
+
+
+def test_the_plan_says_what_it_may_cost(shop: Delivery, provider: ModelServer) -> None:
+    asking(shop, provider, "{ id: ask, run: llm.generate, with: { model: echo, text: hello, max_output_tokens: 100 } }")
+    before = len(provider.calls)
+    (step,) = shop.plan().steps
+    assert step.forecast is not None
+    # 100 tokens at 2 dollars a million, and what the question has at most.
+    assert 200_000 < (step.forecast.at_most or 0) < 400_000
+    assert len(provider.calls) == before
+
+
+def test_a_step_s_budget_is_not_overrun(shop: Delivery, provider: ModelServer) -> None:
+    step = "{ id: ask, run: llm.generate, with: { model: echo, text: hello } }"
+    asking(shop, provider, step, before="budget: { step: 0.0001 }\n")
+    before = len(provider.calls)
+    done = shop.run()
+    assert not done.passed
+    assert "budget" in done.failures()
+    assert "maestro.yaml" in done.failures()
+    assert len(provider.calls) == before
+    assert charged(shop) == {}
+
+
+def test_no_more_than_was_allowed_for_the_answer(shop: Delivery, provider: ModelServer) -> None:
+    asking(shop, provider, "{ id: ask, run: llm.generate, with: { model: echo, text: hello, max_usd: 0.0001 } }")
+    done = shop.run()
+    assert not done.passed
+    assert "0.0001" in done.failures()
+
+
+def test_a_step_that_does_not_want_to_be_answered_offline_says_what_is_missing(shop: Delivery) -> None:
+    shop.workflow(
+        "name: flow\nstages:\n  - name: all\n    steps:\n"
+        "      - { id: ask, run: llm.generate, with: { model: gpt-4o-mini, text: hello, offline: false } }\n"
+    )
+    with pytest.raises(Exception, match="no model is set up for this step"):
+        shop.run()
+
+
+def test_a_typo_in_the_model_is_answered_with_the_nearest_name(shop: Delivery) -> None:
+    shop.workflow(
+        "name: flow\nstages:\n  - name: all\n    steps:\n"
+        "      - { id: ask, run: litellm.generate, with: { model: gpt-4o-mni, text: hello } }\n"
+    )
+    with pytest.raises(Exception, match="gpt-4o-mini") as caught:
+        shop.run()
+    assert "maestro.yaml:" in str(caught.value)
+
+
+def test_a_secret_of_the_run_does_not_leave(
+    shop: Delivery, provider: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "tell-nobody-of-this")
+    catalogue_file(shop.root, provider.url, {"echo": {"capabilities": ["chat", "code"]}})
+    shop.write({"note.txt": "the token is tell-nobody-of-this\n"}, commit=False)
+    shop.workflow(
+        "name: flow\nsecrets: [TOKEN]\nstages:\n  - name: all\n    steps:\n"
+        "      - { id: use, run: shell, secrets: [TOKEN], with: { command: 'true' } }\n"
+        "      - { id: ask, run: llm.generate, with: { model: echo, prompt: code_review } }\n"
+    )
+    done = shop.run()
+    assert done.passed, done.failures()
+    assert "note.txt" in json.dumps(provider.calls[-1])
+    assert "tell-nobody-of-this" not in json.dumps(provider.calls[-1])
+
+
+def test_the_ollama_step_falls_back_when_ollama_is_not_there(shop: Delivery, provider: ModelServer) -> None:
+    asking(
+        shop, provider, "{ id: ask, run: ollama.generate, with: { model: 'qwen3:8b', fallback: [echo], text: hello } }"
+    )
+    done = shop.run()
+    assert done.passed, done.failures()
+    assert done.records["all/ask"].metadata["model"] == "echo"
+    verdicts = {row["model"]: row["verdict"] for row in done.records["all/ask"].metadata["candidates"]}
+    assert verdicts["qwen3:8b"] == "not running"
+
+
+def test_runs_of_a_month_can_be_used_up(shop: Delivery) -> None:
+    shop.workflow(
+        "name: flow\nbudget: { month: { runs: 1 } }\nstages:\n  - name: all\n    steps:\n"
+        "      - { id: one, run: shell, with: { command: 'true' }, cache: false }\n"
+    )
+    assert shop.run().passed
+    refused = shop.run()
+    assert not refused.passed
+    assert "1 runs" in refused.failures()
+
+
+def test_minutes_are_counted_and_the_next_step_is_refused(shop: Delivery) -> None:
+    shop.workflow(
+        "name: flow\nproject: shop\nbudget: { run: { minutes: 0.02 } }\nstages:\n  - name: all\n    steps:\n"
+        "      - { id: slow, run: shell, with: { command: 'sleep 1.6' } }\n"
+        "      - { id: next, run: shell, with: { command: 'true' } }\n"
+    )
+    done = shop.run()
+    assert not done.passed
+    assert "all/slow" in done.records
+    assert "all/next" not in done.records
+    with Ledger.open(f"sqlite:///{shop.project.home / 'ledger.db'}") as ledger:
+        assert sum(one.amount for one in ledger.charges(unit=Unit.MINUTES.value)) >= 2
