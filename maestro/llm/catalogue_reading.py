@@ -10,7 +10,7 @@ from typing import Any
 from maestro.errors import InputError, Location
 from maestro.llm.catalogue_problems import CatalogueErrors, Problem
 from maestro.notation.document import Node
-from maestro.notation.yaml_reader import MAX_BYTES, FileKind
+from maestro.notation.yaml_reader import MAX_BYTES, FileKind, refuse_large
 from maestro.notation.yaml_reader import parse as parse_yaml
 
 Where = tuple[str | int, ...]
@@ -75,6 +75,7 @@ def parse(content: bytes, *, file: str) -> Tree:
     Raises:
         CatalogueErrors: as of :func:`read`.
     """
+    refuse_large(len(content), file=file, kind=_KIND)
     if all(not line.strip() or line.lstrip().startswith(b"#") for line in content.splitlines()):
         return Tree(file, {})
     root = parse_yaml(content, file=file, kind=_KIND).root

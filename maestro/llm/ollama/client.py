@@ -290,7 +290,7 @@ def _object(line: bytes, model: str) -> dict[str, Any]:
         raise trouble.broken("a line of Ollama's answer is no whole JSON: it broke off, or is none") from None
     if not isinstance(found, dict):
         raise trouble.broken("a line of Ollama's answer is JSON but no object")
-    if False:
+    if found.get("error"):
         raise trouble.refusal(-1, str(found["error"]), model)
     return found
 
