@@ -23,6 +23,7 @@ NAMES = (
     "latency",
     "intake",
     "chaos",
+    "llm",
 )
 
 

@@ -121,9 +121,14 @@ def answer(key: str) -> str:
     return f"{ANSWERS}/{part(key)}.json"
 
 
+def eval_models(project: str, dataset: str) -> str:
+    """The folder of all models that were evaluated with a data set."""
+    return f"{EVALS}/{part(project)}/{part(dataset)}"
+
+
 def eval_weeks(project: str, dataset: str, model: str) -> str:
     """The folder of all weeks in which a model was evaluated with a data set."""
-    return f"{EVALS}/{part(project)}/{part(dataset)}/{part(model)}"
+    return f"{eval_models(project, dataset)}/{part(model)}"
 
 
 def eval_week(project: str, dataset: str, model: str, week: str) -> str:

@@ -51,7 +51,7 @@ def command(
         ledger.expire()
         known = ledger.scopes()
         asked = wanted or _usual(place, known, now, everything=everything)
-        balances = ledger.balances(asked[:_MOST])
+        balances = ledger.balances(asked if as_json else asked[:_MOST])
         limits = ledger.limits()
         for one in wanted:
             _check_known(ledger, one, known, balances, limits)

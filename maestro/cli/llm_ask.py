@@ -23,7 +23,7 @@ _LONGEST_INPUT = 1 << 20
 @example_command(
     "ask",
     example="""maestro llm ask 'what is a Merkle tree?'
-git diff | maestro llm ask --prompt code_review --var diff=@/dev/stdin
+maestro llm ask --prompt code_review --var diff=@changes.diff
 maestro llm ask 'and in French?' --model gpt-4o-mini --max-usd 0.01 --dry-run""",
 )
 @click.argument("text", required=False)

@@ -15,6 +15,7 @@ from maestro.cli.terminal import Terminal, printable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from maestro.llm.catalogue import Catalogue
     from maestro.llm.state import Override, PolicyVerdict
 
 
@@ -66,7 +67,7 @@ def command(
     catalogue = catalogue_of(place)
     with place.ledger() as ledger:
         store = OverrideStore(ledger.engine)
-        change = store.put(made, catalogue, allowed=policy_of(options, place))
+        change = store.put(made, catalogue, allowed=policy_of(place, catalogue))
         try:
             note(options, place, change.kind, change.object, change.data)
         except MaestroError:
@@ -84,6 +85,14 @@ def command(
     return 0
 
 
-def policy_of(_options: GlobalOptions, _place: MoneyPlace) -> Callable[[Override], PolicyVerdict] | None:
+def policy_of(place: MoneyPlace, catalogue: Catalogue) -> Callable[[Override], PolicyVerdict] | None:
     """What the policy says of overrides; None: no policy is in effect."""
-    return None
+    if catalogue.policy is None:
+        return None
+    from maestro.ledger.model import Attribution
+    from maestro.llm.policy_gate import gate_for
+
+    gate = gate_for(catalogue)
+    # On a server no project need be known.
+    who = Attribution(place.tenant, place.project or "", actor=place.actor)
+    return None if gate is None else lambda one: gate.override_verdict(one, catalogue, who)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from maestro.cli.money_source import SERVER_HOME_OPTION
 from maestro.cli.options import GlobalOptions, example_command, pass_options
-from maestro.cli.terminal import Terminal
 from maestro.errors import InputError
 
 
@@ -25,31 +27,32 @@ maestro llm serve --server-home /srv/maestro""",
 @click.option("--port", type=click.IntRange(0, 65535), default=8086, show_default=True, help="Port; 0: any.")
 @SERVER_HOME_OPTION
 @pass_options
-def command(options: GlobalOptions, host: str, port: int, server_home: Path | None) -> int:
+def command(options: GlobalOptions, host: str, port: int, server_home: Path | None) -> NoReturn:
     """Serve OpenAI's API on this machine, spending under the same budgets.
 
     Other tools use it with OPENAI_BASE_URL and a token as OPENAI_API_KEY. A server's gateway serves the same under /v1
     as soon as it has a token.
     """
-    from maestro.cli.llm_source import opened
+    from maestro.cli.llm_source import catalogue_of
     from maestro.cli.llm_tokens_source import tokens_of
     from maestro.cli.money_source import place_of
-    from maestro.gateway.llm_program import serve
 
     _check_loopback(host)
     place = place_of(options, server_home)
     tokens = tokens_of(place)
     if not tokens.all():
         raise InputError("nobody could use it: there is no token", next_step="maestro llm tokens add NAME")
+    # What is wrong with models.yaml is told now, not to the first who asks.
+    catalogue_of(place)
     place.make_home()
-    terminal = Terminal(options)
-
-    def ready(url: str) -> None:
-        terminal.line(f"OPENAI_BASE_URL={url}/v1")
-        terminal.stream.flush()
-
-    serve(tokens, lambda: opened(place), host=host, port=port, ready=ready)
-    return 0
+    arguments = ["-m", "maestro.gateway.llm_program", "--home", str(tokens.path.parent), "--host", host]
+    arguments += ["--port", str(port)]
+    if place.root is not None:
+        arguments += ["--workspace", str(place.root)]
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    # In place of this process, so that signals and the exit code are its own.
+    os.execve(sys.executable, [sys.executable, *arguments], dict(place.environ))
 
 
 def _check_loopback(host: str) -> None:

@@ -48,9 +48,9 @@ def command(
     from maestro.cli.budget_words import read_amount, read_until
     from maestro.cli.llm_tokens_source import tokens_of
     from maestro.cli.money_source import note, place_of
-    from maestro.gateway.llm_tokens import make_token
     from maestro.ledger.model import shown
     from maestro.ledger.names import checked_attribution
+    from maestro.llm.endpoint_tokens import make_token
 
     now = datetime.now(UTC)
     place = place_of(options, server_home)

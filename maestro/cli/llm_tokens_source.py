@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from maestro.cli.money_source import MoneyPlace
 
 if TYPE_CHECKING:
-    from maestro.gateway.llm_tokens import TokenFile
+    from maestro.llm.endpoint_tokens import TokenFile
 
 
 def tokens_of(place: MoneyPlace) -> TokenFile:
     """The file of tokens: the server's, else the project's."""
-    from maestro.gateway.llm_tokens import FILE, TokenFile
+    from maestro.llm.endpoint_tokens import FILE, TokenFile
 
     return TokenFile((place.server.folder if place.server is not None else place.home) / FILE)

@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, str] = {
     "budget": "Budgets: what was granted and spent, how the month will end, and who spent every cent.",
     "policy": "Test, ask and bundle the policies gates decide by.",
     "prompts": "List, render, test and compare the prompts models are asked with.",
+    "evals": "Evaluations of models: list the weeks, show a report, accept a regression.",
     "waivers": "Let named findings pass for a time, signed and audited.",
     "config": "Show the effective configuration and where each part comes from.",
     "doctor": "Check that this machine has what Maestro and the workflow need.",

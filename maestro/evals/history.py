@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -13,24 +13,36 @@ from maestro.evals.comparing import Comparison
 from maestro.evals.results import ModelRun
 
 
+class Accepted(BaseModel):
+    """A person's word that a regression is the new normal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: str
+    at: datetime
+    reason: str
+
+
 class Week(BaseModel):
-    """A run as it is kept, with how it compared; None: it has not been compared yet."""
+    """A run as it is kept, with how it compared; None: it has not been compared yet.
+
+    Args:
+        accepted: makes a regression a baseline for later weeks.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = 1
     run: ModelRun
     comparison: Comparison | None = None
+    accepted: Accepted | None = None
 
     @property
     def good(self) -> bool:
-        """Whether later weeks may be compared with it: complete, compared, and no regression itself."""
-        return (
-            self.run.state == "complete" and self.comparison is not None and self.comparison.state not in _NO_BASELINE
-        )
-
-
-_NO_BASELINE = ("regression", "incomplete")
+        """Whether later weeks may be compared with it: complete, compared, and no regression or an accepted one."""
+        if self.run.state != "complete" or self.comparison is None:
+            return False
+        return self.comparison.state != "regression" or self.accepted is not None
 
 
 def week_of(day: date) -> str:
@@ -91,6 +103,30 @@ class History:
     def compared(self, week: Week, comparison: Comparison) -> Week:
         """Keeps how a week compared."""
         return self._write(week.model_copy(update={"comparison": comparison}))
+
+    def accept(self, dataset: str, model: str, week: str, *, by: str, reason: str, at: datetime) -> Week:
+        """Makes a regression a baseline, because a person says so.
+
+        Raises:
+            InputError: nothing is kept of that week, it is no regression, or there is no reason.
+        """
+        kept = self.get(dataset, model, week)
+        if kept is None:
+            known = ", ".join(self.weeks(dataset, model)[-5:]) or "none"
+            raise InputError(f"'{model}' was not evaluated in the week {week}", next_step=f"its weeks: {known}")
+        if kept.comparison is None or kept.comparison.state != "regression":
+            raise InputError(
+                f"the week {week} of '{model}' is no regression", next_step="nothing; nobody has to accept it"
+            )
+        if not reason.strip():
+            raise InputError("there is no reason", next_step="say why it is accepted, in one line")
+        return self._write(kept.model_copy(update={"accepted": Accepted(by=by, at=at, reason=reason.strip())}))
+
+    def models(self, dataset: str) -> list[str]:
+        """Names of the models that were ever evaluated with a data set, sorted."""
+        folder = keys.eval_models(self._project, dataset)
+        parts = {info.key.removeprefix(f"{folder}/").partition("/")[0] for info in self._store.objects.under(folder)}
+        return sorted(name for one in parts if (name := keys.name_of(one)) is not None)
 
     def weeks(self, dataset: str, model: str) -> list[str]:
         """Names of the weeks that are kept, the oldest first."""

@@ -58,10 +58,11 @@ def app(home: ServerHome) -> Starlette:
             yield
         finally:
             keeping.cancel()
-            await models.close()
             await asyncio.gather(keeping, return_exceptions=True)
             await asyncio.to_thread(writer.close)
             registry.close()
+            # After what acknowledged webhooks are written by.
+            await models.close()
             log.flush()
 
     wake = _once_a_turn(lambda: poke(home, WAKES))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -18,9 +19,10 @@ from starlette.routing import Route
 
 if TYPE_CHECKING:
     from maestro.gateway.llm_endpoint import Endpoint
-    from maestro.gateway.llm_tokens import TokenFile
+    from maestro.llm.endpoint_tokens import TokenFile
     from maestro.llm.gateway import Gateway
 
+LOG = logging.getLogger(__name__)
 Opening = Callable[[], "Gateway"]
 Log = Callable[..., None]
 
@@ -125,8 +127,11 @@ class Mounted:
         ]
 
     async def close(self) -> None:
-        """Everything that was spent is written."""
-        await self._later.close()
+        """Everything that was spent is written; what cannot be is charged by its lease."""
+        try:
+            await self._later.close()
+        except Exception:
+            LOG.exception("the gateway to models could not be closed in good order")
 
     async def _passed(self, request: Request) -> Response:
         if not self._tokens_are_there():
@@ -153,7 +158,7 @@ class Mounted:
 
     def _made(self) -> Endpoint:
         from maestro.gateway.llm_endpoint import Endpoint
-        from maestro.gateway.llm_tokens import TokenFile
+        from maestro.llm.endpoint_tokens import TokenFile
 
         return Endpoint(TokenFile(self._file), self._later.get, self._log)
 

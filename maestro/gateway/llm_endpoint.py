@@ -24,9 +24,9 @@ from maestro.gateway import llm_wire
 from maestro.gateway.body import Budget, read_body
 from maestro.gateway.llm_failure import LlmError, failure_of, sentence
 from maestro.gateway.llm_request import BODY_LIMIT, Asked, parse, read
-from maestro.gateway.llm_tokens import Token, TokenFile
 from maestro.gateway.refusal import RefusedError
 from maestro.llm.answer_stream import AnswerStream
+from maestro.llm.endpoint_tokens import Token, TokenFile
 from maestro.llm.gateway import Gateway
 from maestro.llm.model import Answer, Chunk
 
@@ -58,12 +58,12 @@ class Endpoint:
     def routes(self) -> list[Route]:
         """For an application, or to be mounted in one."""
         return [
-            Route("/v1/chat/completions", self._answered(self._completions), methods=["POST"]),
-            Route("/v1/models", self._answered(self._models), methods=["GET"]),
-            Route("/v1/models/{name:path}", self._answered(self._model), methods=["GET"]),
+            Route("/v1/chat/completions", self._answered("completions", self._completions), methods=["POST"]),
+            Route("/v1/models", self._answered("models", self._models), methods=["GET"]),
+            Route("/v1/models/{name:path}", self._answered("model", self._model), methods=["GET"]),
         ]
 
-    def _answered(self, handler: Callable[[Request, Token], Awaitable[Response]]) -> Handler:
+    def _answered(self, name: str, handler: Callable[[Request, Token], Awaitable[Response]]) -> Handler:
         async def answered(request: Request) -> Response:
             began = time.perf_counter()
             token: Token | None = None
@@ -78,7 +78,7 @@ class Endpoint:
                 LOG.exception("a request of the OpenAI-compatible endpoint failed")
                 response, code = refused(DEFECT), "defect"
             self._log(
-                llm=request.url.path.removeprefix("/v1/")[:40],
+                llm=name,
                 status=response.status_code,
                 outcome=code,
                 token=token.id if token else "",

@@ -1,33 +1,57 @@
-"""The OpenAI-compatible endpoint as a process of its own."""
+"""The OpenAI-compatible endpoint as a process of its own: ``python -m maestro.gateway.llm_program --home DIR …``."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
-from collections.abc import Callable
+import os
+import sys
+from pathlib import Path
 
+from maestro.errors import MaestroError
 from maestro.gateway.access_log import AccessLog
-from maestro.gateway.llm_app import Opening, alone
-from maestro.gateway.llm_tokens import TokenFile
+from maestro.gateway.llm_app import alone, opening
 from maestro.gateway.program import listen, log_to_stderr, run, shown
+from maestro.llm.endpoint_tokens import FILE, TokenFile
 
 
-def serve(
-    tokens: TokenFile, open_gateway: Opening, *, host: str, port: int, ready: Callable[[str], None] = lambda _url: None
-) -> None:
+def serve(home: Path, workspace: Path | None, *, host: str, port: int) -> None:
     """Answers until SIGTERM or SIGINT; what was spent is in the ledger when this returns.
 
+    Writes ``OPENAI_BASE_URL=…`` to standard output as soon as it listens.
+
     Args:
+        home: the project's state folder, or a server's; its tokens count.
+        workspace: the project's checkout.
         port: 0: any that is free.
-        ready: told where it listens.
 
     Raises:
         InputError: the address cannot be had.
     """
     log_to_stderr()
     log = AccessLog()
-    listener = listen(host, port)
-    with contextlib.closing(listener):
+    with contextlib.closing(listen(host, port)) as listener:
         listener.listen()
-        ready(shown(listener, None))
-        run(alone(tokens, open_gateway, log.add), listener)
+        print(f"OPENAI_BASE_URL={shown(listener, None)}/v1", flush=True)
+        run(alone(TokenFile(home / FILE), opening(home, os.environ, workspace), log.add), listener)
     log.flush()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs it until it is told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m maestro.gateway.llm_program", description="Serves OpenAI's API.")
+    parser.add_argument("--home", type=Path, required=True, help="folder of the tokens and the ledger")
+    parser.add_argument("--workspace", type=Path, help="the project's checkout")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=8086, help="port to listen on; 0: any")
+    given = parser.parse_args(arguments)
+    try:
+        serve(given.home, given.workspace, host=given.host, port=given.port)
+    except MaestroError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -171,6 +171,7 @@ class Catalogue:
     Args:
         default_route: name of the route a request without a target takes.
         last_resort: model that answers when nothing of what was asked for is set up (no key, not running); None: none.
+        policy: settings of the policy package ``models``; None: it is not asked.
         digest: ``sha256:…`` over everything in here, prices too.
         files: what it was read from.
         prepared: what deciding has worked out about it; filled as it is used.
@@ -183,6 +184,7 @@ class Catalogue:
     last_resort: str | None = None
     restrictions: tuple[Restriction, ...] = ()
     allow_unknown_price: bool = False
+    policy: Mapping[str, Any] | None = None
     digest: str = ""
     files: tuple[str, ...] = ()
     prepared: dict[Any, Any] = field(default_factory=dict, repr=False)

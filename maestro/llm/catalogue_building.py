@@ -118,7 +118,7 @@ def _forbidden(file: _File, routes: Mapping[str, Any]) -> list[Problem]:
                     key=True,
                 )
             )
-    for key in ("last_resort", "allow_unknown_price"):
+    for key in ("last_resort", "allow_unknown_price", "policy"):
         if getattr(file.content, key) is not None:
             found.append(file.tree.problem((key,), f"'{key}' is the server's to say, not the project's", key=True))
     for name, route in file.content.routes.items():
@@ -325,7 +325,10 @@ def _settings(found: Sequence[_File], known: Mapping[str, Collection[str]], prob
     default: _Field | None = None
     last: _Field | None = None
     unknown = False
+    policy: dict[str, Any] | None = None
     for file in found:
+        if file.content.policy is not None:
+            policy = {**(policy or {}), **file.content.policy.model_dump(exclude_none=True)}
         if file.content.default_route is not None:
             default = _Field(file.content.default_route, file.tree, ("default_route",))
         if file.content.last_resort is not None:
@@ -345,6 +348,7 @@ def _settings(found: Sequence[_File], known: Mapping[str, Collection[str]], prob
         "default_route": default.value if default else "",
         "last_resort": (last.value or None) if last else None,
         "allow_unknown_price": unknown,
+        "policy": policy,
     }
 
 
@@ -379,14 +383,18 @@ def _values(entry: _Entry) -> dict[str, Any]:
 
 
 def _digest(catalogue: Catalogue) -> str:
-    document = {
-        "models": {name: dataclasses.asdict(model) for name, model in catalogue.models.items()},
-        "routes": {name: dataclasses.asdict(route) for name, route in catalogue.routes.items()},
-        "restrictions": [
-            {**dataclasses.asdict(one), "source": Path(one.source).name} for one in catalogue.restrictions
-        ],
-        "providers": {name: dataclasses.asdict(one) for name, one in catalogue.providers.items()},
-        "settings": [catalogue.default_route, catalogue.last_resort, catalogue.allow_unknown_price],
-    }
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), default=sorted)
+    document = [
+        catalogue.models,
+        catalogue.routes,
+        catalogue.providers,
+        [dataclasses.replace(one, source=Path(one.source).name) for one in catalogue.restrictions],
+        [catalogue.default_route, catalogue.last_resort, catalogue.allow_unknown_price, catalogue.policy],
+    ]
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), default=_plain)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}

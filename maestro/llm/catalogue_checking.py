@@ -12,6 +12,7 @@ from maestro.llm.catalogue_file import (
     AnyEntry,
     ConditionEntry,
     ModelsFile,
+    PolicyEntry,
     PriceEntry,
     RestrictEntry,
     RuleEntry,
@@ -37,6 +38,7 @@ _PATTERNS = {
     "metrics": "a URL, http:// or https://, without a user or a query",
 }
 
+_SINGLE: dict[str | int, type[BaseModel]] = {"restrict": RestrictEntry, "policy": PolicyEntry}
 _INNER: dict[str | int, type[BaseModel]] = {
     "rules": RuleEntry,
     "when": ConditionEntry,
@@ -126,8 +128,8 @@ def _known(path: Where) -> list[str]:
     model: type[BaseModel] = ModelsFile
     if path[0] in SECTIONS and len(path) > 2:
         model = SECTIONS[str(path[0])]
-    elif path[0] == "restrict" and len(path) > 1:
-        model = RestrictEntry
+    elif path[0] in _SINGLE and len(path) > 1:
+        model = _SINGLE[path[0]]
     for part in path[2:-1]:
         model = _INNER.get(part, model)
     return list(model.model_fields)

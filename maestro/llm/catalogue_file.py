@@ -162,6 +162,21 @@ class RestrictEntry(Entry):
     max_usd: Usd | None = Field(None, description="Most one request may cost.")
 
 
+Patterns = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=100)]
+
+
+class PolicyEntry(Entry):
+    """Settings of the policy package ``models``; that they are given, if empty, lets it be asked."""
+
+    allowed: Patterns | None = Field(None, description="Patterns of models that may be used; default: all.")
+    denied: Patterns | None = Field(None, description="Patterns of models that may not.")
+    providers: Patterns | None = Field(None, description="Patterns of providers that may be used; default: all.")
+    regions: list[Word] | None = Field(None, description="Where data may go; default: anywhere.")
+    personal_regions: list[Word] | None = Field(None, description="Where personal data may go; default: as other data.")
+    max_usd: Usd | None = Field(None, description="Most one request may cost.")
+    overriders: Patterns | None = Field(None, description="Patterns of who may override; default: anybody.")
+
+
 class ModelsFile(Entry):
     """A ``models.yaml``."""
 
@@ -169,6 +184,7 @@ class ModelsFile(Entry):
     models: dict[Name, ModelEntry] = Field({}, max_length=1000, description="Models, by name.")
     routes: dict[Word, RouteEntry] = Field({}, max_length=200, description="Named choices between models.")
     restrict: RestrictEntry | None = Field(None, description="What is taken away from every route and model.")
+    policy: PolicyEntry | None = Field(None, description="Ask the policy package models, with these settings.")
     default_route: Word | None = Field(None, description="The route of a request that names none.")
     last_resort: Name | Literal[False] | None = Field(
         None, description="The model that answers when nothing that was asked for is set up; false: none."

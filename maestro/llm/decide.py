@@ -236,13 +236,9 @@ def _rank(
             time=time,
             quickest=quickest,
         )
-        one.scores = {
-            "quality": model.quality,
-            "cost": one.cost,
-            "latency": time,
-            "weight": model.weight,
-            "total": score,
-        }
+        one.scores = {"quality": model.quality, "cost": one.cost, "weight": model.weight, "total": score}
+        if one.time is not None or objective == "latency":
+            one.scores["latency"] = time
         if not one.skipped:
             name = candidate.name
             one.rank = (

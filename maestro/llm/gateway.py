@@ -60,6 +60,7 @@ class Gateway:
         store: where answers are kept to be given again; None: they are not.
         sources: policy, overrides, what Ollama and serving lanes say.
         on_event: told every crossing of a budget's threshold; must not block.
+        on_close: called last; whoever opened the ledger for it closes it there.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Gateway:
         breakers: Breakers | None = None,
         retries: Retries | None = None,
         on_event: Callable[[Crossing], object] | None = None,
+        on_close: Callable[[], object] = lambda: None,
     ) -> None:
         self.catalogue = catalogue
         self.ledger = ledger
@@ -94,6 +96,7 @@ class Gateway:
         self._providers: dict[str, Provider] = {}
         self._cache = AnswerCache(store) if store is not None else None
         self._on_event = on_event
+        self._on_close = on_close
         self._places: dict[str, asyncio.Semaphore | None] = {}
         self._writing: set[Future[Any]] = set()
         self._recorder: ThreadPoolExecutor | None = None
@@ -197,6 +200,7 @@ class Gateway:
         if self._recorder is not None:
             self._recorder.shutdown()
             self._recorder = None
+        self._on_close()
 
     async def __aenter__(self) -> Gateway:
         return self

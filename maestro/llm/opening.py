@@ -66,6 +66,7 @@ def open_gateway(
         store=store,
         sources=sources or sources_for(catalogue, ledger.ledger.engine, environ),
         on_event=on_event,
+        on_close=ledger.close,
     )
 
 

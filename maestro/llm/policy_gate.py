@@ -121,5 +121,23 @@ class PolicyGate:
         return verdict
 
 
+def gate_for(catalogue: Catalogue, engine: Callable[[], PolicyEngine] | None = None) -> PolicyGate | None:
+    """The gate the catalogue asks for; None: it asks for none.
+
+    Args:
+        engine: opens what evaluates, when it is first asked; None: the policies Maestro ships, in process.
+    """
+    if catalogue.policy is None:
+        return None
+
+    def shipped() -> PolicyEngine:
+        from maestro.policy.bundle import load_bundle
+        from maestro.policy.engine import open_engine
+
+        return open_engine(load_bundle())
+
+    return PolicyGate(engine or shipped, catalogue.policy)
+
+
 def _rounded(nano: int) -> float:
     return float(_TWO_DIGITS.divide(Decimal(nano), Decimal(NANO)))

@@ -137,6 +137,7 @@ def bundled_map() -> Path | None:
     return path if path is not None and path.is_file() else None
 
 
+@functools.cache
 def litellm_folder() -> Path | None:
     """Where litellm is installed; None: it is not."""
     try:

@@ -19,15 +19,22 @@ class Refreshed(Generic[T]):
         look: gives the fact; when it raises, the old one stays.
         otherwise: until it has been looked up, where that fails.
         fresh: seconds.
-        patience: seconds the first caller waits for the first look.
+        stale: seconds after which an old value is not given unless looking takes longer than ``patience``.
     """
 
     def __init__(
-        self, look: Callable[[], Awaitable[T]], otherwise: T, *, fresh: float = 5.0, patience: float = 2.0
+        self,
+        look: Callable[[], Awaitable[T]],
+        otherwise: T,
+        *,
+        fresh: float = 5.0,
+        stale: float = 30.0,
+        patience: float = 2.0,
     ) -> None:
         self._look = look
         self._value = otherwise
         self._fresh = fresh
+        self._stale = stale
         self._patience = patience
         self._at: float | None = None
         self._task: asyncio.Task[None] | None = None
@@ -37,10 +44,10 @@ class Refreshed(Generic[T]):
         now = time.monotonic()
         if self._at is not None and now - self._at < self._fresh:
             return self._value
-        first = self._at is None
+        old = self._at is None or now - self._at > self._stale
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._again())
-        if first:
+        if old:
             await asyncio.wait([self._task], timeout=self._patience)
             self._at = time.monotonic()
         return self._value

@@ -24,6 +24,8 @@ from maestro.llm.tokens import TokenCount
 Limits = Mapping[Scope, Mapping[Unit, int]]
 BALANCES_SECONDS = 1.0
 """Budgets are read again after so long. The ledger itself refuses; here they only steer the choice."""
+VERDICT_SECONDS = 30.0
+"""A policy's word may have been that it could not be asked."""
 REMEMBERED = 1024
 UNHEALTHY_SECONDS = 60.0
 
@@ -73,7 +75,7 @@ class Situation:
     read_balances: Callable[[Sequence[Scope], Limits], Sequence[Balance]]
     sources: Sources = field(default_factory=Sources)
     _balances: OrderedDict[Hashable, tuple[float, tuple[Balance, ...]]] = field(default_factory=OrderedDict)
-    _verdicts: OrderedDict[Hashable, PolicyVerdict] = field(default_factory=OrderedDict)
+    _verdicts: OrderedDict[Hashable, tuple[float, PolicyVerdict]] = field(default_factory=OrderedDict)
     _unhealthy: dict[str, tuple[float, str]] = field(default_factory=dict)
     _ollama: Refreshed[OllamaState] = field(init=False)
     _queues: Refreshed[Mapping[str, int]] = field(init=False)
@@ -82,7 +84,7 @@ class Situation:
     def __post_init__(self) -> None:
         self._ollama = Refreshed(self.sources.ollama, OllamaState())
         self._queues = Refreshed[Mapping[str, int]](self.sources.queues, {})
-        self._overrides = Refreshed[Sequence[Override]](self.sources.overrides, (), fresh=1.0)
+        self._overrides = Refreshed[Sequence[Override]](self.sources.overrides, (), fresh=1.0, stale=1.0)
 
     async def decide(
         self, request: ModelRequest, attribution: Attribution, tokens: TokenCount, limits: Limits
@@ -137,6 +139,7 @@ class Situation:
         at = datetime.now(UTC)
         await self._read(attribution, limits)
         clock = time.monotonic()
+        overrides = tuple(await self._overrides.value())
         return State(
             at=at,
             keys=self.keyring.present,
@@ -145,9 +148,9 @@ class Situation:
             balances=self._known(attribution, limits),
             latency=self.latencies.summary(),
             queue=await self._queues.value(),
-            policy=await self._policy(request, attribution, tokens),
+            policy=await self._policy(request, attribution, tokens, overrides),
             ollama=await self._ollama.value(),
-            overrides=tuple(await self._overrides.value()),
+            overrides=overrides,
         )
 
     async def _read(self, attribution: Attribution, limits: Limits) -> None:
@@ -165,19 +168,20 @@ class Situation:
         return () if found is None else found[1]
 
     async def _policy(
-        self, request: ModelRequest, attribution: Attribution, tokens: TokenCount
+        self, request: ModelRequest, attribution: Attribution, tokens: TokenCount, overrides: Sequence[Override]
     ) -> Mapping[str, PolicyVerdict] | None:
         ask = self.sources.policy
         if ask is None:
             return None
         verdicts: dict[str, PolicyVerdict] = {}
-        for model in candidates_of(request, self.catalogue):
+        for model in candidates_of(request, self.catalogue, overrides):
             most = bounds(model, tokens.at_most, request.max_output_tokens)
             worst = most.amounts()[Unit.USD] if model.price else None
             facts, evaluate = ask(model, request, attribution, worst)
-            verdict = self._verdicts.get(facts)
-            if verdict is None:
-                verdict = self._verdicts[facts] = await asyncio.to_thread(evaluate)
+            until, verdict = self._verdicts.get(facts, (0.0, None))
+            if verdict is None or time.monotonic() > until:
+                verdict = await asyncio.to_thread(evaluate)
+                self._verdicts[facts] = (time.monotonic() + VERDICT_SECONDS, verdict)
                 while len(self._verdicts) > REMEMBERED:
                     self._verdicts.popitem(last=False)
             verdicts[model.name] = verdict

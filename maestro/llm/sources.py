@@ -25,7 +25,7 @@ def sources_for(
 
     Args:
         engine: of the ledger's database.
-        policy: asked about every candidate; None: no policy is in effect.
+        policy: asked about every candidate; None: as the catalogue says.
 
     Raises:
         InputError: the URL of a lane's metrics is none.
@@ -36,7 +36,16 @@ def sources_for(
         from maestro.llm.surroundings import queue_source
 
         lanes = queue_source(catalogue)
+    policy = policy or _policy(catalogue)
     return Sources(policy=policy, ollama=_ollama(catalogue, environ), queues=lanes, overrides=_overrides(engine))
+
+
+def _policy(catalogue: Catalogue) -> PolicyGate | None:
+    if catalogue.policy is None:
+        return None
+    from maestro.llm.policy_gate import gate_for
+
+    return gate_for(catalogue)
 
 
 def _overrides(engine: sa.Engine) -> Callable[[], Awaitable[Sequence[Override]]]:

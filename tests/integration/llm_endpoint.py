@@ -18,11 +18,11 @@ from openai import OpenAI
 
 from maestro.gateway.connection import Connection
 from maestro.gateway.llm_app import alone, opening
-from maestro.gateway.llm_tokens import FILE, Token, TokenFile, make_token
 from maestro.ledger.model import Scope, Unit
 from maestro.ledger.place import ledger_url
 from maestro.ledger.store import Ledger
 from maestro.llm.decisions import DecisionStore, Kept
+from maestro.llm.endpoint_tokens import FILE, Token, TokenFile, make_token
 from tests.integration.model_server import ModelServer
 
 STARTUP_SECONDS = 20.0

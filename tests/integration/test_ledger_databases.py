@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,22 +19,41 @@ from maestro.errors import InputError
 from maestro.ledger.errors import LedgerUnavailableError, ReservationClosedError
 from maestro.ledger.holders import is_gone, this_holder
 from maestro.ledger.model import Attribution, BudgetExceededError, Scope, Unit
-from maestro.ledger.operations import Send
+from maestro.ledger.operations import Operation
 from maestro.ledger.store import Ledger
+from maestro.ledger.tables import METADATA
+from maestro.ledger.transaction import Outcome
 from maestro.ledger.writer import AsyncLedger
 from maestro.server.database import open_engine
-from tests.integration.postgres_server import postgres_server
+from tests.integration.postgres_server import postgres_database, postgres_server
 
 USD = Unit.USD
 WHO = Attribution("acme", "app", 7, "r1", "review")
 RUN = Scope("run", "r1")
+OTHERS = sa.Table("others", sa.MetaData(), sa.Column("name", sa.Text, primary_key=True))
+
+
+@pytest.fixture(scope="module")
+def shared(postgres_url: str) -> Iterator[str]:
+    with postgres_database(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture
+def postgresql(shared: str) -> Iterator[str]:
+    """A database that is empty afterwards, which is quicker than another one."""
+    yield shared
+    engine = open_engine(shared)
+    METADATA.drop_all(engine)
+    OTHERS.metadata.drop_all(engine)
+    engine.dispose()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'ledger.db'}"
-    return str(request.getfixturevalue("postgres_database"))
+    return str(request.getfixturevalue("postgresql"))
 
 
 @pytest.fixture
@@ -89,17 +109,16 @@ def test_callers_in_many_threads_share_transactions(ledger: Ledger) -> None:
 
 
 def test_one_that_is_refused_leaves_the_others_of_its_transaction_alone(ledger: Ledger) -> None:
-    table = sa.Table("others", sa.MetaData(), sa.Column("name", sa.Text, primary_key=True))
-    table.metadata.create_all(ledger.engine)
+    OTHERS.metadata.create_all(ledger.engine)
     ledger.set_limit(RUN, USD, 10, actor="ada", reason="agreed")
     writer = AsyncLedger(ledger)
     with ledger.committer._turn:  # Held up, so that all of them wait and are written together.
         wishes = [
-            writer.submit_reserve("a", WHO, {USD: 6}, also=[table.insert().values(name="x")]),
-            writer.submit_reserve("b", WHO, {USD: 6}, also=[table.insert().values(name="y")]),
-            writer.submit_reserve("c", WHO, {USD: 2}, also=[table.insert().values(name="x")]),
+            writer.submit_reserve("a", WHO, {USD: 6}, also=[OTHERS.insert().values(name="x")]),
+            writer.submit_reserve("b", WHO, {USD: 6}, also=[OTHERS.insert().values(name="y")]),
+            writer.submit_reserve("c", WHO, {USD: 2}, also=[OTHERS.insert().values(name="x")]),
             writer.submit_settle("unknown", {USD: 1}),
-            writer.submit_reserve("d", WHO, {USD: 4}, also=[table.insert().values(name="z")]),
+            writer.submit_reserve("d", WHO, {USD: 4}, also=[OTHERS.insert().values(name="z")]),
             writer.submit_reserve("d", WHO, {USD: 4}),
             writer.submit_settle("d", {USD: 3, Unit.TOKENS: 5}),
         ]
@@ -111,7 +130,7 @@ def test_one_that_is_refused_leaves_the_others_of_its_transaction_alone(ledger: 
     ]
     assert ledger.committer.batches - before <= 5
     with ledger.engine.begin() as connection:
-        assert sorted(connection.execute(sa.select(table.c.name)).scalars()) == ["x", "z"]
+        assert sorted(connection.execute(sa.select(OTHERS.c.name)).scalars()) == ["x", "z"]
     balance = ledger.balance(RUN, USD)
     assert (balance.spent, balance.reserved) == (3, 6)
     writer.close(ledger=False)
@@ -294,10 +313,10 @@ def test_the_call_of_a_living_process_is_not_taken_for_lost(ledger: Ledger) -> N
     assert is_gone(f"{machine} pid garbage") is False
 
 
-def test_leases_are_counted_by_the_databases_clock(postgres_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Ledger.open(postgres_database) as ledger:
+def test_leases_are_counted_by_the_databases_clock(postgresql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Ledger.open(postgresql) as ledger:
         monkeypatch.setattr("time.time", lambda: 0.0)
-        expires = ledger.reserve("one", WHO, {USD: 1}, lease=60).expires
+        expires = ledger.reserve("clock", WHO, {USD: 1}, lease=60).expires
         monkeypatch.undo()
     assert abs(expires - datetime.now(UTC) - timedelta(seconds=60)) < timedelta(seconds=30)
 
@@ -315,12 +334,12 @@ def test_crossings_are_told_by_one_of_those_who_ask(ledger: Ledger) -> None:
         assert sum(workers.map(take, range(4))) == 3
 
 
-def test_a_database_that_was_away_is_used_again(postgres_database: str) -> None:
-    with Ledger.open(postgres_database) as ledger:
-        ledger.reserve("one", WHO, {USD: 1})
-        cut_off(postgres_database)
-        ledger.settle("one", {USD: 1})
-        cut_off(postgres_database)
+def test_a_database_that_was_away_is_used_again(postgresql: str) -> None:
+    with Ledger.open(postgresql) as ledger:
+        ledger.reserve("away", WHO, {USD: 1})
+        cut_off(postgresql)
+        ledger.settle("away", {USD: 1})
+        cut_off(postgresql)
         assert ledger.balance(RUN, USD).spent == 1
         assert ledger.check() == []
 
@@ -339,15 +358,27 @@ def test_a_database_that_stays_away_is_reported_and_nothing_is_granted() -> None
     ledger.close()
 
 
-def test_an_operation_that_was_committed_unnoticed_is_not_done_again(ledger: Ledger) -> None:
-    """The connection breaks between the commit and its answer, so the same operation comes twice."""
-    ledger.reserve("one", WHO, {USD: 3})
-    for _ in range(2):
-        ledger.committer.perform(Send("one", this_holder()))
-        ledger.committer.sweep()
-    for _ in range(2):
-        ledger.settle("one", {USD: 2})
-    assert len(list(ledger.charges())) == 1
+def test_what_was_committed_unnoticed_is_not_done_again(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection breaks between each commit and its answer, so everything is tried twice."""
+    OTHERS.metadata.create_all(ledger.engine)
+    transact, answered = ledger.committer._transact, [True]
+
+    def unanswered(operations: Sequence[Operation]) -> list[Outcome]:
+        outcomes = transact(operations)
+        answered[0] = not answered[0]
+        if not answered[0]:
+            raise sa.exc.OperationalError(None, None, sqlite3.OperationalError("the connection broke"))
+        return outcomes
+
+    monkeypatch.setattr(ledger.committer, "_transact", unanswered)
+    ledger.reserve("one", WHO, {USD: 3}, also=[OTHERS.insert().values(name="decision")])
+    ledger.sent("one")
+    ledger.settle("one", {USD: 2}, also=[OTHERS.insert().values(name="outcome")])
+    ledger.spend(WHO, {Unit.RUNS: 1})
+    ledger.reserve("two", WHO, {USD: 3})
+    ledger.release("two")
+    assert [(str(charge.unit), charge.amount) for charge in ledger.charges()] == [("usd", 2), ("runs", 1)]
+    assert ledger.balance(RUN, USD).used == 2
 
 
 def cut_off(url: str) -> None:

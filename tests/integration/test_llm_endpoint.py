@@ -36,6 +36,13 @@ def endpoint(tmp_path: Path, models: ModelServer) -> Iterator[LlmEndpoint]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, models: ModelServer) -> Iterator[tuple[LlmEndpoint, str]]:
+    """One for tests that leave nothing behind."""
+    with llm_endpoint(tmp_path_factory.mktemp("shared"), models) as running:
+        yield running, running.token()[0]
+
+
 @pytest.fixture
 def key(endpoint: LlmEndpoint) -> str:
     return endpoint.token()[0]
@@ -124,7 +131,8 @@ def test_a_route_takes_the_next_candidate_and_a_capability_any_that_has_it(clien
     assert raw.headers["x-maestro-decision"].startswith("dec_")
 
 
-def test_the_models_routes_and_capabilities_are_listed(client: OpenAI) -> None:
+def test_the_models_routes_and_capabilities_are_listed(shared: tuple[LlmEndpoint, str]) -> None:
+    client = shared[0].client(shared[1])
     names = {one.id: one.owned_by for one in client.models.list()}
     assert (names["echo"], names["good"], names["parrot"]) == ("test", "route", "capability")
     assert client.models.retrieve("echo").id == "echo"
@@ -141,8 +149,8 @@ def test_an_unknown_model_is_answered_with_the_nearest_names(endpoint: LlmEndpoi
 
 
 @pytest.mark.parametrize("key", ["", "nonsense", "maestro-000000000000-" + "A" * 43])
-def test_nobody_gets_in_without_a_token_that_counts(endpoint: LlmEndpoint, key: str) -> None:
-    endpoint.token()
+def test_nobody_gets_in_without_a_token_that_counts(shared: tuple[LlmEndpoint, str], key: str) -> None:
+    endpoint, _ = shared
     with endpoint.client(key or "x") as client, pytest.raises(openai.AuthenticationError) as caught:
         client.chat.completions.create(model="echo", messages=HELLO)
     assert caught.value.code == "invalid_api_key"
@@ -190,8 +198,9 @@ def test_the_most_a_request_may_cost_can_be_said_with_it(endpoint: LlmEndpoint, 
     [("broken", 502, "provider_failed"), ("garbage", 502, "provider_failed"), ("busy", 429, "rate_limit_exceeded")],
 )
 def test_a_provider_that_fails_is_told_of_with_the_decision(
-    endpoint: LlmEndpoint, key: str, model: str, status: int, code: str
+    shared: tuple[LlmEndpoint, str], model: str, status: int, code: str
 ) -> None:
+    endpoint, key = shared
     answer = endpoint.post(key, {"model": model, "messages": HELLO, "max_tokens": 10})
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     assert answer.headers["x-maestro-decision"].startswith("dec_")
@@ -325,15 +334,17 @@ def test_many_at_once_are_all_answered_and_balanced(endpoint: LlmEndpoint, clien
     ],
 )
 def test_what_cannot_be_honoured_is_refused_by_name(
-    endpoint: LlmEndpoint, key: str, body: Any, param: str | None, said: str
+    shared: tuple[LlmEndpoint, str], body: Any, param: str | None, said: str
 ) -> None:
+    endpoint, key = shared
     answer = endpoint.post(key, body)
     error = answer.json()["error"]
     assert (answer.status_code, error["type"], error["param"]) == (400, "invalid_request_error", param)
     assert said in error["message"]
 
 
-def test_a_body_without_end_is_refused(endpoint: LlmEndpoint, key: str) -> None:
+def test_a_body_without_end_is_refused(shared: tuple[LlmEndpoint, str]) -> None:
+    endpoint, key = shared
     answer = endpoint.post(key, b" " * (BODY_LIMIT + 1))
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_long")
 

@@ -15,9 +15,9 @@ import httpx
 import pytest
 from openai import OpenAI
 
-from maestro.gateway.llm_tokens import FILE, TokenFile, make_token
 from maestro.ledger.model import Scope, Unit
 from maestro.ledger.store import Ledger
+from maestro.llm.endpoint_tokens import FILE, TokenFile, make_token
 from tests.integration.gateway_server import PUSH, GatewayServer, gateway_server, github, make_home
 from tests.unit.money_project import MoneyProject, money_project
 

@@ -145,7 +145,7 @@ async def test_what_is_no_answer_is_charged_at_the_worst_and_another_model_answe
         assert answer.text == TEXT
         assert (failed.model, ok.model, ok.outcome) == (behaviour, "echo", "ok")
         assert GARBAGE[behaviour] in failed.reason
-        charges = [charge for charge in made.ledger.ledger.charges(unit="usd")]
+        charges = list(made.ledger.ledger.charges(unit="usd"))
         assert [charge.model for charge in charges] == [behaviour, "echo"]
         assert charges[0].facts["failed"] == failed.outcome
         assert charges[0].reservation != charges[1].reservation

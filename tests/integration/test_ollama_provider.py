@@ -203,6 +203,28 @@ def test_a_shorter_input_does_not_load_it_anew(server: OllamaServer) -> None:
     assert [body["options"]["num_ctx"] for body in server.asked("/api/chat")] == [16_384, 16_384]
 
 
+def test_it_stays_loaded_for_what_it_was_loaded_for_later_too(
+    server: OllamaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maestro.llm.providers.ollama.READY_SECONDS", -1.0)
+
+    async def asking() -> None:
+        provider = OllamaProvider(memory=lambda: ROOMY)
+        await provider.complete(a_call(server, "word " * 5000))
+        await provider.complete(a_call(server, "word"))
+        await provider.close()
+
+    asyncio.run(asking())
+    assert [body["options"]["num_ctx"] for body in server.asked("/api/chat")] == [16_384, 16_384]
+
+
+def test_what_goes_wrong_before_the_model_is_asked_costs_nothing(server: OllamaServer) -> None:
+    server.troubles.append(Trouble(500, b'{"error": "something unexpected"}', matches="/api/show"))
+    error = refused(a_call(server))
+    assert "something unexpected" in str(error)
+    assert (error.sent, server.asked("/api/chat")) == (False, [])
+
+
 def test_an_input_longer_than_the_model_was_made_for_is_refused_not_cut(server: OllamaServer) -> None:
     error = refused(a_call(server, "word " * 60_000))
     assert error.kind == "context" and not error.sent

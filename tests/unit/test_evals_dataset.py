@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,11 @@ def test_the_hunks_of_every_shipped_diff_are_as_long_as_they_say() -> None:
         body = case.diff.split("@@\n", 1)[1].splitlines()
         shown = lines_of(case.diff)
         assert sum(len(numbers) for numbers in shown.values()) == sum(not line.startswith("-") for line in body)
+
+
+def test_the_schema_that_ships_is_the_one_cases_are_read_by() -> None:
+    shipped = json.loads((files("maestro.evals") / "datasets" / "case.schema.json").read_text("utf-8"))
+    assert shipped == {"$schema": "https://json-schema.org/draft/2020-12/schema", **Case.model_json_schema()}
 
 
 def test_what_is_written_can_be_read_again(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ from maestro.errors import InputError
 from maestro.ledger.model import NANO
 from maestro.llm.catalogue import BUILTIN, Catalogue, load_catalogue
 from maestro.llm.catalogue_problems import CatalogueErrors
-from maestro.llm.catalogue_reading import MAX_BYTES, parse
+from maestro.llm.catalogue_reading import parse
 from maestro.llm.catalogue_schema import catalogue_schema, text
+from maestro.llm.model import ModelRequest
+from maestro.llm.policy_gate import gate_for
 from maestro.llm.prices import FREE, Prices, bundled_map
-from tests.unit.llm_world import written
+from maestro.notation.yaml_reader import MAX_BYTES
+from tests.unit.llm_world import WHO, written
 
 ROOT = Path(__file__).parents[2]
 OWN = """\
@@ -115,6 +119,28 @@ def test_without_litellm_only_free_and_fixed_prices_are_known(tmp_path: Path) ->
     assert known.models["coder"].price is not None
 
 
+def test_the_policy_is_asked_when_a_file_has_settings_for_it(tmp_path: Path) -> None:
+    assert load_catalogue().policy is None
+    assert gate_for(load_catalogue()) is None
+    known = load(tmp_path, "policy: {regions: [eu], max_usd: 0.5}")
+    assert known.policy == {"regions": ["eu"], "max_usd": 0.5}
+    gate = gate_for(known)
+    assert gate is not None
+    assert not gate.verdict(known.models["gpt-4o"], ModelRequest(()), WHO, 1).allow
+    assert gate.verdict(known.models["mistral-small-latest"], ModelRequest(()), WHO, 1).allow
+    assert gate_for(load(tmp_path, "policy: {}")) is not None
+
+
+def test_the_files_the_document_shows_are_taken(tmp_path: Path) -> None:
+    document = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^```yaml\n(.*?)^```$", document, re.MULTILINE | re.DOTALL)
+    assert len(shown) == 3
+    for content in shown:
+        load(tmp_path, content)
+    route = load(tmp_path, shown[0]).routes["review"]
+    assert route.candidates == ("coder", "mistral-large-latest", "gpt-5.4-mini", "gpt-4o-mini")
+
+
 # What Maestro knows
 
 
@@ -170,7 +196,7 @@ default_route: chaep
         "'input_tokens_over'?; known: input_tokens_over, input_tokens_under, needs, tenants, projects, prompts, "
         "personal, pull_request",
         "11:1: unknown key 'default_rote' in the file; did you mean 'default_route'?; known: providers, models, routes, "
-        "restrict, default_route, last_resort, allow_unknown_price",
+        "restrict, policy, default_route, last_resort, allow_unknown_price",
         "12:16: there is no route 'chaep'; did you mean 'cheap'?",
     ]
 
@@ -282,7 +308,7 @@ _VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.sampled_from(["providers", "models", "routes", "restrict", "default_route"]), _VALUES))
 def test_no_content_of_the_wrong_shape_leads_to_anything_but_problems(tmp_path_factory: Any, content: Any) -> None:
     path = written(tmp_path_factory.mktemp("x"), yaml.safe_dump(content))
@@ -315,6 +341,7 @@ routes:
   new: {candidates: [gpt-4o], allow_unknown_price: true}
 last_resort: gpt-4o
 allow_unknown_price: true
+policy: {}
 """
     told = [one.split(": ", 1)[-1] for one in problems(tmp_path, project, server=server)]
     tail = "stands in the project's file, but on this server a project may only add routes and restrict; prices, "
@@ -325,6 +352,7 @@ allow_unknown_price: true
         "whether a model of unknown price is used is the server's to say, not the project's",
         "'last_resort' is the server's to say, not the project's",
         "'allow_unknown_price' is the server's to say, not the project's",
+        "'policy' is the server's to say, not the project's",
     ]
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from maestro.gateway.llm_tokens import TokenFile
 from maestro.ledger.model import Scope, Unit
+from maestro.llm.endpoint_tokens import TokenFile
 from tests.unit.money_project import MoneyProject, money_project
 
 TEXT = "A Merkle tree is a tree of hashes. Each leaf is the hash of a block. Cats sleep a lot."

@@ -12,9 +12,9 @@ import pytest
 from maestro.errors import InputError, MaestroError
 from maestro.gateway.llm_failure import LlmError, failure_of
 from maestro.gateway.llm_request import OUTPUT_TOKENS, parse, read
-from maestro.gateway.llm_tokens import TokenFile, make_token
 from maestro.gateway.llm_wire import Pieces
 from maestro.ledger.model import Attribution, Balance, BudgetExceededError, Scope, Unit
+from maestro.llm.endpoint_tokens import TokenFile, make_token
 from maestro.llm.errors import NoAnswerError
 from maestro.llm.model import Answer, Attempt, Chunk, Decision, NoModelError, ProviderError, Usage, Verdict
 

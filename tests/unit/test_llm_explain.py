@@ -7,12 +7,12 @@ import dataclasses
 from maestro.llm.decisions import outcome_of
 from maestro.llm.explain import COLUMNS, why_facts, why_table
 from maestro.llm.model import Attempt, PromptRef, ProviderError
-from maestro.llm.state import PolicyVerdict
+from maestro.llm.state import Latency, PolicyVerdict
 from tests.unit.llm_world import NOW, answer, ask, balance, state
 
 
 def test_candidates_stand_in_the_order_they_would_be_tried_and_the_others_below() -> None:
-    decision = ask("all", facts=state(unhealthy={"big": "connection refused"}))
+    decision = ask("all", facts=state(unhealthy={"big": "connection refused"}, latency={"middle": Latency(2, 3, 9)}))
     rows = why_table(decision)
     assert [(row.model, row.verdict, row.usable) for row in rows] == [
         ("middle", "chosen", True),
@@ -20,7 +20,7 @@ def test_candidates_stand_in_the_order_they_would_be_tried_and_the_others_below(
         ("big", "unhealthy", False),
     ]
     assert rows[2].because == "its endpoint cannot be used right now: connection refused"
-    assert rows[0].cells == ("middle", "chosen", "0.7", "$0.0050", "$0.0080", "5.0 s", "0.700", "")
+    assert rows[0].cells == ("middle", "chosen", "0.7", "$0.0050", "$0.0080", "2.0 s", "0.700", "")
     assert len(COLUMNS) == len(rows[0].cells)
 
 

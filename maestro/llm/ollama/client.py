@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
@@ -14,14 +13,13 @@ from maestro.llm.model import ProviderError
 from maestro.llm.ollama import trouble
 from maestro.llm.ollama.facts import LoadedModel, ModelFacts, PresentModel, facts_of, full_name, nearest
 from maestro.llm.ollama.host import is_local, ollama_url
+from maestro.llm.ollama.lines import message_in, object_in, transport_to, whole_lines
 
 if TYPE_CHECKING:
     import httpx
     import ollama
 
 CONNECT_SECONDS = 5.0
-LONGEST_LINE = 4 * 1024 * 1024
-"""Bytes of one JSON line; a longer one is no answer of Ollama."""
 
 
 class OllamaClient:
@@ -158,8 +156,8 @@ class OllamaClient:
             try:
                 if response.status_code != 200:
                     raise await self._refused(response, model)
-                async for line in _whole_lines(response):
-                    yield _object(line, model)
+                async for line in whole_lines(response):
+                    yield object_in(line, model)
             finally:
                 await response.aclose()
 
@@ -183,7 +181,7 @@ class OllamaClient:
             body += part
             if len(body) > 64 * 1024:
                 break
-        message = _message(body)
+        message = message_in(body)
         if response.status_code == 404 and model:
             return await self.missing(model)
         return trouble.refusal(response.status_code, message, model)
@@ -225,7 +223,7 @@ class OllamaClient:
         loop = asyncio.get_running_loop()
         if self._http is None or self._api is None or self._loop is not loop:
             bearer = {"authorization": f"Bearer {self._key}"} if self._key else {}
-            transport = _transport(self._key is not None, tls=self.url.startswith("https:"))
+            transport = transport_to(self._key is not None, tls=self.url.startswith("https:"))
             timeout = httpx.Timeout(None, connect=CONNECT_SECONDS)
             self._loop = loop
             self._http = httpx.AsyncClient(
@@ -244,60 +242,3 @@ class OllamaClient:
                 trust_env=False,
             )
         return self._http, self._api
-
-
-def _transport(with_key: bool, *, tls: bool) -> httpx.AsyncBaseTransport:
-    import httpx
-
-    class Transport(httpx.AsyncHTTPTransport):
-        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            if not with_key:
-                # The package sends OLLAMA_API_KEY of the environment to every address.
-                request.headers.pop("authorization", None)
-            response = await super().handle_async_request(request)
-            length = response.headers.get("content-length", "0")
-            if length.isdecimal() and int(length) > 4 * LONGEST_LINE:
-                await response.aclose()
-                raise trouble.broken(f"an answer of {int(length):,} bytes is none of Ollama's")
-            return response
-
-    # Reading the certificates of all authorities takes 50 ms; without TLS a context that trusts nobody does.
-    trust = ssl.create_default_context() if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30.0)
-    return Transport(verify=trust, limits=limits)
-
-
-async def _whole_lines(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The lines as they come; one that is not ended when the connection is, is handed out too."""
-    rest = b""
-    async for data in response.aiter_raw():
-        rest += data
-        if b"\n" in data:
-            *lines, rest = rest.split(b"\n")
-            for line in lines:
-                if line.strip():
-                    yield line
-        if len(rest) > LONGEST_LINE:
-            raise trouble.broken(f"a line of Ollama's answer does not end: more than {LONGEST_LINE:,} bytes came")
-    if rest.strip():
-        yield rest
-
-
-def _object(line: bytes, model: str) -> dict[str, Any]:
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        raise trouble.broken("a line of Ollama's answer is no whole JSON: it broke off, or is none") from None
-    if not isinstance(found, dict):
-        raise trouble.broken("a line of Ollama's answer is JSON but no object")
-    if found.get("error"):
-        raise trouble.refusal(-1, str(found["error"]), model)
-    return found
-
-
-def _message(body: bytes) -> str:
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        return body[: trouble.LONGEST_DETAIL].decode("utf-8", "replace")
-    return str(found.get("error", "")) if isinstance(found, dict) else ""

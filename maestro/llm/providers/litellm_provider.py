@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -234,7 +235,7 @@ def _quiet(litellm: Any) -> None:
 
 
 def _bounded(litellm: Any) -> None:
-    """Its connections follow no redirect, which would carry ``x-api-key`` along, and read no endless answer."""
+    """It follows no redirect, which would carry a key along, reads no endless answer, and sends nothing twice."""
     from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
     from litellm.llms.openai.common_utils import BaseOpenAILLM
 
@@ -248,7 +249,12 @@ def _bounded(litellm: Any) -> None:
     def create_for_openai(*arguments: Any, **named: Any) -> httpx.AsyncClient:
         return _strict(make_for_openai(*arguments, **named) or httpx.AsyncClient(timeout=None))
 
-    # There is no setting for it; tests send redirects through both.
+    async def not_again(*_arguments: Any, **_named: Any) -> httpx.Response:
+        # It would send the request a second time after a connection broke, and the model be paid twice.
+        raise sys.exc_info()[1] or httpx.RemoteProtocolError("the connection broke")
+
+    # There is no setting for it; tests send redirects and broken connections through both.
+    AsyncHTTPHandler.single_connection_post_request = not_again  # type: ignore[method-assign]
     AsyncHTTPHandler.create_client = create_client  # type: ignore[method-assign]
     BaseOpenAILLM._get_async_http_client = staticmethod(create_for_openai)  # type: ignore[method-assign]
     litellm.in_memory_llm_clients_cache.flush_cache()

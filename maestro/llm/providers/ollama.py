@@ -129,6 +129,7 @@ class OllamaProvider:
             raise error from None
         except ProviderError as error:
             # Whatever went wrong, the model has not been asked yet.
+            error.sent = False
             raise
         received = called = 0
         left = call.byte_limit
