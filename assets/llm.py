@@ -110,6 +110,7 @@ class OllamaParams(GenerateParams):
     """Parameters of ``ollama.generate``."""
 
     model: str = Field(min_length=1, description="A model as Ollama names it, like `qwen3:8b`.")
+    pull: bool = Field(False, description="Have Ollama fetch the model when it lacks it; that may be gigabytes.")
 
     @property
     def target(self) -> str:

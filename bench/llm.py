@@ -31,6 +31,7 @@ from maestro.llm.tokens import count
 
 LITELLM = "litellm[proxy]==1.101.6"
 CANDIDATES = 20
+_WORKFLOW = "name: bench\nproject: bench\nstages: [{name: work, steps: [{run: shell, with: {command: 'true'}}]}]\n"
 _ROOT = Path(__file__).resolve().parents[1]
 _PROXY = _ROOT / ".cache" / "bench" / "litellm"
 _MAESTRO = Path(sys.executable).with_name("maestro")
@@ -113,10 +114,10 @@ def _endpoint(folder: Path, url: str) -> Iterator[tuple[int, str]]:
     """``maestro llm serve`` in a project of its own: its port and a token."""
     project = folder / "project"
     project.mkdir()
-    (project / "maestro.yaml").write_text("name: bench\nproject: bench\nstages: []\n", encoding="utf-8")
+    (project / "maestro.yaml").write_text(_WORKFLOW, encoding="utf-8")
     (project / "models.yaml").write_text(models_yaml(url), encoding="utf-8")
     subprocess.run(["git", "init", "-q"], cwd=project, check=True)
-    add = [str(_MAESTRO), "llm", "tokens", "add", "bench", "--for", "bench", "--at-once", "1000", "--json"]
+    add = [str(_MAESTRO), "llm", "tokens", "add", "bench", "--at-once", "1000", "--json"]
     made = subprocess.run(add, cwd=project, env=_environment(), capture_output=True, text=True, check=False)
     if made.returncode != 0:
         raise RuntimeError(f"no token: {made.stderr}")
@@ -187,7 +188,7 @@ def _decision(*, quick: bool) -> float:
         f"m{number}": {
             "provider": "bench",
             "price": {"input": 0.1 * (number + 1), "output": 0.2},
-            "context": 1000 * number,
+            "context": 1000 * (number + 1),
             "quality": 0.5 + number / 100,
             "capabilities": ["chat", "code"] if number % 3 else ["chat"],
         }

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from maestro.errors import RunCancelledError
 from maestro.execution.budgets import limits_for, limits_of
@@ -17,10 +17,13 @@ from maestro.llm.blocking import BlockingGateway
 from maestro.llm.catalogue import Catalogue
 from maestro.llm.gateway import Gateway
 from maestro.llm.model import Answer, Decision, ModelRequest
+from maestro.llm.named_by_ollama import with_ollama_models
 from maestro.llm.opening import catalogue_for, open_gateway
 
 if TYPE_CHECKING:
     from maestro.execution.session import RunSession
+
+_OLLAMA = "ollama.generate"
 
 
 class RunModels:
@@ -36,9 +39,17 @@ class RunModels:
     def _catalogue(self) -> Catalogue:
         budget = self._session.loaded.workflow.budget
         found = catalogue_for(self._session.workspace, self._session.environ)
+        found = with_ollama_models(found, (str(one["model"]) for one in self._of_ollama if "{{" not in str(one)))
         if budget is None or not budget.allow_unknown_price:
             return found
         return replace(found, allow_unknown_price=True, prepared={})
+
+    @property
+    def _of_ollama(self) -> list[Mapping[str, Any]]:
+        """``with`` of every step that asks Ollama by a model's name."""
+        return [
+            node.step.with_ for node in self._session.graph if node.step.run == _OLLAMA and "model" in node.step.with_
+        ]
 
     def _open(self) -> Gateway:
         session = self._session
@@ -48,6 +59,7 @@ class RunModels:
             workspace=session.workspace,
             store=session.store,
             catalogue=self.catalogue,
+            pulls=any(one.get("pull") is True for one in self._of_ollama),
         )
         return self.opened
 

@@ -23,6 +23,7 @@ from maestro.gateway.metrics import Metrics
 from maestro.gateway.provider import Provider
 from maestro.gateway.refusal import RETRY_SECONDS, RefusedError
 from maestro.gateway.secrets import HookRegistry
+from maestro.gateway.serving_mount import ServingMount
 from maestro.gateway.status import Readiness
 from maestro.inbox import InboxWriter
 from maestro.server.home import ServerHome
@@ -49,6 +50,7 @@ def app(home: ServerHome) -> Starlette:
     log = AccessLog()
     readiness = Readiness(home.folder, writer, registry)
     models = Mounted(home.folder, log.add)
+    serving = ServingMount(home.folder)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -63,6 +65,7 @@ def app(home: ServerHome) -> Starlette:
             registry.close()
             # After what acknowledged webhooks are written by.
             await models.close()
+            await serving.close()
             log.flush()
 
     wake = _once_a_turn(lambda: poke(home, WAKES))
@@ -73,6 +76,7 @@ def app(home: ServerHome) -> Starlette:
         Route("/readyz", _ready(readiness), methods=["GET"]),
         Route("/metrics", _measured(metrics), methods=["GET"]),
         *models.routes(),
+        *serving.routes(),
     ]
     return Starlette(routes=routes, lifespan=lifespan)
 

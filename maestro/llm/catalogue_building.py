@@ -11,11 +11,13 @@ from typing import Any
 
 from maestro.errors import Location
 from maestro.ledger.model import nanodollars
-from maestro.llm.catalogue import LOCAL, Catalogue, Model, ProviderSettings, Restriction, Route, Rule
+from maestro.llm.catalogue import LOCAL, Catalogue, Model, ProviderSettings, Restriction
 from maestro.llm.catalogue_checking import check
+from maestro.llm.catalogue_entries import Entry, Field, Section, values_of
 from maestro.llm.catalogue_file import ModelsFile, PriceEntry, per_million_usd
 from maestro.llm.catalogue_problems import CatalogueErrors, Problem, did_you_mean
-from maestro.llm.catalogue_reading import Tree, Where, read
+from maestro.llm.catalogue_reading import Tree, read
+from maestro.llm.catalogue_routes import routes_of
 from maestro.llm.prices import FREE, Price, Prices, Rate, per_million
 
 
@@ -24,20 +26,6 @@ class _File:
     role: str
     tree: Tree
     content: ModelsFile
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Field:
-    value: Any
-    tree: Tree
-    path: Where
-
-    def problem(self, what: str, *below: str | int) -> Problem:
-        return self.tree.problem((*self.path, *below), what)
-
-
-_Entry = dict[str, _Field]
-_Section = dict[str, _Entry]
 
 
 def build(files: Sequence[Path], *, builtin: Path | None, server: Path | None, prices: Prices) -> Catalogue:
@@ -52,14 +40,14 @@ def build(files: Sequence[Path], *, builtin: Path | None, server: Path | None, p
         section: {name for file in found for name in _written(file.tree, section)}
         for section in ("providers", "models", "routes")
     }
-    joined: dict[str, _Section] = {"providers": {}, "models": {}, "routes": {}}
+    joined: dict[str, Section] = {"providers": {}, "models": {}, "routes": {}}
     for file in found:
         if file.role == "project" and server is not None:
             problems += _forbidden(file, joined["routes"])
         _join(joined, file)
     providers = _providers(joined["providers"], problems)
     models = _models(joined["models"], providers, known["providers"], prices, problems)
-    routes = _routes(joined["routes"], models, known["models"], problems)
+    routes = routes_of(joined["routes"], models, known["models"], problems)
     settings = _settings(found, known, problems)
     restrictions = _restrictions(found, known["models"], problems)
     if problems:
@@ -139,11 +127,11 @@ def _forbidden(file: _File, routes: Mapping[str, Any]) -> list[Problem]:
     return found
 
 
-def _join(joined: dict[str, _Section], file: _File) -> None:
+def _join(joined: dict[str, Section], file: _File) -> None:
     for section, entries in joined.items():
         for name, entry in getattr(file.content, section).items():
             fields = {
-                key: _Field(getattr(entry, key), file.tree, (section, name, key))
+                key: Field(getattr(entry, key), file.tree, (section, name, key))
                 for key in type(entry).model_fields
                 if key in entry.model_fields_set and getattr(entry, key) is not None
             }
@@ -153,13 +141,13 @@ def _join(joined: dict[str, _Section], file: _File) -> None:
                 before = {} if fields["provider"].value != before["provider"].value else before
             if section == "routes" and {"any", "candidates"} & set(fields):
                 before = {key: found for key, found in before.items() if key not in ("any", "candidates")}
-            entries[name] = {**before, **fields, "": _Field(None, file.tree, (section, name))}
+            entries[name] = {**before, **fields, "": Field(None, file.tree, (section, name))}
 
 
-def _providers(section: _Section, problems: list[Problem]) -> dict[str, ProviderSettings]:
+def _providers(section: Section, problems: list[Problem]) -> dict[str, ProviderSettings]:
     found = {}
     for name, entry in section.items():
-        value = _values(entry)
+        value = values_of(entry)
         kind = value.get("kind")
         if kind is None:
             problems.append(entry[""].problem(f"provider '{name}' needs a 'kind': offline, openai, ollama or litellm"))
@@ -178,7 +166,7 @@ def _providers(section: _Section, problems: list[Problem]) -> dict[str, Provider
 
 
 def _models(
-    section: _Section,
+    section: Section,
     providers: Mapping[str, ProviderSettings],
     known: Collection[str],
     prices: Prices,
@@ -186,7 +174,7 @@ def _models(
 ) -> dict[str, Model]:
     found = {}
     for name, entry in section.items():
-        value = _values(entry)
+        value = values_of(entry)
         provider = providers.get(value.get("provider", ""))
         if "provider" not in value:
             problems.append(
@@ -222,7 +210,7 @@ def _models(
 
 
 def _price(
-    entry: _Entry, value: Mapping[str, Any], provider: ProviderSettings, wire: str, prices: Prices
+    entry: Entry, value: Mapping[str, Any], provider: ProviderSettings, wire: str, prices: Prices
 ) -> Price | None:
     given = value.get("price", "free" if provider.kind in ("offline", "ollama") else "litellm")
     if given == "free":
@@ -237,102 +225,18 @@ def _price(
     return prices.price(value.get("price_as", wire), provider=provider.litellm or "")
 
 
-def _routes(
-    section: _Section, models: Mapping[str, Model], known: Collection[str], problems: list[Problem]
-) -> dict[str, Route]:
-    found = {}
-    for name, entry in section.items():
-        value = _values(entry)
-        if name in known:
-            problems.append(entry[""].problem(f"'{name}' is a model; a route needs another name"))
-        if "candidates" not in value and "any" not in value:
-            problems.append(entry[""].problem(f"route '{name}' needs 'candidates' or 'any'"))
-            continue
-        if "candidates" in value and "any" in value:
-            problems.append(entry["any"].problem(f"route '{name}' has both 'candidates' and 'any'"))
-        problems += _unknown_models(entry, known)
-        found[name] = _route(name, value, models)
-        if not found[name].candidates and "any" in value and len(models) == len(known):
-            problems.append(entry["any"].problem(f"no model of the catalogue is what route '{name}' asks for"))
-    return found
-
-
-def _unknown_models(entry: _Entry, known: Collection[str]) -> Iterable[Problem]:
-    def unknown(field: _Field, names: Iterable[str], *below: str | int) -> Iterable[Problem]:
-        for place, model in enumerate(names):
-            if model not in known:
-                yield field.problem(f"there is no model '{model}'{did_you_mean(model, known)}", *below, place)
-
-    for key in ("candidates", "downshift"):
-        if key in entry:
-            yield from unknown(entry[key], entry[key].value)
-    for place, rule in enumerate(entry["rules"].value if "rules" in entry else ()):
-        for key in ("prefer", "deny", "only"):
-            yield from unknown(entry["rules"], getattr(rule, key) or (), place, key)
-
-
-def _route(name: str, value: Mapping[str, Any], models: Mapping[str, Model]) -> Route:
-    candidates = value.get("candidates")
-    if candidates is None:
-        candidates = [one.name for one in models.values() if _fits(one, value["any"])]
-    downshift = tuple(dict.fromkeys(value.get("downshift", ())))
-    return Route(
-        name=name,
-        # What a downshift takes is a candidate, if the last one.
-        candidates=tuple(dict.fromkeys([*candidates, *downshift])),
-        objective=value.get("objective", "quality"),
-        min_quality=float(value.get("min_quality", 0.0)),
-        rules=tuple(_rule(rule) for rule in value.get("rules", ())),
-        downshift=downshift,
-        regions=frozenset(value.get("regions", ())),
-        max_nano=nanodollars(value["max_usd"], up=False) if "max_usd" in value else None,
-        allow_unknown_price=value.get("allow_unknown_price", False),
-        description=value.get("description", ""),
-    )
-
-
-def _fits(model: Model, wanted: Any) -> bool:
-    return (
-        set(wanted.capabilities or ()) <= model.capabilities
-        and set(wanted.tags or ()) <= model.tags
-        and (wanted.providers is None or model.provider in wanted.providers)
-        and (wanted.regions is None or model.region in wanted.regions)
-        and model.quality >= (wanted.min_quality or 0.0)
-    )
-
-
-def _rule(entry: Any) -> Rule:
-    when = entry.when
-    return Rule(
-        input_tokens_over=when.input_tokens_over,
-        input_tokens_under=when.input_tokens_under,
-        needs=frozenset(when.needs or ()),
-        tenants=tuple(when.tenants or ()),
-        projects=tuple(when.projects or ()),
-        prompts=tuple(when.prompts or ()),
-        personal=when.personal,
-        pull_request=when.pull_request,
-        prefer=tuple(entry.prefer or ()),
-        deny=frozenset(entry.deny or ()),
-        only=frozenset(entry.only or ()),
-        min_quality=entry.min_quality,
-        regions=frozenset(entry.regions or ()),
-        because=entry.because or "",
-    )
-
-
 def _settings(found: Sequence[_File], known: Mapping[str, Collection[str]], problems: list[Problem]) -> dict[str, Any]:
-    default: _Field | None = None
-    last: _Field | None = None
+    default: Field | None = None
+    last: Field | None = None
     unknown = False
     policy: dict[str, Any] | None = None
     for file in found:
         if file.content.policy is not None:
             policy = {**(policy or {}), **file.content.policy.model_dump(exclude_none=True)}
         if file.content.default_route is not None:
-            default = _Field(file.content.default_route, file.tree, ("default_route",))
+            default = Field(file.content.default_route, file.tree, ("default_route",))
         if file.content.last_resort is not None:
-            last = _Field(file.content.last_resort, file.tree, ("last_resort",))
+            last = Field(file.content.last_resort, file.tree, ("last_resort",))
         if file.content.allow_unknown_price is not None:
             unknown = file.content.allow_unknown_price
     if default is None:
@@ -376,10 +280,6 @@ def _restrictions(found: Sequence[_File], known: Collection[str], problems: list
             )
         )
     return tuple(made)
-
-
-def _values(entry: _Entry) -> dict[str, Any]:
-    return {key: field.value for key, field in entry.items() if key}
 
 
 def _digest(catalogue: Catalogue) -> str:

@@ -37,6 +37,7 @@ def open_gateway(
     sources: Sources | None = None,
     on_event: Callable[[Crossing], object] | None = None,
     catalogue: Catalogue | None = None,
+    pulls: bool = False,
 ) -> Gateway:
     """A gateway on the ledger of ``home``, or of the server ``MAESTRO_SERVER_HOME`` names.
 
@@ -47,6 +48,7 @@ def open_gateway(
         store: keeps answers; None: none are kept.
         masker: knows secrets that must not leave, beside the keys.
         sources: what decisions are made from beside; None: Ollama, lanes and overrides, and no policy.
+        pulls: whether a model Ollama lacks is fetched when it is asked.
         catalogue: None: as ``models.yaml`` of the server and of the project say.
 
     Raises:
@@ -60,11 +62,11 @@ def open_gateway(
         catalogue,
         ledger,
         DecisionStore(ledger.ledger.engine),
-        provider_of,
+        lambda model: provider_of(model, pulls=pulls),
         keyring=keyring,
         redactor=Redactor(masker, keyring),
         store=store,
-        sources=sources or sources_for(catalogue, ledger.ledger.engine, environ),
+        sources=sources or sources_for(catalogue, ledger.ledger.engine, environ, pulls=pulls),
         on_event=on_event,
         on_close=ledger.close,
     )
@@ -81,7 +83,7 @@ def catalogue_for(workspace: Path | None, environ: Mapping[str, str]) -> Catalog
     return load_catalogue(files, server=Path(home) / MODELS_FILE if home else None)
 
 
-def provider_of(model: Model) -> Provider:
+def provider_of(model: Model, *, pulls: bool = False) -> Provider:
     """Who answers for this model; the module is imported when it is needed first.
 
     Raises:
@@ -98,7 +100,7 @@ def provider_of(model: Model) -> Provider:
     if model.kind == "ollama":
         from maestro.llm.providers.ollama import OllamaProvider
 
-        return OllamaProvider(model.provider)
+        return OllamaProvider(model.provider, pulls=pulls)
     if model.kind == "litellm":
         from maestro.llm.providers.litellm_provider import LiteLLM
 

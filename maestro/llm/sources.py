@@ -19,12 +19,18 @@ if TYPE_CHECKING:
 
 
 def sources_for(
-    catalogue: Catalogue, engine: sa.Engine, environ: Mapping[str, str], *, policy: PolicyGate | None = None
+    catalogue: Catalogue,
+    engine: sa.Engine,
+    environ: Mapping[str, str],
+    *,
+    policy: PolicyGate | None = None,
+    pulls: bool = False,
 ) -> Sources:
     """The sources of a gateway; each is opened when it is first asked.
 
     Args:
         engine: of the ledger's database.
+        pulls: whether a model Ollama lacks is fetched when it is asked.
         policy: asked about every candidate; None: as the catalogue says.
 
     Raises:
@@ -37,7 +43,7 @@ def sources_for(
 
         lanes = queue_source(catalogue)
     policy = policy or _policy(catalogue)
-    return Sources(policy=policy, ollama=_ollama(catalogue, environ), queues=lanes, overrides=_overrides(engine))
+    return Sources(policy=policy, ollama=_ollama(catalogue, environ, pulls), queues=lanes, overrides=_overrides(engine))
 
 
 def _policy(catalogue: Catalogue) -> PolicyGate | None:
@@ -64,7 +70,7 @@ def _overrides(engine: sa.Engine) -> Callable[[], Awaitable[Sequence[Override]]]
     return overrides
 
 
-def _ollama(catalogue: Catalogue, environ: Mapping[str, str]) -> Callable[[], Awaitable[OllamaState]]:
+def _ollama(catalogue: Catalogue, environ: Mapping[str, str], pulls: bool) -> Callable[[], Awaitable[OllamaState]]:
     kept: list[Callable[[], Awaitable[OllamaState]]] = []
 
     async def ollama() -> OllamaState:
@@ -74,7 +80,7 @@ def _ollama(catalogue: Catalogue, environ: Mapping[str, str]) -> Callable[[], Aw
             except ModuleNotFoundError:
                 # Without the extra nobody here can speak to it.
                 return OllamaState(running=False)
-            kept.append(ollama_source(catalogue, environ))
+            kept.append(ollama_source(catalogue, environ, pulls=pulls))
         return await kept[0]()
 
     return ollama

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Sequence
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from maestro.errors import InputError, MaestroError
+from maestro.evals import inspect_worker
 from maestro.evals.cases import Case
 from maestro.evals.evaluating import evaluate
 from maestro.evals.results import CaseResult, ModelRun
@@ -21,6 +24,8 @@ from maestro.evals.with_inspect import PYTHON_VARIABLE, RUNNER, interpreter, run
 from tests.unit.eval_models import ScriptedModels, right, wrong
 from tests.unit.eval_runs import evaluation
 
+CASE = {"id": "one", "messages": [{"role": "user", "content": "?"}]}
+CACHED = Path(__file__).parents[2] / ".cache" / "evals" / "bin" / "python"
 WORKER = Path(__file__).with_name("eval_worker.py")
 
 
@@ -142,13 +147,21 @@ def test_without_inspect_there_is_no_quiet_change_to_the_other_runner() -> None:
     assert models.asked == []
 
 
+def _environ() -> dict[str, str]:
+    """The environment, with the interpreter ./scripts/models has set up for inspect-ai when nothing else is named."""
+    environ = dict(os.environ)
+    if CACHED.exists():
+        environ.setdefault(PYTHON_VARIABLE, str(CACHED))
+    return environ
+
+
 @pytest.mark.models
 def test_inspect_itself_gives_the_scores_our_own_runner_gives() -> None:
     def script(case: Case) -> str | MaestroError:
         return wrong(case) if case.id.startswith("ts-") else right(case)
 
-    theirs, log = evaluate(evaluation(), ScriptedModels(script), "inspect", environ=os.environ)
-    ours, _none = evaluate(evaluation(), ScriptedModels(script), "maestro", environ=os.environ)
+    theirs, log = evaluate(evaluation(), ScriptedModels(script), "inspect", environ=_environ())
+    ours, _none = evaluate(evaluation(), ScriptedModels(script), "maestro", environ=_environ())
     assert (theirs.state, theirs.problem, theirs.runner) == ("complete", "", "inspect-ai 0.3.285")
     assert theirs.results == ours.results
     assert log is not None
@@ -163,7 +176,24 @@ def test_inspect_itself_asks_no_more_once_nothing_answers() -> None:
     def script(case: Case) -> str | MaestroError:
         return right(case) if next(seen) < 10 else MaestroError("the provider is away")
 
-    run, _log = evaluate(evaluation(), ScriptedModels(script), "inspect", environ=os.environ)
+    run, _log = evaluate(evaluation(), ScriptedModels(script), "inspect", environ=_environ())
     assert run.state == "partial"
     assert len(run.answered) == 10
     assert "questions in a row had no answer: the provider is away" in run.problem
+
+
+@pytest.mark.models
+def test_the_worker_ends_when_whoever_pays_is_gone(tmp_path: Path) -> None:
+    place = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(place))
+        listener.listen(1)
+        argv = [*interpreter(_environ()), "-I", str(inspect_worker.__file__), str(place)]
+        with subprocess.Popen(argv, cwd=tmp_path) as worker:
+            connection, _address = listener.accept()
+            task = {"name": "t", "model": "m", "at_once": 1, "log_dir": str(tmp_path / "log"), "cases": [CASE]}
+            with connection, connection.makefile("rwb") as lines:
+                lines.write(json.dumps({"task": task}).encode() + b"\n")
+                lines.flush()
+                assert json.loads(lines.readline())["ask"] == "one"
+            assert worker.wait(30) == inspect_worker.GONE

@@ -282,6 +282,19 @@ def test_a_fork_has_a_ledger_of_its_own(ledger: Ledger) -> None:
     writer.close(ledger=False)
 
 
+def test_a_fork_waits_for_nobody_of_its_parent(ledger: Ledger) -> None:
+    ledger.reserve("parent", WHO, {USD: 1})
+
+    def child() -> None:
+        signal.alarm(30)
+        ledger.reserve("child", WHO, {USD: 2})
+        ledger.release("child")
+
+    with ledger.committer._turn:  # Another thread of the parent is writing at that moment.
+        assert in_child(child) == 0
+    ledger.settle("parent", {USD: 1})
+
+
 def test_a_dead_callers_id_is_taken_over_unless_its_call_was_sent(ledger: Ledger) -> None:
     def child() -> None:
         ledger.reserve("not sent", WHO, {USD: 1})

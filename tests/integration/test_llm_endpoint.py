@@ -369,3 +369,22 @@ def _until(condition: Any) -> None:
             return
         waited.wait(0.01)
     raise AssertionError("it never came to that")
+
+
+def test_an_endpoint_that_is_stopped_settles_what_is_on_its_way(tmp_path: Path, models: ModelServer) -> None:
+    with httpx.Client() as client:
+        with llm_endpoint(tmp_path, models) as endpoint:
+            key, _ = endpoint.token()
+            request = {"model": "dripping", "messages": HELLO, "stream": True, "max_tokens": 4000}
+            sent = client.build_request(
+                "POST", f"{endpoint.url}/v1/chat/completions", json=request, headers={"authorization": f"Bearer {key}"}
+            )
+            answer = client.send(sent, stream=True)
+            lines = answer.iter_lines()
+            next(lines)
+        answer.close()
+    with endpoint.ledger() as ledger:
+        assert ledger.reservations() == []
+        assert ledger.check() == []
+        (charge,) = ledger.charges(unit="usd")
+        assert 0 < charge.amount < 4 * NANO
