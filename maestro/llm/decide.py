@@ -79,9 +79,9 @@ def decide(
             judged[one.candidate.name] = one
     ordered = sorted((one for one in judged.values() if not one.skipped), key=_place)
     last_resort = False
-    if ordered and ordered[0].candidate.model.offline and groups[ordered[0].group].kind != "model":
-        if ordered[0].candidate.name not in request.fallback:
-            ordered = _no_stopgap(ordered, judged)
+    first = ordered[0] if ordered else None
+    if first is not None and first.candidate.model.offline and not _by_name(first, groups, request):
+        ordered = _no_stopgap(ordered, judged)
     if not ordered:
         resort = _last_resort(catalogue, judged, terms[0], state, budgets, tokens, request)
         if resort is not None:
@@ -249,6 +249,10 @@ def _rank(
                 one.cost,
                 candidate.position,
             )
+
+
+def _by_name(one: _Judged, groups: list[Group], request: ModelRequest) -> bool:
+    return groups[one.group].kind == "model" or one.candidate.name in request.fallback
 
 
 def _no_stopgap(ordered: list[_Judged], judged: dict[str, _Judged]) -> list[_Judged]:

@@ -212,6 +212,20 @@ def test_only_the_user_can_reach_it(shop: Shop) -> None:
     assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
 
 
+def test_a_project_that_lies_deep_has_one_too(tmp_path: Path, code: Path) -> None:
+    shop = _shop(tmp_path / "a-long-name-of-a-folder" / ("deep" * 20) / "shop", code)
+    try:
+        warm = shop.ready()
+        go = tmp_path / "deep"
+        process = shop.start("run", "--param", f"wait={go}")
+        until(go.with_name("deep.begun").exists, "the step")
+        assert len(warm.children()) == 1
+        go.touch()
+        assert process.wait(_SECONDS) == 0
+    finally:
+        _end(shop.warm)
+
+
 def test_ctrl_c_cancels_the_run(shop: Shop) -> None:
     warm = shop.ready()
     go, begun = shop.began("interrupted")

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from maestro.cli.warm.identity import identity
+from maestro.cli.warm.place import open_folder, within
 from maestro.errors import MaestroError
 from maestro_defs.warm import wire
 from maestro_defs.warm.changes import Stamps, changed, stamps_of_packages
@@ -153,9 +154,19 @@ def main(place: Path) -> int:
     os.close(null)
     before = stamps_of_packages(_PACKAGES)
     _prepare(given["modules"])
-    listener = wire.listen(place.with_suffix(".sock"))
+    listener = _listen(place)
     WarmProcess(place, mine, before, listener, lock).serve()
     return 0
+
+
+def _listen(place: Path) -> socket.socket:
+    folder = open_folder(str(place.parent.parent))
+    if folder is None:
+        raise MaestroError(f"{place.parent} is not this user's alone", next_step=f"chmod 700 {place.parent}")
+    try:
+        return wire.listen(Path(within(folder, f"{place.name}.sock")))
+    finally:
+        os.close(folder)
 
 
 def _prepare(modules: list[str]) -> None:
