@@ -206,7 +206,7 @@ def _forecast(context: PlanContext, params: GenerateParams) -> Forecast | None:
         return None
     decision = _decided(params, models, _asked(params, models, context.history, "").request)
     worst = next((one.worst_nano for one in decision.candidates if one.model == decision.chosen), None)
-    return Forecast(likely=None, at_most=worst, by=f"{decision.chosen or 'no model'}: {decision.why}")
+    return Forecast(likely=models.usual_cost, at_most=worst, by=f"{decision.chosen or 'no model'}: {decision.why}")
 
 
 def _run(context: StepContext, params: GenerateParams) -> StepResult:

@@ -12,6 +12,8 @@ from maestro.profile import load_profile
 from maestro.project import Project
 from maestro_defs.advisories import advisories
 from maestro_defs.compiler import compile_workflow
+from maestro_defs.evals import eval_assets
+from maestro_defs.evals_setup import Evals
 from maestro_defs.models import Charged, model_assets
 from resources.delivery import Source
 
@@ -34,8 +36,10 @@ def defs() -> dg.Definitions:
 
 def definitions_of(source: Source, environ: Mapping[str, str]) -> dg.Definitions:
     """One workflow, and the standing assets of its project."""
+    charged = Charged(source.project, source.project_name, source.tenant)
     return dg.Definitions.merge(
         compile_workflow(source),
         advisories(source.project, environ),
-        model_assets(Charged(source.project, source.project_name, source.tenant), environ),
+        model_assets(charged, environ),
+        eval_assets(Evals(charged, environ, source.open_store)),
     )

@@ -57,7 +57,7 @@ def end_late(source: Source, instance: dg.DagsterInstance, run: dg.DagsterRun) -
         return []
     claim_end(source, run.run_id, "end")
     lines: list[str] = []
-    with source.session(run, _params(run), instance) as session:
+    with source.session(run, _params(run), instance, ending=True) as session:
         for message, metadata in _work(session, run, StepLogs(instance, run.run_id)):
             lines.append(message)
             instance.report_engine_event(message, run, EngineEventData(metadata=metadata))

@@ -16,6 +16,8 @@ from maestro.workflow.triggers import Schedule, triggers_of
 from maestro_defs.advisories import advisories
 from maestro_defs.compiler import compile_workflow, job_name
 from maestro_defs.conductor import NAME, act_in_place
+from maestro_defs.evals import eval_assets
+from maestro_defs.evals_setup import Evals
 from maestro_defs.models import Charged, model_assets
 from maestro_defs.server import Server
 from sensors.github import backstop_sensor
@@ -46,8 +48,10 @@ def definitions_of_project(home: ServerHome, name: str, environ: Mapping[str, st
         sensors=[backstop_sensor(lambda: act_in_place(home))],
         schedules=schedules,
     )
-    models = model_assets(Charged(source.project, project.name, project.tenant, (project.name,)), environ)
-    return dg.Definitions.merge(compiled, advisories(source.project, environ), models, standing)
+    charged = Charged(source.project, project.name, project.tenant, (project.name,))
+    models = model_assets(charged, environ)
+    evals = eval_assets(Evals(charged, environ, source.open_store))
+    return dg.Definitions.merge(compiled, advisories(source.project, environ), models, evals, standing)
 
 
 def deliver(server: Server, project: RegisteredProject, schedule: Schedule, at: datetime) -> str:

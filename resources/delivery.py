@@ -116,12 +116,16 @@ class Source:
 
     @contextmanager
     def session(
-        self, run: dg.DagsterRun, params: Mapping[str, Any], instance: dg.DagsterInstance
+        self, run: dg.DagsterRun, params: Mapping[str, Any], instance: dg.DagsterInstance, *, ending: bool = False
     ) -> Iterator[RunSession]:
         """The session of ``run``: in the person's checkout when it was started there, else in one of its own.
 
         Args:
             instance: told when what the run has logged does not get into the vault, unless that was said before.
+            ending: it only undoes and finishes what was begun, which no quota refuses.
+
+        Raises:
+            BudgetExceededError: the project has no runs, minutes or gigabytes left.
         """
         with ExitStack() as stack:
             trusted = self.trusts(run, instance)
@@ -148,7 +152,7 @@ class Source:
             )
             stack.callback(_seal, session, run, instance)
             stack.callback(session.close)
-            session.quotas.begin()
+            session.quotas.begin(refuse=not ending)
             stack.callback(_count, session, run, instance)
             yield session
 

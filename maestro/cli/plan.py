@@ -94,7 +94,13 @@ def total_json(steps: Sequence[PlannedStep]) -> dict[str, Any] | None:
     if not found:
         return None
     known = [one.at_most for one in found if one.at_most is not None]
-    return {"steps": len(found), "at_most_usd": _usd(sum(known)), "unknown": len(found) - len(known)}
+    likely = [one.likely for one in found if one.likely is not None]
+    return {
+        "steps": len(found),
+        "likely_usd": _usd(sum(likely)) if len(likely) == len(found) else None,
+        "at_most_usd": _usd(sum(known)),
+        "unknown": len(found) - len(known),
+    }
 
 
 def _usd(nano: int | None) -> str | None:
@@ -155,7 +161,9 @@ def forecast_line(forecast: Forecast) -> str:
 def _sum(spending: Sequence[Forecast]) -> str:
     known = sum(one.at_most or 0 for one in spending)
     unknown = sum(one.at_most is None for one in spending)
-    return shown(Unit.USD, known) + (f" and {plural(unknown, 'unknown price')}" if unknown else "")
+    seen = [one.likely for one in spending if one.likely is not None]
+    likely = f", likely {shown(Unit.USD, sum(seen))}" if seen and len(seen) == len(spending) else ""
+    return shown(Unit.USD, known) + likely + (f" and {plural(unknown, 'unknown price')}" if unknown else "")
 
 
 def secret_advice(ready: Prepared, name: str) -> str:

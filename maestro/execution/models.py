@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,13 @@ from maestro.llm.gateway import Gateway
 from maestro.llm.model import Answer, Decision, ModelRequest
 from maestro.llm.named_by_ollama import with_ollama_models
 from maestro.llm.opening import catalogue_for, open_gateway
+from maestro.server.home import HOME_VARIABLE
 
 if TYPE_CHECKING:
     from maestro.execution.session import RunSession
 
 _OLLAMA = "ollama.generate"
+_LOOK_BACK = timedelta(days=60)
 
 
 class RunModels:
@@ -35,12 +38,14 @@ class RunModels:
         self.catalogue = self._catalogue()
         self.gateway = BlockingGateway(self._open)
         self.opened: Gateway | None = None
+        self._usual: Mapping[str, int] | None = None
 
     def _catalogue(self) -> Catalogue:
         budget = self._session.loaded.workflow.budget
         found = catalogue_for(self._session.workspace, self._session.environ)
         found = with_ollama_models(found, (str(one["model"]) for one in self._of_ollama if "{{" not in str(one)))
-        if budget is None or not budget.allow_unknown_price:
+        # On a server that is the server's to say, in its own models.yaml.
+        if budget is None or not budget.allow_unknown_price or HOME_VARIABLE in self._session.environ:
             return found
         return replace(found, allow_unknown_price=True, prepared={})
 
@@ -75,6 +80,24 @@ class RunModels:
             actor=identity.actor or "maestro",
         )
         return StepModels(self, self._session, attribution, limits_for(attribution, self._limits), stop, seconds)
+
+    def usual_cost(self, step: str) -> int | None:
+        """See ``maestro.steps.Models``."""
+        if self._usual is None:
+            self._usual = self._usual_costs()
+        return self._usual.get(step)
+
+    def _usual_costs(self) -> Mapping[str, int]:
+        from maestro.ledger.insight.run_forecast import run_forecast
+
+        opened, identity = self.opened, self._session.identity
+        if opened is None:
+            return {}
+        past = opened.ledger.ledger.charges(
+            datetime.now(UTC) - _LOOK_BACK, tenant=identity.tenant, project=self._session.project_name, unit="usd"
+        )
+        found = run_forecast(past, [node.name for node in self._session.graph])
+        return {step: one.likely for step, one in found.steps.items()}
 
     def close(self) -> None:
         """Waits for what is still to be settled."""
@@ -138,6 +161,11 @@ class StepModels:
     def decide(self, request: ModelRequest) -> Decision:
         """Which model would be asked."""
         return self._models.gateway.decide(self._masked(request), self._attribution, limits=self._limits)
+
+    @property
+    def usual_cost(self) -> int | None:
+        """What this step usually costs."""
+        return self._models.usual_cost(self._attribution.step or "")
 
     def decision(self, id: str) -> Decision | None:
         """A decision that was kept."""

@@ -7,12 +7,14 @@ Nothing is counted on one machine where nobody has set a budget and no model was
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from maestro.artifacts import StepRecord
 from maestro.errors import MaestroError
-from maestro.ledger.model import Attribution, Balance, BudgetExceededError, Unit
+from maestro.ledger.model import Attribution, Balance, BudgetExceededError, Scope, Unit
 
 if TYPE_CHECKING:
     from maestro.execution.session import RunSession
@@ -22,7 +24,7 @@ _OURS = (Unit.MINUTES, Unit.GIGABYTES)
 
 
 class RunQuotas:
-    """The quotas of one run."""
+    """The quotas of one run, in one of its processes; with most executors there is only one."""
 
     def __init__(self, session: RunSession) -> None:
         identity = session.identity
@@ -36,11 +38,15 @@ class RunQuotas:
         )
         self._lock = threading.Lock()
         self._used = {Unit.MINUTES: 0.0, Unit.GIGABYTES: 0.0}
+        self._limits: Mapping[Scope, Mapping[Unit, int]] = {}
         self._balances: tuple[Balance, ...] = ()
         self._counted = False
 
-    def begin(self) -> None:
-        """Counts the run, once with all that resume it.
+    def begin(self, *, refuse: bool = True) -> None:
+        """Counts the run, once with all that resume it and all its processes.
+
+        Args:
+            refuse: False: what was begun is only brought to its end, however much is used up.
 
         Raises:
             BudgetExceededError: there are no runs, minutes or gigabytes left.
@@ -53,12 +59,13 @@ class RunQuotas:
         budget = session.loaded.workflow.budget
         if budget is None and not is_there(session.project.home, session.environ):
             return
-        limits = limits_for(self._attribution, limits_of(budget))
+        limits = self._limits = limits_for(self._attribution, limits_of(budget))
+        id = f"run:{session.identity.root_run_id}"
         with self._ledger() as ledger:
-            ledger.spend(self._attribution, {Unit.RUNS: 1}, id=f"run:{session.identity.root_run_id}", limits=limits)
-            found = ledger.balances(self._attribution.scopes(), limits=limits)
-        self._balances = tuple(one for one in found if one.unit in _OURS and one.limit is not None)
+            ledger.spend(self._attribution, {Unit.RUNS: 1}, id=id, limits=limits, refuse=refuse)
+            found = ledger.balances(self._attribution.scopes(), limits=limits) if refuse else []
         self._counted = True
+        self._balances = tuple(one for one in found if one.unit in _OURS and one.limit is not None)
         self.check()
 
     def check(self) -> None:
@@ -72,8 +79,9 @@ class RunQuotas:
         with self._lock:
             used = {unit: round(amount) for unit, amount in self._used.items()}
         for one in self._balances:
-            if one.limit is not None and one.used + used[one.unit] >= one.limit:
-                raise BudgetExceededError(one, 1)
+            now = replace(one, spent=one.spent + used[one.unit])
+            if now.left == 0:
+                raise BudgetExceededError(now, 1)
 
     def add(self, record: StepRecord) -> None:
         """What a step has used: its time, and the bytes it left behind; nothing when it came from the cache."""
@@ -91,9 +99,11 @@ class RunQuotas:
         used: Mapping[Unit, int] = {unit: round(amount) for unit, amount in self._used.items() if round(amount)}
         if not self._counted or not used:
             return None
+        # Where each step has a process of its own, each of them writes.
+        id = f"use:{self._session.identity.run_id}:{uuid.uuid4().hex}"
         try:
             with self._ledger() as ledger:
-                ledger.spend(self._attribution, used, id=f"use:{self._session.identity.run_id}", refuse=False)
+                ledger.spend(self._attribution, used, id=id, limits=self._limits, refuse=False)
         except MaestroError as error:
             return f"what this run used could not be written into the ledger: {error.what}"
         return None

@@ -185,7 +185,15 @@ class RunSession:
 
         Args:
             stop: set to give up; seconds: what is left of the step's time.
+
+        Raises:
+            StepError: the run is of somebody else's fork.
         """
+        if self.request.untrusted:
+            raise StepError(
+                f"step '{step}' asks a language model, and a run of somebody else's fork asks none",
+                next_step="leave it out there, with when: '{{ run.trusted }}', or approve the pull request",
+            )
         with self._opening:
             if self._models is None:
                 from maestro.execution.models import RunModels

@@ -125,9 +125,9 @@ class AnswerStream:
 
     def __del__(self) -> None:
         # Somebody let go of it without closing it: the money must not stay set aside until the lease is over.
-        if hasattr(self, "_ended"):
+        if not getattr(self, "_ended", True):
             with contextlib.suppress(Exception):
-                self._leave()
+                self._gateway.in_loop(self._leave)
 
     def _take(self, piece: Chunk) -> list[Chunk]:
         self._assembly.add(piece)

@@ -43,7 +43,7 @@ def build(files: Sequence[Path], *, builtin: Path | None, server: Path | None, p
     joined: dict[str, Section] = {"providers": {}, "models": {}, "routes": {}}
     for file in found:
         if file.role == "project" and server is not None:
-            problems += _forbidden(file, joined["routes"])
+            problems += _forbidden(file, joined["routes"], joined["models"])
         _join(joined, file)
     providers = _providers(joined["providers"], problems)
     models = _models(joined["models"], providers, known["providers"], prices, problems)
@@ -93,16 +93,18 @@ def _written(tree: Tree, section: str) -> Iterable[str]:
     return entries if isinstance(entries, dict) else ()
 
 
-def _forbidden(file: _File, routes: Mapping[str, Any]) -> list[Problem]:
+def _forbidden(file: _File, routes: Mapping[str, Any], models: Mapping[str, Any]) -> list[Problem]:
     """What a project's file may not say on a server."""
     found = []
     for section in ("providers", "models"):
-        for name in getattr(file.content, section):
+        for name, entry in getattr(file.content, section).items():
+            if section == "models" and name in models and entry.model_fields_set == {"weight"}:
+                continue  # What evaluations propose, and a merge accepts.
             found.append(
                 file.tree.problem(
                     (section, name),
                     f"{section[:-1]} '{name}' stands in the project's file, but on this server a project may only add "
-                    "routes and restrict; prices, endpoints and keys are the server's",
+                    "routes, restrict, and weigh models; prices, endpoints and keys are the server's",
                     key=True,
                 )
             )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from maestro.errors import InputError
+from maestro.errors import InputError, MaestroError
 from maestro.ledger.model import Attribution, BudgetExceededError, Reservation, Scope, Unit
 from maestro.llm.catalogue import Model
 from maestro.llm.charging import Bounds, bounds
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from maestro.llm.gateway import Gateway
 
 T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
 AT_ONCE = 16_384
 """Characters that are redacted and counted in two milliseconds."""
 NOTHING_TAKEN_OUT = Redaction((), {})
@@ -199,7 +202,6 @@ class Course:
     async def _try(self, model: Model, ask: Ask[T]) -> T:
         """One call. Raises ProviderError or BudgetExceededError; both are in ``attempts`` or will be."""
         gateway = self.gateway
-        provider = gateway.provider(model)
         if not gateway.breakers.admits(model.name):
             reason = "its circuit breaker is open"
             self.attempts.append(Attempt(model.name, "breaker_open", 0.0, reason))
@@ -208,20 +210,37 @@ class Course:
         try:
             async with self._place(model) as place:
                 grant = await self._reserve(model, place)
-            call = self._call(model, grant)
-            return await ask(grant, model, call)
+            return await self._asked(grant, model, ask)
         except ProviderError as error:
             if grant is not None:
                 self.attempts.append(grant.failed(error))
             raise
-        except (asyncio.CancelledError, Exception) as error:
+        except BaseException:
             if grant is not None and not grant.ended:
-                self.attempts.append(grant.left("cancelled" if isinstance(error, asyncio.CancelledError) else "error"))
+                self.attempts.append(grant.left("cancelled" if self.left > 0 else "timeout"))
             raise
         finally:
             if grant is None:
                 gateway.breakers.left(model.name)
-            del provider
+
+    async def _asked(self, grant: Grant, model: Model, ask: Ask[T]) -> T:
+        """What ``ask`` gives; whatever else a provider raises is ProviderError too, so that the next may be tried."""
+        sent = False
+        try:
+            self.gateway.provider(model)
+            call = self._call(model, grant)
+            sent = True
+            return await ask(grant, model, call)
+        except ProviderError:
+            raise
+        except MaestroError as error:
+            raise ProviderError(error.what, kind="unavailable", sent=sent, next_step=error.next_step) from error
+        except Exception as error:  # noqa: BLE001 - a defect of one provider is no reason not to ask the next
+            told = self.gateway.redactor.text(traceback.format_exc())
+            _LOG.error("the provider %s failed:\n%s", model.provider, told)
+            raise ProviderError(
+                f"{model.provider} failed ({type(error).__name__}); the log says more", kind="unavailable", sent=sent
+            ) from None
 
     @contextlib.asynccontextmanager
     async def _place(self, model: Model) -> AsyncIterator[Callable[[], None]]:
@@ -230,7 +249,14 @@ class Course:
         if semaphore is None:
             yield lambda: None
             return
-        await semaphore.acquire()
+        began = time.monotonic()
+        try:
+            await semaphore.acquire()
+        except asyncio.CancelledError:
+            waited = time.monotonic() - began
+            reason = f"all {model.concurrency} calls it takes at once were taken"
+            self.attempts.append(Attempt(model.name, "waiting", waited, reason))
+            raise
         try:
             yield semaphore.release
         except BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -195,7 +196,8 @@ class Gateway:
         await self.settled()
         await self.situation.close()
         for provider in self._providers.values():
-            await provider.close()
+            with contextlib.suppress(Exception):
+                await provider.close()
         self._providers.clear()
         if self._recorder is not None:
             self._recorder.shutdown()
@@ -251,6 +253,17 @@ class Gateway:
                     self._on_event(crossing)
             except Exception:  # noqa: BLE001 - whoever listens must not stop what is paid for
                 _LOG.exception("a crossed budget could not be told")
+
+    def in_loop(self, work: Callable[[], object]) -> None:
+        """Does it now, or, from a thread in which nothing of the gateway may be touched, soon."""
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if self._loop is None or self._loop is here or self._loop.is_closed():
+            work()
+        else:
+            self._loop.call_soon_threadsafe(work)
 
     def settled_answer(
         self, course: Course, grant: Grant, completion: Completion, *, first_token: float | None = None

@@ -118,6 +118,11 @@ class Models(Protocol):
         """A decision that was kept."""
         ...
 
+    @property
+    def usual_cost(self) -> int | None:
+        """What this step cost in the middle of its last runs, in nanodollars; None: it has never asked anything."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Forecast:

@@ -35,7 +35,7 @@ class Budget(Model):
     pull_request: Amounts | Usd | None = Field(None, description="All runs of one pull request; 10 dollars by default.")
     month: Amounts | Usd | None = Field(None, description="The project in a calendar month (UTC).")
     allow_unknown_price: bool = Field(
-        False, description="Whether models may be used whose price nobody knows; they count as free."
+        False, description="Whether models may be used whose price nobody knows; they count as free. Not on a server."
     )
 
     @model_validator(mode="after")

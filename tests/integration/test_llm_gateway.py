@@ -17,7 +17,7 @@ from maestro.ledger.model import Unit
 from maestro.llm.breaker import Settings
 from maestro.llm.errors import NoAnswerError, StreamBrokenError
 from maestro.llm.gateway import Gateway
-from maestro.llm.model import Answer, Message, ModelRequest, NoModelError
+from maestro.llm.model import Answer, Completion, Message, ModelRequest, NoModelError, ProviderCall
 from tests.integration.llm_gateways import KEY, WHO, gateway
 from tests.integration.model_server import ModelServer, model_server
 
@@ -243,6 +243,45 @@ async def test_no_more_calls_run_at_once_than_a_deployment_takes(server: ModelSe
     async with gateway(tmp_path, server.url, {"slow/0.01": {"concurrency": 3}}) as made:
         await asyncio.gather(*(made.ask(request("slow/0.01", f"{n}"), WHO) for n in range(12)))
         assert server.most_at_once == 3
+
+
+async def test_a_request_whose_time_was_spent_on_waiting_says_so(server: ModelServer, tmp_path: Path) -> None:
+    async with gateway(tmp_path, server.url, {"hang": {"concurrency": 1}}) as made:
+        holding = asyncio.create_task(made.ask(request("hang"), WHO))
+        while not server.calls:
+            await asyncio.sleep(0.005)
+        with pytest.raises(NoAnswerError, match="hang: all 1 calls it takes at once were taken") as caught:
+            await made.ask(request("hang", timeout=0.1), WHO)
+        assert (caught.value.timed_out, caught.value.cost_nano) == (True, 0)
+        holding.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await holding
+
+
+async def test_a_provider_with_a_defect_is_passed_over_and_its_secrets_are_not_logged(
+    server: ModelServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        name = "broken"
+
+        async def complete(self, call: ProviderCall) -> Completion:
+            raise ZeroDivisionError(call.api_key)
+
+        async def close(self) -> None:
+            raise ZeroDivisionError
+
+    def broken(made: Gateway) -> None:
+        make = made._make_provider
+        made._make_provider = lambda model: Broken() if model.name == "broken" else make(model)  # type: ignore[assignment,return-value]
+
+    providers = {"bad": {"kind": "openai", "api_base": server.url, "key": "env:TEST_KEY", "region": "local"}}
+    models = {"broken": {"provider": "bad"}, "echo": {}}
+    async with gateway(tmp_path, server.url, models, prepare=broken, more_providers=providers) as made:
+        answer = await made.ask(request("broken", fallback=("echo",)), WHO)
+        assert answer.model == "echo"
+        assert answer.attempts[0].reason == "bad failed (ZeroDivisionError); the log says more"
+    assert "ZeroDivisionError" in caplog.text
+    assert KEY not in caplog.text
 
 
 async def test_an_equal_question_is_answered_from_the_store_for_nothing(server: ModelServer, tmp_path: Path) -> None:

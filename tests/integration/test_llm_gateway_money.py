@@ -118,7 +118,7 @@ async def test_the_budget_holds_when_calls_end_in_every_way_at_once(server: Mode
 
 
 async def test_a_call_that_does_not_fit_goes_to_a_cheaper_candidate(server: ModelServer, tmp_path: Path) -> None:
-    models = {
+    models: dict[str, dict[str, Any]] = {
         "dear": {"wire_model": "echo", "price": {"input": 100.0, "output": 200.0}},
         "modest": {"wire_model": "echo"},
     }

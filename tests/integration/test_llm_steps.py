@@ -125,6 +125,12 @@ def test_the_plan_says_what_it_may_cost(shop: Delivery, provider: ModelServer) -
     # 100 tokens at 2 dollars a million, and what the question has at most.
     assert 200_000 < (step.forecast.at_most or 0) < 400_000
     assert len(provider.calls) == before
+    assert step.forecast.likely is None
+    spent = round(shop.run().records["all/ask"].cost_usd * NANO)
+    shop.write({"a.py": "one = 2\n"})
+    (again,) = shop.plan().steps
+    assert again.forecast is not None
+    assert again.forecast.likely == spent
 
 
 def test_a_step_s_budget_is_not_overrun(shop: Delivery, provider: ModelServer) -> None:

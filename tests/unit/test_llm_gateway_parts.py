@@ -165,7 +165,7 @@ def test_everything_that_may_change_the_answer_is_in_its_key() -> None:
     redaction = Redactor().request([Message("user", "hi")], {"seed": 1})
 
     def key(model: Model = MODEL, text: str = "hi", **changed: Any) -> str:
-        given = {"tenant": "acme", "max_output": 10, "temperature": 0.0, "idempotency": ""} | changed
+        given: dict[str, Any] = {"tenant": "acme", "max_output": 10, "temperature": 0.0, "idempotency": ""} | changed
         return question(model, Redactor().request([Message("user", text)], {"seed": 1}), **given)
 
     assert key() == question(MODEL, redaction, tenant="acme", max_output=10, temperature=0.0)
