@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Sequence
 
 import dagster as dg
@@ -16,7 +17,7 @@ from maestro.server.home import HOME_VARIABLE
 from maestro.server.projects import RegisteredProject
 from maestro_defs.models import Charged
 from maestro_defs.server import Server
-from sensors.budgets import observation, sentence
+from sensors.budgets import level_of, observation, sentence
 
 EVERY_SECONDS = 15.0
 _log = logging.getLogger("maestro.budgets")
@@ -30,6 +31,7 @@ class Crossings:
         self._instance = instance
         self._ledger: Ledger | None = None
         self._due = time.monotonic()
+        self._untold: deque[Crossing] = deque()
 
     def look(self) -> int:
         """Tells what there is to tell, and has reservations of the dead settled; how much it told.
@@ -41,15 +43,24 @@ class Crossings:
             return 0
         self._due = time.monotonic() + EVERY_SECONDS
         ledger = self._opened()
-        ledger.expire()
-        crossed = ledger.take_crossings()
-        projects = self._server.projects.all() if crossed else []
-        for one in crossed:
-            _log.log(logging.INFO if one.level < 95 else logging.WARNING, "%s", sentence(one))
-            for project in self._concerned(one, projects):
-                key = Charged(self._server.project(project), project.name, project.tenant, (project.name,)).key("spend")
-                self._instance.report_runless_asset_event(observation(key, one))
-        return len(crossed)
+        for lost in ledger.expire():
+            _log.warning("the reservation %s is %s: %s", lost.id, lost.state, lost.reason)
+        for one in ledger.take_crossings():
+            _log.log(level_of(one), "%s", sentence(one))
+            self._untold.append(one)
+        projects = self._server.projects.all() if self._untold else []
+        told = 0
+        while self._untold:
+            self._tell(self._untold[0], projects)
+            # Nobody else is given it again, so it stays until Dagster has it.
+            self._untold.popleft()
+            told += 1
+        return told
+
+    def _tell(self, crossing: Crossing, projects: Sequence[RegisteredProject]) -> None:
+        for project in self._concerned(crossing, projects):
+            key = Charged(self._server.project(project), project.name, project.tenant, (project.name,)).key("spend")
+            self._instance.report_runless_asset_event(observation(key, crossing))
 
     def close(self) -> None:
         """Closes the ledger."""
@@ -69,6 +80,7 @@ class Crossings:
         if scope.kind in ("run", "step"):
             run = self._instance.get_run_by_id(scope.name.partition("/")[0])
             name = None if run is None else run.tags.get(PROJECT_TAG)
+            # Of what is no run of this server, as of a tool that names one of its own, the log alone tells.
             return [one for one in projects if one.name == name]
         owner = scope.name.partition("#")[0]
         return [one for one in projects if f"{one.tenant}/{one.name}" == owner]

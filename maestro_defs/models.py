@@ -8,14 +8,16 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from maestro.errors import MaestroError
-from maestro.ledger.insight.anomaly import anomalies
-from maestro.ledger.insight.daily import daily
+from maestro.ledger.insight.anomaly import Anomaly, anomalies
+from maestro.ledger.insight.daily import Daily, daily
 from maestro.ledger.model import NANO, Charge, Crossing, Unit, dollars, shown
 from maestro.ledger.place import is_there, ledger_url
 from maestro.ledger.store import Ledger
 from maestro.project import Project
+from maestro.server.home import HOME_VARIABLE
 from sensors.budgets import budget_sensor
 
 GROUP = "models"
@@ -57,8 +59,8 @@ def model_assets(charged: Charged, environ: Mapping[str, str] | None = None) -> 
     # On one machine somebody would wonder who starts runs every hour.
     status = dg.DefaultScheduleStatus.RUNNING if charged.prefix else dg.DefaultScheduleStatus.STOPPED
     spend, health = _spend(charged, opened), _health(charged, environ)
-    spend_job = dg.define_asset_job("llm_spend", dg.AssetSelection.assets(charged.key("spend")))
-    health_job = dg.define_asset_job("llm_health", dg.AssetSelection.assets(charged.key("health")))
+    spend_job = _job("llm_spend", charged.key("spend"), "Adds up what was spent on language models on a day.")
+    health_job = _job("llm_health", charged.key("health"), "Looks which language models can be used.")
     return dg.Definitions(
         assets=[spend, health],
         jobs=[spend_job, health_job],
@@ -73,6 +75,10 @@ def model_assets(charged: Charged, environ: Mapping[str, str] | None = None) -> 
     )
 
 
+def _job(name: str, key: dg.AssetKey, description: str) -> UnresolvedAssetJobDefinition:
+    return dg.define_asset_job(name, dg.AssetSelection.assets(key), description=description)
+
+
 def _spend(charged: Charged, opened: Callable[[], Ledger]) -> dg.AssetsDefinition:
     @dg.asset(
         key=charged.key("spend"),
@@ -84,37 +90,45 @@ def _spend(charged: Charged, opened: Callable[[], Ledger]) -> dg.AssetsDefinitio
     def spend(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         day = date.fromisoformat(context.partition_key)
         end = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+        whose = {"tenant": charged.tenant, "project": charged.name}
         try:
             with opened() as ledger:
-                found = ledger.charges(end - _LOOK_BACK, end, tenant=charged.tenant, project=charged.name)
-                return dg.MaterializeResult(metadata=spend_metadata(list(found), day))
+                today = list(ledger.charges(end - timedelta(days=1), end, **whose))
+                # A page at a time: four months of a busy project are more than need be in memory.
+                spent = daily(ledger.charges(end - _LOOK_BACK, end, unit=Unit.USD.value, **whose), end.date())
         except MaestroError as error:
             raise dg.Failure(str(error)) from error
+        return dg.MaterializeResult(metadata=spend_metadata(today, spent))
 
     return spend
 
 
-def spend_metadata(charges: Sequence[Charge], day: date) -> dict[str, Any]:
+def spend_metadata(charges: Sequence[Charge], spent: Daily) -> dict[str, Any]:
     """What the UI shows of a day; numbers plot over days.
 
     Args:
-        charges: of the day, and of the days before it that it is compared with.
+        charges: of the day.
+        spent: money by day, the day last.
     """
-    today = [one for one in charges if one.at.astimezone(UTC).date() == day]
-    money = [one for one in today if one.unit is Unit.USD]
-    series = daily(charges, day + timedelta(days=1))
-    odd = next((one for one in anomalies(series, least=_LEAST_EXCESS) if one.day == day), None)
+    money = [one for one in charges if one.unit is Unit.USD]
+    calls = {one.reservation for one in charges if one.kind in ("settled", "assumed")}
+    day = spent.end - timedelta(days=1)
+    odd = next((one for one in anomalies(spent, least=_LEAST_EXCESS) if one.day == day), None)
     return {
         "dollars": float(dollars(sum(one.amount for one in money))),
-        "tokens": sum(one.amount for one in today if one.unit is Unit.TOKENS),
-        "calls": len({one.reservation for one in money}),
+        "tokens": sum(one.amount for one in charges if one.unit is Unit.TOKENS),
+        "calls": len(calls),
         "out of line": odd is not None,
-        "expected": ""
-        if odd is None
-        else f"about {shown(Unit.USD, odd.expected)}, at most {shown(Unit.USD, odd.bound)}",
+        **_expected(odd),
         "by model": _table(money, lambda one: one.model or "unknown", "model"),
         "by step": _table(money, lambda one: one.attribution.step or "none", "step"),
     }
+
+
+def _expected(odd: Anomaly | None) -> dict[str, str]:
+    if odd is None:
+        return {}
+    return {"expected": f"about {shown(Unit.USD, odd.expected)}, at most {shown(Unit.USD, odd.bound)}"}
 
 
 def _table(charges: Iterable[Charge], key: Callable[[Charge], str], column: str) -> dg.TableMetadataValue:
@@ -165,7 +179,8 @@ def _health(charged: Charged, environ: Mapping[str, str]) -> dg.AssetsDefinition
 def _crossings(charged: Charged, environ: Mapping[str, str]) -> list[Crossing]:
     """Thresholds that were passed and nobody has told of yet."""
     home = charged.project.home
-    if not is_there(home, environ):
+    # What is in a server's ledger is its conductor's to tell; each crossing is given to one caller only.
+    if environ.get(HOME_VARIABLE) or not is_there(home, environ):
         return []
     with Ledger.open(ledger_url(home, environ)) as ledger:
         return list(ledger.take_crossings())

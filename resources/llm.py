@@ -32,11 +32,11 @@ class LlmResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster
     @contextmanager
     def gateway(self) -> Iterator[BlockingGateway]:
         """The gateway, closed at the end."""
-        start = Path(self.root or Path.cwd())
-        home = Path(self.home) if self.home else Project.find(start).ensure_home()
+        project = Project.find(Path(self.root or Path.cwd()))
+        home = Path(self.home) if self.home else project.ensure_home()
         store = ArtifactStore.open(str(home / "artifacts"))
         with BlockingGateway(
-            lambda: open_gateway(home=home, environ=os.environ, workspace=start, store=store)
+            lambda: open_gateway(home=home, environ=os.environ, workspace=project.root, store=store)
         ) as gateway:
             yield gateway
 

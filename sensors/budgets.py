@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 import dagster as dg
@@ -38,8 +39,7 @@ def budget_sensor(key: dg.AssetKey, take: Callable[[], Sequence[Crossing]]) -> d
         except MaestroError as error:
             return dg.SensorResult(skip_reason=f"the ledger cannot be read: {error.what}")
         for one in crossed:
-            level = context.log.info if one.level < 95 else context.log.warning
-            level(sentence(one))
+            context.log.log(level_of(one), sentence(one))
         return dg.SensorResult(
             asset_events=[observation(key, one) for one in crossed],
             skip_reason=None if crossed else "no budget has passed a threshold",
@@ -50,10 +50,17 @@ def budget_sensor(key: dg.AssetKey, take: Callable[[], Sequence[Crossing]]) -> d
 
 def sentence(crossing: Crossing) -> str:
     """What happened and what it means, for people."""
+    used, limit = shown(crossing.unit, crossing.used), shown(crossing.unit, crossing.limit)
+    if crossing.overdraft:
+        return f"{crossing.scope} has cost {used}, more than the {limit} that were reserved ({crossing.overdraft})"
     return (
-        f"the budget of {crossing.scope} is used by {crossing.level} %: "
-        f"{shown(crossing.unit, crossing.used)} of {shown(crossing.unit, crossing.limit)}; {_MEANING[crossing.level]}"
+        f"the budget of {crossing.scope} is used by {crossing.level} %: {used} of {limit}; {_MEANING[crossing.level]}"
     )
+
+
+def level_of(crossing: Crossing) -> int:
+    """How urgent it is, as ``logging`` counts."""
+    return logging.INFO if crossing.level < 95 else logging.WARNING
 
 
 def observation(key: dg.AssetKey, crossing: Crossing) -> dg.AssetObservation:
@@ -64,7 +71,8 @@ def observation(key: dg.AssetKey, crossing: Crossing) -> dg.AssetObservation:
         metadata={
             "scope": str(crossing.scope),
             "unit": crossing.unit.value,
-            "level (%)": crossing.level,
+            # A number where it is one of the three thresholds, so that it plots.
+            **({"overdraft": crossing.overdraft} if crossing.overdraft else {"level (%)": crossing.level}),
             "used": shown(crossing.unit, crossing.used),
             "limit": shown(crossing.unit, crossing.limit),
             "at": crossing.at.isoformat(timespec="seconds"),

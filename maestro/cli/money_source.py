@@ -165,11 +165,6 @@ def note(options: GlobalOptions, place: MoneyPlace, kind: str, object_: str, dat
         with evidence_of(options) as source:
             source.desk.note(kind, object_, data)
         return
-    from maestro.audit import AuditEvent, AuditLog
+    from maestro.audit.of_server import note_on_server
 
-    folder = place.server.folder
-    key = folder / "keys" / "audit.pem"
-    key.parent.mkdir(mode=0o700, exist_ok=True)
-    with AuditLog.open(f"sqlite:///{folder / 'audit.db'}", origin="maestro/server", key_file=key) as log:
-        log.append(AuditEvent(kind=kind, actor=place.actor, object=object_, data=dict(data)))
-        log.checkpoint()
+    note_on_server(place.server.folder, kind, place.actor, object_, data)

@@ -70,9 +70,18 @@ class DriftAlert:
     calls: int
 
     @property
+    def above(self) -> bool:
+        """Whether it left the band upwards."""
+        return self.value > self.before
+
+    def shown(self, value: float) -> str:
+        """A value with its unit, as it is written for people."""
+        return _SHOWN[self.metric](value)
+
+    @property
     def sentence(self) -> str:
         """For people."""
-        show = _SHOWN[self.metric]
+        show = self.shown
         what = {
             "mix": "of the calls go to",
             "cost": "is what a call costs at",

@@ -169,7 +169,9 @@ def asset(definitions: dg.Definitions, graph: Any, key: dg.AssetKey) -> Iterator
     yield f"  description: {node.description}"
     yield f"  group: {node.group_name}, kinds: {words(node.kinds)}, owners: {words(node.owners)}"
     yield f"  after: {words(one.to_user_string() for one in node.parent_keys)}"
-    partitions = node.partitions_def.name if node.partitions_def else "none"
+    partitions = getattr(node.partitions_def, "name", type(node.partitions_def).__name__)
+    if node.partitions_def is None:
+        partitions = "none"
     yield f"  partitions: {partitions}, code version: {'yes' if spec.code_version else 'no'}"
     for check in sorted(made_by.check_specs, key=lambda one: one.name):
         yield f"  check: {check.name}, {'blocking' if check.blocking else 'not blocking'}"

@@ -331,6 +331,15 @@ def test_on_a_server_a_project_adds_routes_and_restricts(tmp_path: Path) -> None
     assert (restriction.regions, restriction.max_nano) == (frozenset({"local"}), NANO // 10)
 
 
+def test_on_a_server_a_project_may_weigh_its_models_and_no_more(tmp_path: Path) -> None:
+    server = written(tmp_path, OWN, "server.yaml")
+    name = next(iter(load(tmp_path, "", server=server).models))
+    known = load(tmp_path, f"models: {{'{name}': {{weight: 0.4}}}}", server=server)
+    assert known.models[name].weight == 0.4
+    (told,) = problems(tmp_path, f"models: {{'{name}': {{weight: 0.4, quality: 1}}}}", server=server)
+    assert f"model '{name}' stands in the project's file" in told
+
+
 def test_on_a_server_a_project_says_nothing_of_prices_endpoints_and_keys(tmp_path: Path) -> None:
     server = written(tmp_path, OWN, "server.yaml")
     project = """\
@@ -344,7 +353,7 @@ allow_unknown_price: true
 policy: {}
 """
     told = [one.split(": ", 1)[-1] for one in problems(tmp_path, project, server=server)]
-    tail = "stands in the project's file, but on this server a project may only add routes and restrict; prices, "
+    tail = "stands in the project's file, but on this server a project may only add routes, restrict, and weigh models; prices, "
     assert told == [
         f"provider 'openai' {tail}endpoints and keys are the server's",
         f"model 'gpt-4o' {tail}endpoints and keys are the server's",
