@@ -29,6 +29,7 @@ from maestro.server.wake import Waiter
 from maestro_defs.admissions import Admissions
 from maestro_defs.crossings import Crossings
 from maestro_defs.dispatch import Dispatcher
+from maestro_defs.drift_watch import DriftWatch
 from maestro_defs.reports import Reports
 from maestro_defs.server import Server
 from maestro_defs.upkeep import Upkeep
@@ -39,6 +40,7 @@ _CURSOR = "dispatch"
 _PAUSE_SECONDS = 0.5
 _REPAIR_SECONDS = 1.0
 _SEND_SECONDS = 5.0
+_WATCH_SECONDS = 5.0
 _PROJECTS_AT_ONCE = 8
 _log = logging.getLogger("maestro.conductor")
 
@@ -191,6 +193,10 @@ def _term(server: Server, instance: dg.DagsterInstance, held: Held, stop: thread
         target=_send, args=(conductor.reports, upkeep, crossings, held, ended), name="outbox", daemon=True
     )
     sender.start()
+    # Apart from what is sent: reading a month of calls may take seconds.
+    watch = DriftWatch(server, instance)
+    watcher = threading.Thread(target=_watch, args=(watch, held, ended), name="drift", daemon=True)
+    watcher.start()
     try:
         while not stop.is_set():
             if not conductor.round():
@@ -200,6 +206,7 @@ def _term(server: Server, instance: dg.DagsterInstance, held: Held, stop: thread
         waiter.close()
         # Before what it sends with is closed; it may be waiting for an answer, and is no reason to wait for ever.
         sender.join(_SEND_SECONDS)
+        watcher.join(_SEND_SECONDS)
         crossings.close()
         conductor.close()
 
@@ -217,6 +224,14 @@ def _send(reports: Reports, upkeep: Upkeep, crossings: Crossings, held: Held, en
             ended.wait(_REPAIR_SECONDS)
         if not done:
             ended.wait(_PAUSE_SECONDS)
+
+
+def _watch(watch: DriftWatch, held: Held, ended: threading.Event) -> None:
+    while not ended.wait(_WATCH_SECONDS) and held.alive:
+        try:
+            watch.look()
+        except Exception:  # noqa: BLE001 - whatever it is, it is tried again in an hour
+            _log.exception("whether models drift cannot be seen now")
 
 
 def act_in_place(home: ServerHome) -> Sequence[str]:

@@ -24,10 +24,15 @@ _log = logging.getLogger("maestro.budgets")
 
 
 class Crossings:
-    """The thresholds nobody was told of yet; of one conductor's term."""
+    """The thresholds nobody was told of yet; of one conductor's term.
 
-    def __init__(self, server: Server, instance: dg.DagsterInstance) -> None:
+    Args:
+        every: seconds from one look to the next.
+    """
+
+    def __init__(self, server: Server, instance: dg.DagsterInstance, *, every: float = EVERY_SECONDS) -> None:
         self._server = server
+        self._every = every
         self._instance = instance
         self._ledger: Ledger | None = None
         self._due = time.monotonic()
@@ -41,7 +46,7 @@ class Crossings:
         """
         if time.monotonic() < self._due:
             return 0
-        self._due = time.monotonic() + EVERY_SECONDS
+        self._due = time.monotonic() + self._every
         ledger = self._opened()
         for lost in ledger.expire():
             _log.warning("the reservation %s is %s: %s", lost.id, lost.state, lost.reason)

@@ -148,11 +148,12 @@ def _health(charged: Charged, environ: Mapping[str, str]) -> dg.AssetsDefinition
         key=charged.key("health"),
         group_name=GROUP,
         kinds={"llm"},
-        description="Which models of the catalogue can be used right now, and why others cannot.",
+        description="Which models of the catalogue can be used right now, why others cannot, and what has drifted.",
     )
     def health() -> dg.MaterializeResult[Any]:
         from maestro.llm.blocking import BlockingGateway
         from maestro.llm.opening import open_gateway
+        from maestro_defs.drift_views import watched
 
         root = charged.project.root
         try:
@@ -160,6 +161,7 @@ def _health(charged: Charged, environ: Mapping[str, str]) -> dg.AssetsDefinition
                 lambda: open_gateway(home=charged.project.ensure_home(), environ=environ, workspace=root)
             ) as gateway:
                 found = gateway.health()
+            drift = watched(charged.project.home, environ, charged.tenant, charged.name)
         except MaestroError as error:
             raise dg.Failure(str(error)) from error
         rows = [dg.TableRecord({"model": name, "state": reason or "ready"}) for name, reason in sorted(found.items())]
@@ -170,6 +172,7 @@ def _health(charged: Charged, environ: Mapping[str, str]) -> dg.AssetsDefinition
                 "ready": ready,
                 "not ready": len(found) - ready,
                 "models": dg.MetadataValue.table(rows, schema=dg.TableSchema(columns)),
+                **drift,
             }
         )
 

@@ -25,9 +25,9 @@ class LlmResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster
     """The gateway of a project: what is asked through it is charged to that project."""
 
     project: str = Field(description="Name of the project that is charged.")
-    tenant: str = Field(LOCAL_TENANT, description="Its tenant.")
-    home: str | None = Field(None, description="Maestro's state folder; found from `root` when not given.")
-    root: str | None = Field(None, description="A folder of the repository; the current one when not given.")
+    tenant: str = Field(default=LOCAL_TENANT, description="Its tenant.")
+    home: str | None = Field(default=None, description="Maestro's state folder; found from `root` when not given.")
+    root: str | None = Field(default=None, description="A folder of the repository; the current one when not given.")
 
     @contextmanager
     def gateway(self) -> Iterator[BlockingGateway]:

@@ -11,9 +11,12 @@ from maestro.cli.options import LazyGroup
 COMMANDS: Mapping[str, str] = {
     "models": "List the models and routes of the catalogue, with their prices.",
     "health": "Show which models can be used right now, and why others cannot.",
+    "pull": "Have Ollama fetch a model, or bring it up to date.",
     "ask": "Ask a model; the answer streams, and ends with what it cost and why this model.",
     "decisions": "List which models were chosen for what, and what came of it.",
     "why": "Answer for one call: why this model?",
+    "drift": "Show what has changed at the models: their mix, cost, time and refusals.",
+    "fairness": "Show each tenant's share of calls that were slow or failed.",
     "override": "Send a target to one model for a while, for a reason.",
     "drill": "Show where every route would go if a provider or a model were down.",
     "export": "Write the decisions of a time as JSON lines or CSV.",

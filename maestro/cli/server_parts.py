@@ -20,8 +20,8 @@ PROJECT_VARIABLE = "MAESTRO_SERVER_PROJECT"
 _GATEWAY_SECONDS = 10.0
 _CONDUCTOR_SECONDS = 10.0
 _SHORT_SECONDS = 3.0
-_LEAVE_SECONDS = 25.0
-"""After the time to drain the warm server has runs leave what they do, and kills what does not."""
+_CUT_OFF_SECONDS = 15.0
+"""After the time to drain and to leave the warm server kills workers that do not end."""
 _PROBE_SECONDS = 1.0
 _PERSONS_OWN = ("MAESTRO_PROJECT", "MAESTRO_FILE", "MAESTRO_HOME")
 """Variables about one checkout; a server has many projects."""
@@ -124,7 +124,7 @@ def part_of(home: ServerHome, name: str, workspace: Path) -> Part:
             lambda: socket_answers(socket),
             first=True,
             leaving=2,
-            seconds=settings.launcher.drain_seconds + _LEAVE_SECONDS,
+            seconds=settings.launcher.drain_seconds + settings.launcher.leave_seconds + _CUT_OFF_SECONDS,
         )
     if name == WEB:
         url = web_url(home)

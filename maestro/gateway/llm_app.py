@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -74,6 +75,7 @@ def opening(home: Path, environ: Mapping[str, str], workspace: Path | None = Non
 def alone(tokens: TokenFile, open_gateway: Opening, log: Log | None = None) -> Starlette:
     """The endpoint for one machine; it closes its gateway, with everything settled, at its end."""
     from maestro.gateway.llm_endpoint import Endpoint
+    from maestro.gateway.llm_metrics import LlmMetrics
 
     later = OpenedLater(open_gateway)
 
@@ -87,7 +89,16 @@ def alone(tokens: TokenFile, open_gateway: Opening, log: Log | None = None) -> S
     async def alive(_request: Request) -> Response:
         return PlainTextResponse("alive\n")
 
-    routes = [*Endpoint(tokens, later.get, log).routes(), Route("/healthz", alive, methods=["GET"])]
+    metrics = LlmMetrics()
+
+    async def measured(_request: Request) -> Response:
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    routes = [
+        *Endpoint(tokens, later.get, log, metrics).routes(),
+        Route("/healthz", alive, methods=["GET"]),
+        Route("/metrics", measured, methods=["GET"]),
+    ]
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _no_such, 405: _no_such})
 
 
@@ -106,11 +117,19 @@ class Mounted:
 
     Args:
         home: the server's folder.
+        registry: what the gateway's ``/metrics`` shows; None: it does not show this.
     """
 
-    def __init__(self, home: Path, log: Log, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        log: Log,
+        environ: Mapping[str, str] | None = None,
+        registry: CollectorRegistry | None = None,
+    ) -> None:
         self._file = home / TOKENS
         self._log = log
+        self._registry = registry
         environ = {**(os.environ if environ is None else environ), "MAESTRO_SERVER_HOME": str(home)}
         self._later = OpenedLater(opening(home, environ))
         self._endpoint: dict[tuple[str, str], Callable[[Request], Awaitable[Response]]] | None = None
@@ -158,9 +177,10 @@ class Mounted:
 
     def _made(self) -> Endpoint:
         from maestro.gateway.llm_endpoint import Endpoint
+        from maestro.gateway.llm_metrics import LlmMetrics
         from maestro.llm.endpoint_tokens import TokenFile
 
-        return Endpoint(TokenFile(self._file), self._later.get, self._log)
+        return Endpoint(TokenFile(self._file), self._later.get, self._log, LlmMetrics(self._registry))
 
 
 TOKENS = "llm-tokens"

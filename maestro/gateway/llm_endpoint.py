@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -17,25 +17,25 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from maestro.errors import MaestroError
 from maestro.gateway import llm_wire
 from maestro.gateway.body import Budget, read_body
+from maestro.gateway.llm_events import DEFECT, Ending, EventStream, left
 from maestro.gateway.llm_failure import LlmError, failure_of, sentence
+from maestro.gateway.llm_metrics import LlmMetrics
 from maestro.gateway.llm_request import BODY_LIMIT, Asked, parse, read
 from maestro.gateway.refusal import RefusedError
 from maestro.llm.answer_stream import AnswerStream
 from maestro.llm.endpoint_tokens import Token, TokenFile
 from maestro.llm.gateway import Gateway
-from maestro.llm.model import Answer, Chunk
+from maestro.llm.model import Answer
 
 LOG = logging.getLogger(__name__)
 MOST_BODY_BYTES = 64 * 1024 * 1024
 """Bytes of all bodies that are being read or worked on."""
 _LARGE_BODY = 256 * 1024
 """Reading the JSON of larger ones is left to a thread, so that nobody else waits for it."""
-DEFECT = LlmError(500, "this is a defect of Maestro; its log says more", "server_error", "defect")
 Log = Callable[..., None]
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -45,13 +45,21 @@ class Endpoint:
 
     Args:
         gateway: opened when the first request with a good token comes.
-        log: takes a line about each request; nothing of what was asked or answered.
+        log: takes a line about each request when it is over; nothing of what was asked or answered.
+        metrics: counts what is asked.
     """
 
-    def __init__(self, tokens: TokenFile, gateway: Callable[[], Awaitable[Gateway]], log: Log | None = None) -> None:
+    def __init__(
+        self,
+        tokens: TokenFile,
+        gateway: Callable[[], Awaitable[Gateway]],
+        log: Log | None = None,
+        metrics: LlmMetrics | None = None,
+    ) -> None:
         self._tokens = tokens
         self._gateway = gateway
         self._log = log or (lambda **_values: None)
+        self._metrics = metrics or LlmMetrics()
         self._bodies = Budget(MOST_BODY_BYTES)
         self._on_their_way: Counter[str] = Counter()
 
@@ -67,27 +75,40 @@ class Endpoint:
         async def answered(request: Request) -> Response:
             began = time.perf_counter()
             token: Token | None = None
+            error: Exception | None = None
             try:
                 token = self._token(request)
                 response = await handler(request, token)
                 code = "ok"
-            except (LlmError, MaestroError) as error:
-                failure = error if isinstance(error, LlmError) else failure_of(error)
-                response, code = refused(failure), failure.code or failure.type
-            except Exception:
+            except (LlmError, MaestroError) as caught:
+                failure = caught if isinstance(caught, LlmError) else failure_of(caught)
+                response, code, error = refused(failure), failure.outcome, caught
+            except Exception as caught:
                 LOG.exception("a request of the OpenAI-compatible endpoint failed")
-                response, code = refused(DEFECT), "defect"
-            self._log(
-                llm=name,
-                status=response.status_code,
-                outcome=code,
-                token=token.id if token else "",
-                decision=response.headers.get("x-maestro-decision", ""),
-                ms=round((time.perf_counter() - began) * 1000, 1),
-            )
+                response, code, error = refused(DEFECT), DEFECT.outcome, caught
+            line: dict[str, str | float] = {
+                "llm": name,
+                "status": response.status_code,
+                "token": token.id if token else "",
+                "decision": response.headers.get("x-maestro-decision", ""),
+            }
+
+            def ended(ending: Ending) -> None:
+                self._ended(line, time.perf_counter() - began, ending)
+
+            if isinstance(response, EventStream):
+                response.when_ended(ended)
+            else:
+                ended(Ending(code, response.answer if isinstance(response, Whole) else None, error))
             return response
 
         return answered
+
+    def _ended(self, line: Mapping[str, str | float], seconds: float, ending: Ending) -> None:
+        cost = {} if ending.cost_nano is None else {"usd": llm_wire.dollars_text(ending.cost_nano)}
+        self._log(**line, outcome=ending.outcome, **cost, ms=round(seconds * 1000, 1))
+        if line["llm"] == "completions":
+            self._metrics.ended(ending, seconds)
 
     def _token(self, request: Request) -> Token:
         kind, _, written = request.headers.get("authorization", "").partition(" ")
@@ -135,7 +156,7 @@ class Endpoint:
             gateway = await self._gateway()
             if not asked.stream:
                 answer = await _while_connected(request, gateway.ask(asked.request, token.attribution()))
-                return JSONResponse(llm_wire.whole(answer, time.time()), headers=_headers(answer))
+                return Whole(answer)
             stream = await _while_connected(request, gateway.stream(asked.request, token.attribution()))
             return EventStream(stream, usage=asked.usage, finally_=lambda: self._over(token))
         finally:
@@ -163,65 +184,12 @@ class Endpoint:
             return await asyncio.to_thread(made) if len(body) > _LARGE_BODY else made()
 
 
-class EventStream(Response):
-    """Server-sent events of an answer; whatever happens to the connection, the answer is closed and so settled.
+class Whole(JSONResponse):
+    """An answer in one piece."""
 
-    Args:
-        finally_: called once, at the end.
-    """
-
-    def __init__(self, stream: AnswerStream, *, usage: bool, finally_: Callable[[], None]) -> None:
-        super().__init__(
-            status_code=200,
-            media_type="text/event-stream",
-            headers={"cache-control": "no-cache", "x-accel-buffering": "no", "x-maestro-decision": stream.decision.id},
-        )
-        # A body of unknown length.
-        self.raw_headers = [(name, value) for name, value in self.raw_headers if name != b"content-length"]
-        self._stream = stream
-        self._pieces = llm_wire.Pieces(stream.decision.id, stream.model, usage=usage)
-        self._finally = finally_
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends the pieces as they come, until the client is gone."""
-        sending = asyncio.create_task(self._send(send))
-        leaving = asyncio.create_task(_left(receive))
-        try:
-            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            leaving.cancel()
-            sending.cancel()
-            # Closing must end even where this task is being cancelled: it settles what was used.
-            await asyncio.shield(asyncio.create_task(self._close((sending, leaving))))
-
-    async def _close(self, tasks: Iterable[asyncio.Task[None]]) -> None:
-        try:
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self._stream.aclose()
-        finally:
-            self._finally()
-
-    async def _send(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        try:
-            async for chunk in self._stream:
-                event = self._event(chunk)
-                if event:
-                    await send({"type": "http.response.body", "body": event, "more_body": True})
-            answer = self._stream.answer
-            last = self._pieces.end(answer) if answer is not None else llm_wire.DONE
-        except MaestroError as error:
-            last = f"data: {failure_of(error).text()}\n\n".encode()
-        except OSError:
-            return
-        except Exception:
-            LOG.exception("a stream of the OpenAI-compatible endpoint failed")
-            last = f"data: {DEFECT.text()}\n\n".encode()
-        with suppress(OSError):
-            await send({"type": "http.response.body", "body": last, "more_body": False})
-
-    def _event(self, chunk: Chunk) -> bytes | None:
-        return self._pieces.piece(chunk)
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(llm_wire.whole(answer, time.time()), headers=_headers(answer))
+        self.answer = answer
 
 
 def refused(failure: LlmError) -> Response:
@@ -236,7 +204,7 @@ def _headers(answer: Answer) -> Mapping[str, str]:
 async def _while_connected(request: Request, asking: Awaitable[Any]) -> Any:
     """What ``asking`` gives; ended when the client goes away, so that no more is spent than was used."""
     task = asyncio.ensure_future(asking)
-    leaving = asyncio.create_task(_left(request.receive))
+    leaving = asyncio.create_task(left(request.receive))
     try:
         await asyncio.wait((task, leaving), return_when=asyncio.FIRST_COMPLETED)
         if task.done():
@@ -256,12 +224,6 @@ async def _closed(result: Any) -> None:
     close = getattr(result, "aclose", None)
     if close is not None:
         await close()
-
-
-async def _left(receive: Receive) -> None:
-    """Returns when the client is gone."""
-    while (await receive())["type"] != "http.disconnect":
-        continue
 
 
 def _words(header: str) -> set[str]:

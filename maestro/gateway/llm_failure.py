@@ -34,11 +34,16 @@ class LlmError(Exception):
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.message = message
+        self.message = _writable(message)
         self.type = type
         self.code = code
-        self.param = param
+        self.param = None if param is None else _writable(param)
         self.headers = headers or {}
+
+    @property
+    def outcome(self) -> str:
+        """One word for logs and counters."""
+        return self.code or self.type
 
     def body(self) -> dict[str, Any]:
         """``{"error": {...}}``."""
@@ -47,6 +52,11 @@ class LlmError(Exception):
     def text(self) -> str:
         """The body as JSON on one line."""
         return json.dumps(self.body(), ensure_ascii=False)
+
+
+def _writable(text: str) -> str:
+    """``text`` without lone surrogates: names in a request are repeated, and JSON may hold what nothing can write."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def bad(message: str, param: str | None = None, *, code: str | None = None) -> LlmError:

@@ -48,7 +48,12 @@ def about(answer: Answer) -> dict[str, Any]:
 
 def cost_text(answer: Answer) -> str:
     """Dollars, exactly, without an exponent."""
-    return f"{dollars(answer.cost_nano):.9f}"
+    return dollars_text(answer.cost_nano)
+
+
+def dollars_text(nano: int) -> str:
+    """Nanodollars as dollars, exactly, without an exponent."""
+    return f"{dollars(nano):.9f}"
 
 
 def usage_of(usage: Usage) -> dict[str, Any]:

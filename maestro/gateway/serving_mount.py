@@ -39,7 +39,8 @@ class ServingMount:
 
         try:
             known = lanes_of(load_catalogue(server=home / MODELS_FILE))
-            self._lanes = Lanes(read_lanes(home / LANES_FILE, known))
+            lanes = read_lanes(home / LANES_FILE, known)
+            self._lanes = Lanes(lanes) if lanes else None
         except MaestroError as error:
             self._trouble = error.what
             LOG.error("no serving lane is watched: %s", error)

@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from maestro.server.home import HOME_VARIABLE, find_server
-
 FILE = "ledger.db"
+_SERVER_HOME = "MAESTRO_SERVER_HOME"
+"""As in ``maestro.server.home``, whose settings take longer to import than most runs ask for a ledger."""
 
 
 def ledger_url(home: Path, environ: Mapping[str, str] | None = None) -> str:
@@ -24,8 +24,10 @@ def ledger_url(home: Path, environ: Mapping[str, str] | None = None) -> str:
         InputError: the server's settings are wrong.
     """
     environ = os.environ if environ is None else environ
-    if not environ.get(HOME_VARIABLE):
+    if not environ.get(_SERVER_HOME):
         return f"sqlite:///{home.absolute() / FILE}"
+    from maestro.server.home import find_server
+
     server = find_server(environ=environ)
     return server.shared_database or f"sqlite:///{server.folder / FILE}"
 
@@ -33,4 +35,4 @@ def ledger_url(home: Path, environ: Mapping[str, str] | None = None) -> str:
 def is_there(home: Path, environ: Mapping[str, str] | None = None) -> bool:
     """Whether there is a ledger already: on a server always, else once something was asked or granted."""
     environ = os.environ if environ is None else environ
-    return bool(environ.get(HOME_VARIABLE)) or (home / FILE).exists()
+    return bool(environ.get(_SERVER_HOME)) or (home / FILE).exists()

@@ -74,6 +74,11 @@ class AnswerStream:
         return self._model.name
 
     @property
+    def cost_nano(self) -> int:
+        """What counts as spent, once it has ended; until then what failed before it has cost."""
+        return self._course.cost_nano
+
+    @property
     def received(self) -> str:
         """The text so far, with the personal data back in it."""
         return self._course.redaction.restore(self._assembly.text)
@@ -140,7 +145,7 @@ class AnswerStream:
         rest = None if self._restorer is None else self._restorer.rest()
         if rest is not None:
             self._ready.append(rest)
-        usage = self._assembly.usage or self._grant.bounds.whole(self._assembly.size)
+        usage = self._assembly.usage or self._at_least(self._grant.bounds.whole(self._assembly.size))
         completion = self._assembly.completion(usage)
         self.answer = self._gateway.settled_answer(self._course, self._grant, completion, first_token=self._first_token)
 
@@ -170,8 +175,21 @@ class AnswerStream:
 
     def _used(self) -> Usage:
         """The most that may have been used until now."""
-        said = self._assembly.usage
-        return said or self._grant.bounds.broken_off(self._assembly.size, time.monotonic() - self._last_at)
+        if self._assembly.usage is not None and self._assembly.finish is not None:
+            return self._assembly.usage
+        idle = time.monotonic() - self._last_at
+        return self._at_least(self._grant.bounds.broken_off(self._assembly.size, idle))
+
+    def _at_least(self, guessed: Usage) -> Usage:
+        """What was guessed, but no less than a count on the way said."""
+        counted = self._assembly.counted
+        if counted is None:
+            return guessed
+        return Usage(
+            max(guessed.input_tokens, counted.input_tokens),
+            max(guessed.output_tokens, counted.output_tokens),
+            estimated=True,
+        )
 
 
 async def _closed(pieces: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from maestro.llm.charging import texts_in
 from maestro.llm.model import Chunk, Completion, Usage
+from maestro.llm.providers.openai_wire import says_something
 
 _GROWS = ("content", "reasoning_content", "reasoning", "refusal")
 
@@ -15,9 +16,13 @@ class Assembly:
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
+        """Of all that came; None while nobody has counted that."""
+        self.counted: Usage | None = None
+        """The last count, of this or of less."""
         self.finish: str | None = None
         self.size = 0
         """Bytes of all texts that came: no fewer than the tokens they were."""
+        self._said = False
         self._texts: dict[str, list[str]] = {}
         self._calls: dict[int, dict[str, Any]] = {}
 
@@ -29,7 +34,13 @@ class Assembly:
     def add(self, piece: Chunk) -> None:
         """The next piece."""
         self.size += texts_in(piece.delta)
-        self.usage = piece.usage or self.usage
+        says = says_something(piece.delta)
+        self._said = self._said or says
+        if piece.usage is not None and (piece.usage.output_tokens or not self._said):
+            self.usage = self.counted = piece.usage
+        elif says:
+            # Some count as they go, or only the input at the beginning: what comes after a count is not in it.
+            self.usage = None
         self.finish = piece.finish or self.finish
         for name in _GROWS:
             text = piece.delta.get(name)

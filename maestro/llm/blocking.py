@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import threading
+import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import CancelledError, Future
 from types import TracebackType
@@ -22,12 +23,15 @@ T = TypeVar("T")
 LOOK_SECONDS = 0.1
 """How soon a cancelled step is noticed."""
 CLOSE_SECONDS = 30.0
+FORK_SECONDS = 5.0
+"""A fork does not wait longer for what is being written."""
 
 
 class BlockingGateway:
     """What ``Gateway`` does, for callers that wait; for any number of threads. A context manager.
 
-    A forked child gets a gateway and a loop of its own; what the parent has open stays the parent's.
+    A forked child gets a gateway and a loop of its own. The fork waits until nothing is being written, and the database
+    is opened anew after it: a child that inherits an open SQLite file would take the parent's locks for its own.
 
     Args:
         make: opens a gateway; called in the loop's thread, once a process.
@@ -36,7 +40,9 @@ class BlockingGateway:
     def __init__(self, make: Callable[[], Gateway]) -> None:
         self._make = make
         self._started: tuple[asyncio.AbstractEventLoop, threading.Thread, Gateway] | None = None
+        self._still: threading.Event | None = None
         self._start_over()
+        _LIVE.add(self)
 
     def __enter__(self) -> BlockingGateway:
         return self
@@ -116,7 +122,23 @@ class BlockingGateway:
                 self._started = (loop, thread, gateway)
             return self._started[0], self._started[2]
 
+    def _stand_still(self) -> None:
+        """Before a fork: the loop stops between two pieces of work, with the database closed, until ``_go_on``."""
+        started = self._started
+        if started is None or self._pid != os.getpid() or threading.current_thread() is started[1]:
+            return
+        stands = threading.Event()
+        self._still = threading.Event()
+        asyncio.run_coroutine_threadsafe(_stood_still(started[2], stands, self._still), started[0])
+        stands.wait(FORK_SECONDS)
+
+    def _go_on(self) -> None:
+        if self._still is not None:
+            self._still.set()
+            self._still = None
+
     def _start_over(self) -> None:
+        self._still = None
         self._pid = os.getpid()
         self._starting = threading.Lock()
         self._started = None
@@ -184,6 +206,14 @@ async def _made(make: Callable[[], Gateway]) -> Gateway:
     return make()
 
 
+async def _stood_still(gateway: Gateway, stands: threading.Event, go_on: threading.Event) -> None:
+    await gateway.settled()
+    gateway.ledger.ledger.close()
+    stands.set()
+    # The loop's thread itself is to wait.
+    go_on.wait(FORK_SECONDS)
+
+
 async def _next(stream: AnswerStream) -> Chunk | None:
     return await anext(stream, None)
 
@@ -197,3 +227,19 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+_LIVE: weakref.WeakSet[BlockingGateway] = weakref.WeakSet()
+
+
+def _before_fork() -> None:
+    for gateway in list(_LIVE):
+        gateway._stand_still()
+
+
+def _after_fork_in_parent() -> None:
+    for gateway in list(_LIVE):
+        gateway._go_on()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent)

@@ -13,7 +13,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from maestro.errors import InputError, MaestroError
-from maestro.ledger.model import Attribution, BudgetExceededError, Reservation, Scope, Unit
+from maestro.ledger.model import (
+    Attribution,
+    BudgetExceededError,
+    Reservation,
+    Scope,
+    Unit,
+    nanodollars,
+    shown,
+)
 from maestro.llm.catalogue import Model
 from maestro.llm.charging import Bounds, bounds
 from maestro.llm.errors import NoAnswerError
@@ -30,6 +38,7 @@ from maestro.llm.model import (
 )
 from maestro.llm.options import check_messages, checked_options
 from maestro.llm.redact import Redaction
+from maestro.llm.targets import group_of
 from maestro.llm.tokens import TokenCount, count
 
 if TYPE_CHECKING:
@@ -145,6 +154,9 @@ class Course:
             model = self.gateway.catalogue.models[name]
             tried = 0
             while True:
+                if over := self._beyond_the_request(model):
+                    self.attempts.append(Attempt(name, "over_budget", 0.0, over))
+                    break
                 tried += 1
                 try:
                     return await self._try(model, ask)
@@ -282,6 +294,7 @@ class Course:
             provider=model.provider,
             decision=decision.id,
         )
+        gateway.being_written(future)
         try:
             reservation = await granted(future)
         except asyncio.CancelledError:
@@ -293,6 +306,25 @@ class Course:
         self.grants.append(grant)
         gateway.crossed(reservation.crossed)
         return grant
+
+    def _beyond_the_request(self, model: Model) -> str:
+        """Why another try could cost more than one request may, all its tries together; empty when it could not."""
+        spent = self.cost_nano
+        if not spent:
+            return ""  # The decision has looked at the first.
+        catalogue, request = self.gateway.catalogue, self.request
+        groups = [group_of(catalogue, target) for target in (request.target, *request.fallback)]
+        its = next((one for one in groups if any(model.name == other.name for other in one.candidates)), groups[0])
+        limits = [limit for limit, _by in its.max_nano]
+        if request.max_nano is not None:
+            limits.append(request.max_nano)
+        if catalogue.policy is not None and catalogue.policy.get("max_usd") is not None:
+            limits.append(nanodollars(catalogue.policy["max_usd"], up=False))
+        most = self._bounds(model).amounts()[Unit.USD]
+        if not limits or spent + most <= min(limits):
+            return ""
+        told = [shown(Unit.USD, amount) for amount in (spent, most, min(limits))]
+        return f"tries before may have cost {told[0]}, another up to {told[1]}, and one request may cost {told[2]}"
 
     def _bounds(self, model: Model) -> Bounds:
         return bounds(model, self.tokens.at_most, self.request.max_output_tokens)

@@ -189,7 +189,7 @@ class Gateway:
     async def settled(self) -> None:
         """Returns when everything that was spent is in the ledger."""
         while self._writing:
-            await asyncio.wait([asyncio.wrap_future(future) for future in self._writing])
+            await asyncio.wait([asyncio.wrap_future(future) for future in list(self._writing)])
 
     async def close(self) -> None:
         """Waits for what is to be written, and ends all connections. Streams are to be closed before."""
@@ -302,6 +302,11 @@ class Gateway:
 
     def _balances(self, scopes: Sequence[Scope], limits: Limits) -> Sequence[Balance]:
         return self.ledger.ledger.balances(scopes, limits=limits)
+
+    def being_written(self, future: Future[Any]) -> None:
+        """Remembers it until it is."""
+        self._writing.add(future)
+        future.add_done_callback(self._writing.discard)
 
     def _written(self, future: Future[Any], trouble: str) -> Future[Any]:
         loop = self._loop = self._loop or asyncio.get_running_loop()

@@ -73,8 +73,9 @@ class Grant:
         if self._end():
             self._gateway.breakers.failed(self.model, error)
             self._gateway.latencies.record(self.model, self.seconds, failed=True)
-            if error.sent:
-                self._settle(usage or error.usage or self.bounds.usage, {"failed": error.kind})
+            used = usage or error.usage
+            if error.sent or used is not None:
+                self._settle(used or self.bounds.usage, {"failed": error.kind})
             else:
                 self._gateway.release(self.id, error.kind)
         return attempt

@@ -138,6 +138,14 @@ def against(
         found.append(("no_key", _no_key(model.key)))
     if model.kind == "ollama":
         found += _ollama(model.wire_model, state)
+        host = state.ollama.elsewhere.get(model.wire_model)
+        if host is not None and model.local:
+            found.append(
+                (
+                    "region",
+                    f"Ollama has it run at {host[:80]}, and models.yaml says that data stay here; say its `region` there",
+                )
+            )
     if name in state.unhealthy:
         found.append(("unhealthy", f"its endpoint cannot be used right now: {state.unhealthy[name]}"))
     breaker = state.breakers.get(name)

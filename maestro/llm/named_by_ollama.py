@@ -7,6 +7,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 from maestro.llm.catalogue import LOCAL, Catalogue, Model
+from maestro.llm.ollama.facts import is_of_the_cloud
 from maestro.llm.prices import FREE
 
 _PROVIDER = "ollama"
@@ -27,7 +28,8 @@ def with_ollama_models(catalogue: Catalogue, names: Iterable[str]) -> Catalogue:
             kind="ollama",
             wire_model=name,
             capabilities=frozenset({"chat", "code", "summary"}),
-            region=settings.region or LOCAL,
+            # What Ollama's own service runs leaves the machine; where to is not said.
+            region="unknown" if is_of_the_cloud(name) else settings.region or LOCAL,
             quality=_QUALITY,
             price=FREE,
             key=settings.key,

@@ -7,7 +7,7 @@ the cost (``n``, ``service_tier``, ``prediction``, ``max_tokens``, ``web_search_
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from maestro.errors import InputError
@@ -46,6 +46,10 @@ ALLOWED = frozenset(
         "verbosity",
     }
 )
+OF_A_FUNCTION = frozenset({"name", "description", "parameters", "strict"})
+"""What the description of a function may have."""
+_PRICED = frozenset({"cache_control", "cachePoint"})
+"""Marks for a provider's cache: what is written into it costs more than a token does."""
 BESIDE = frozenset({"function_call", "name", "reasoning_content", "refusal", "tool_call_id", "tool_calls"})
 """What a message may have beside its role and its text; marks for a provider's cache, for one, have a price."""
 _ELSEWHERE = {
@@ -76,6 +80,7 @@ def checked_options(options: Mapping[str, Any]) -> Mapping[str, Any]:
             f"the option '{name}' cannot be set here: it is unknown, or would change what the request may cost",
             next_step=f"use {' or '.join(close)}" if close else "leave it out",
         )
+    _check_tools(options)
     return options
 
 
@@ -92,5 +97,53 @@ def check_messages(messages: Iterable[Message]) -> None:
                     f"message {number} has the part '{name}', which cannot be sent",
                     next_step=f"leave it out; parts are {', '.join(sorted(BESIDE))}",
                 )
+        if message.extra and (mark := _priced_mark(message.extra)):
+            raise InputError(
+                f"message {number} has the mark '{mark}', which has a price of its own", next_step="leave it out"
+            )
     if empty:
         raise InputError("a request needs a message", next_step="say what the model is to do")
+
+
+def _check_tools(options: Mapping[str, Any]) -> None:
+    """Raises InputError for a tool that is no function of the caller's.
+
+    Those that a provider carries out itself (search, code, servers it calls, other models it asks) cost what no count
+    of tokens bounds, and send what was asked to where no catalogue says.
+    """
+    tools = _listed("tools", options.get("tools"))
+    for number, tool in enumerate(tools, 1):
+        if not isinstance(tool, Mapping) or tool.get("type") != "function" or tool.keys() != {"type", "function"}:
+            raise InputError(
+                f"tool {number} is no plain function: what else it says could change what the request may cost",
+                next_step='write it as {"type": "function", "function": {"name": …, "parameters": …}}',
+            )
+    for function in (*(one["function"] for one in tools), *_listed("functions", options.get("functions"))):
+        if not isinstance(function, Mapping) or not function.keys() <= OF_A_FUNCTION:
+            raise InputError(
+                "the description of a function holds something that cannot be sent",
+                next_step=f"use {', '.join(sorted(OF_A_FUNCTION))} only",
+            )
+
+
+def _listed(name: str, value: Any) -> Sequence[Any]:
+    if value is None:
+        return ()
+    if not isinstance(value, list | tuple):
+        raise InputError(f"the option '{name}' is no list", next_step="give a list of functions")
+    return value
+
+
+def _priced_mark(value: Any) -> str | None:
+    """The first mark with a price anywhere in a JSON-like value."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, Mapping):
+            found = _PRICED & one.keys()
+            if found:
+                return min(found)
+            waiting += one.values()
+        elif isinstance(one, list | tuple):
+            waiting += one
+    return None

@@ -7,6 +7,7 @@ a request, so that a model can still tell people apart.
 from __future__ import annotations
 
 import json
+import os.path
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +18,8 @@ from maestro.llm.keyring import Keyring
 from maestro.llm.model import Chunk, Message
 from maestro.secrets import MASK, Masker
 
+_NESTED = 20
+"""Groups of ``re`` within one another, of which it takes about a hundred."""
 WHOLE_WORDS_BELOW = 4
 """Characters; a shorter personal text counts only where it is a whole word, or it would shred the input."""
 
@@ -33,8 +36,13 @@ _TOKENS = re.compile(
     r"|AIza[A-Za-z0-9_-]{35}|ya29\.[A-Za-z0-9_-]{20,1024}|GOCSPX-[A-Za-z0-9_-]{20,64}"
     r"|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,1024}|hf_[A-Za-z0-9]{30,64}|dckr_pat_[A-Za-z0-9_-]{20,64}"
     r"|SG\.[A-Za-z0-9_-]{16,64}\.[A-Za-z0-9_-]{16,64}|dop_v1_[a-f0-9]{64}|AGE-SECRET-KEY-1[A-Z0-9]{58}"
-    r"|eyJ[A-Za-z0-9_-]{10,4096}\.eyJ[A-Za-z0-9_-]{10,8192}\.[A-Za-z0-9_-]{0,4096}"
     r")"
+)
+# A JSON Web Token. Looked for once in each run of its letters, since a try at every `eyJ` of a long run would take
+# minutes: whatever stands in the run before the first one is kept.
+_WEB_TOKEN = re.compile(
+    r"(?<![A-Za-z0-9_-])(?>(?P<before>[A-Za-z0-9_-]*?)(?<![A-Za-z0-9])eyJ)[A-Za-z0-9_-]{10,}+"
+    r"\.eyJ[A-Za-z0-9_-]{10,8192}\.[A-Za-z0-9_-]{0,4096}"
 )
 _IN_CONTEXT = re.compile(
     r"(?i)(?P<before>\b(?:authorization[\"']?\s{0,4}[:=]\s{0,4}[\"']?(?:bearer|basic|token)|bearer)\s{1,4})"
@@ -104,6 +112,8 @@ class Redactor:
             text = self._masker.text(text)
         if self._keyring is not None:
             text = self._keyring.masker.text(text)
+        if ".eyJ" in text:
+            text = _WEB_TOKEN.sub(lambda match: match["before"] + MASK, text)
         text = _TOKENS.sub(MASK, text)
         if ":" in text or "earer" in text.lower():
             text = _IN_CONTEXT.sub(lambda match: (match["before"] or match["scheme"]) + MASK, text)
@@ -218,9 +228,15 @@ class _Personal:
         forms.discard("")
         self._pattern: re.Pattern[str] | None = None
         if forms:
+            # Those that differ in case alone find the same; only lower case keeps the longest before all others.
+            apart = {low if len(low := form.lower()) == len(form) else form for form in forms}
+            long = [form for form in apart if len(form) >= WHOLE_WORDS_BELOW]
+            short = [form for form in apart if len(form) < WHOLE_WORDS_BELOW]
             # The longest first: a full name before the first name within it.
-            ordered = sorted(forms, key=lambda form: (-len(form), form))
-            self._pattern = re.compile("|".join(map(_expression, ordered)), re.IGNORECASE)
+            found = [_any_of(sorted(long))] if long else []
+            if short:
+                found.append(rf"(?<!\w){_any_of(sorted(short))}(?!\w)")
+            self._pattern = re.compile("|".join(found), re.IGNORECASE)
             self._taken = _numbers_in([message.content for message in messages], [m.extra for m in messages], options)
             self._next = 1
 
@@ -239,9 +255,24 @@ class _Personal:
         return name
 
 
-def _expression(form: str) -> str:
-    escaped = re.escape(form)
-    return rf"(?<!\w){escaped}(?!\w)" if len(form) < WHOLE_WORDS_BELOW else escaped
+def _any_of(forms: Sequence[str], depth: int = 0) -> str:
+    """An expression for any of these, the longest that fits; sorted, none twice.
+
+    What several begin with is written once, so that a thousand names take about as long as one: ``re`` tries the
+    alternatives one after another at every letter.
+    """
+    if len(forms) == 1:
+        return re.escape(forms[0])
+    start = os.path.commonprefix([forms[0], forms[-1]])  # noqa: RUF071 - of letters, as it should be
+    rest = [form[len(start) :] for form in forms]
+    if depth > _NESTED:
+        return re.escape(start) + "(?:" + "|".join(re.escape(one) for one in reversed(rest)) + ")"
+    ends = not rest[0]
+    by_letter: dict[str, list[str]] = {}
+    for one in rest[ends:]:
+        by_letter.setdefault(one[0], []).append(one)
+    inner = "|".join(_any_of(group, depth + 1) for group in by_letter.values())
+    return re.escape(start) + f"(?:{inner})" + ("?" if ends else "")
 
 
 def _numbers_in(*values: Any) -> set[int]:

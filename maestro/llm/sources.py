@@ -75,12 +75,13 @@ def _ollama(catalogue: Catalogue, environ: Mapping[str, str], pulls: bool) -> Ca
 
     async def ollama() -> OllamaState:
         if not kept:
+            from maestro.llm.surroundings import ollama_source
+
             try:
-                from maestro.llm.surroundings import ollama_source
+                kept.append(ollama_source(catalogue, environ, pulls=pulls))
             except ModuleNotFoundError:
                 # Without the extra nobody here can speak to it.
                 return OllamaState(running=False)
-            kept.append(ollama_source(catalogue, environ, pulls=pulls))
         return await kept[0]()
 
     return ollama

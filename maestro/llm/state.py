@@ -52,12 +52,14 @@ class OllamaState:
         present: models it has, by the names Ollama uses.
         too_big: model -> sentence that says what memory it needs and what there is.
         pulls: a model that is not present is pulled when it is needed.
+        elsewhere: model -> host that Ollama sends what is asked to, in place of running it.
     """
 
     running: bool | None = None
     present: frozenset[str] = frozenset()
     too_big: Mapping[str, str] = field(default_factory=dict)
     pulls: bool = False
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

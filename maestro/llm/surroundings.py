@@ -7,8 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from maestro.errors import InputError
 from maestro.llm.catalogue import Catalogue
-from maestro.llm.ollama.client import OllamaClient
-from maestro.llm.ollama.desk import OllamaDesk
 from maestro.llm.state import OllamaState
 from maestro.serving.settings import LaneSettings
 from maestro.serving.watch import Lanes, lane_queue_depths
@@ -52,7 +50,13 @@ def ollama_source(
 
     Args:
         environ: where OLLAMA_HOST is, for models without an ``api_base``.
+
+    Raises:
+        ModuleNotFoundError: the extra ``models`` is not installed.
     """
+    from maestro.llm.ollama.client import OllamaClient
+    from maestro.llm.ollama.desk import OllamaDesk
+
     wanted: dict[str, list[str]] = {}
     for model in catalogue.models.values():
         if model.kind == "ollama":
@@ -76,6 +80,7 @@ def ollama_source(
         present = frozenset[str]().union(*(state.present for state in found))
         fitting = {name for state in found for name in state.present - state.too_big.keys()}
         too_big = {name: why for state in found for name, why in state.too_big.items() if name not in fitting}
-        return OllamaState(any(state.running for state in found), present, too_big, pulls)
+        elsewhere = {name: host for state in found for name, host in state.elsewhere.items()}
+        return OllamaState(any(state.running for state in found), present, too_big, pulls, elsewhere)
 
     return look

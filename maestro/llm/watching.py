@@ -112,9 +112,7 @@ class ToldAlerts:
         self._engine = engine
         make_tables(engine, METADATA)
 
-    def fresh(
-        self, whose: tuple[str, str], alerts: Sequence[DriftAlert], now: datetime
-    ) -> list[DriftAlert]:
+    def fresh(self, whose: tuple[str, str], alerts: Sequence[DriftAlert], now: datetime) -> list[DriftAlert]:
         """Those to be told now; of the others it is kept that they are there still.
 
         Args:

@@ -84,6 +84,7 @@ class LauncherSettings(_Settings):
         memory_mb: address space a worker may have; None: no limit.
         nice: added to a worker's niceness.
         drain_seconds: what running runs are given to finish when the server stops; then they are resumed later.
+        leave_seconds: what the steps of those are given after that, before they are cut off.
     """
 
     runs_per_worker: int = Field(1, ge=1, le=500)
@@ -91,6 +92,7 @@ class LauncherSettings(_Settings):
     memory_mb: int | None = Field(None, ge=256)
     nice: int = Field(0, ge=0, le=19)
     drain_seconds: float = Field(30.0, ge=0)
+    leave_seconds: float = Field(10.0, ge=0)
 
 
 class ForkSettings(_Settings):

@@ -36,7 +36,8 @@ _START_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
 _SETTLE_SECONDS = 0.5
 """Files that were changed a moment ago may not be all of a change."""
-_LEAVE_SECONDS = 10.0
+_CUT_OFF_SECONDS = 10.0
+"""After its time to leave, a worker that is still there is killed."""
 _PRUNE_SECONDS = 3600.0
 _SPARE_SECONDS = 0.3
 """How long nothing must be asked before a spare worker is made: a run that has just begun needs the processor."""
@@ -93,6 +94,7 @@ class WarmServer:
         self._body = body
         self._listener = listener
         self._drain_seconds = drain_seconds
+        self._leave_seconds = home.settings.launcher.leave_seconds
         self._places = home.settings.launcher.runs_per_worker
         self._records = Records(home)
         self._forked: dict[int, _Forked] = {}
@@ -133,6 +135,8 @@ class WarmServer:
             if forked.control is not None:
                 poll.register(forked.control, select.POLLIN)
         patience = _SPARE_SECONDS if self._spares_wanted() else _LOOK_SECONDS
+        if self._drain_until is not None and not self._told_to_leave:
+            patience = min(patience, max(0.0, self._drain_until - time.monotonic()))
         return {descriptor for descriptor, _ in poll.poll(1000 * patience)}
 
     def _take_signals(self) -> None:
@@ -392,10 +396,10 @@ class WarmServer:
 
     def _tell_to_leave(self, process: ProcessName) -> None:
         try:
-            wire.ask(worker_socket(self._home, process), {"op": "leave", "seconds": _LEAVE_SECONDS}, 5.0)
+            wire.ask(worker_socket(self._home, process), {"op": "leave", "seconds": self._leave_seconds}, 5.0)
         except wire.NoAnswerError:
             process.signal(signal.SIGTERM)
-        self._doomed.append(_Doomed(process, time.monotonic() + 2 * _LEAVE_SECONDS))
+        self._doomed.append(_Doomed(process, time.monotonic() + self._leave_seconds + _CUT_OFF_SECONDS))
 
     def _keep_deadlines(self) -> None:
         now = time.monotonic()

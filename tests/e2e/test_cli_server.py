@@ -131,7 +131,7 @@ def test_runs_are_given_their_time_when_it_stops_and_a_second_ctrl_c_takes_it_aw
 
 
 def test_what_does_not_finish_in_time_is_stopped(tmp_path: Path) -> None:
-    served = Served.new(tmp_path, LONG, "launcher: {drain_seconds: 0}\n")
+    served = Served.new(tmp_path, LONG, "launcher: {drain_seconds: 0, leave_seconds: 0.5}\n")
     served.register()
     with served.running() as running:
         served.push()

@@ -17,6 +17,9 @@ The name of the model chooses what happens, its last part after ``/`` the number
     half/3            a stream that is closed after three pieces
     error-in-stream/2 a stream with an error after two pieces
     html, compressed, empty, no-choices, not-an-object, deep, nan, surrogate, huge-usage, negative-usage, no-usage
+    early-usage       a stream that counts at its beginning and never again; early-usage/3 ends after three pieces
+    counted-500       a refusal that says what was used
+    bom               a stream that begins with a byte order mark
     headers           256 KB of headers
     redirect          to a host that must not be called
     status/503        this status, OpenAI's error body
@@ -129,6 +132,9 @@ async def _answer(state: ModelServer, request: Request, body: dict[str, Any]) ->
     streamed = bool(body.get("stream"))
     if name == "status":
         return _refusal(int(number), f"this server was asked for {number}")
+    if name == "counted-500":
+        error = {"message": "the model fell over"}
+        return JSONResponse({"error": error, "usage": {"prompt_tokens": 3, "completion_tokens": 4}}, status_code=500)
     if name == "leak":
         return _refusal(401, f"Incorrect API key provided: {request.headers.get('authorization')}. See your account.")
     if name == "retry-after" and state.seen[wanted] == 1:
@@ -235,10 +241,16 @@ async def _pieces(
         yield b'data: {"choices": [{"delta": {"con'
         yield b"\n\n"
         return
-    yield event({"role": "assistant", "content": ""})
+    first = event({"role": "assistant", "content": ""}, usage={"prompt_tokens": 3, "completion_tokens": 1})
+    if name == "bom":
+        yield b"\xef\xbb\xbf" + event({"content": "first "})
+    else:
+        yield first if name == "early-usage" else event({"role": "assistant", "content": ""})
     text = _text(name, number, body)
     size = 5
     for place, start in enumerate(range(0, len(text), size)):
+        if name == "early-usage" and number and place == int(number):
+            return
         if name == "half" and place == int(number):
             raise _Break
         if name == "error-in-stream" and place == int(number):
@@ -252,7 +264,7 @@ async def _pieces(
             return
         yield event({"content": text[start : start + size]})
     yield event({}, "stop")
-    if name != "no-usage":
+    if name not in ("no-usage", "early-usage"):
         yield f"data: {json.dumps({'choices': [], 'usage': usage_of(text, body)})}\n\n".encode()
     yield b"data: [DONE]\n\n"
 

@@ -29,6 +29,7 @@ class FakeModel:
         words: what it answers, a line each.
         thinks: what it thinks before, a line each.
         calls: tools it calls.
+        remote: where it is really run, as with models of Ollama's cloud.
     """
 
     name: str
@@ -40,6 +41,7 @@ class FakeModel:
     capabilities: tuple[str, ...] = ("completion", "tools")
     parameters: str = 'stop                           "<|im_end|>"'
     layers: int = 36
+    remote: str = ""
 
     @property
     def digest(self) -> str:
@@ -228,6 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "size": one.size,
                 "digest": one.digest,
                 "details": one.details,
+                **({"remote_host": one.remote, "remote_model": one.name} if one.remote else {}),
             }
             for one in self.state.models.values()
         ]

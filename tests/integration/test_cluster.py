@@ -136,7 +136,7 @@ def test_a_run_that_was_cancelled_while_it_waited_for_a_worker_is_never_begun(cl
 
 
 def test_a_machine_that_is_stopped_leaves_its_run_for_another(cluster: Cluster) -> None:
-    run_id = in_progress_on_one(cluster, launcher={"drain_seconds": 1})
+    run_id = in_progress_on_one(cluster, launcher={"drain_seconds": 1, "leave_seconds": 0.5})
     one = cluster.nodes["one"]
     cluster.start_node("two")
     one.ask_to_stop()

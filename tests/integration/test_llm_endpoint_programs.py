@@ -84,6 +84,7 @@ def test_the_first_token_makes_the_endpoint_appear_and_webhooks_are_taken_all_th
         content = [{"role": "user", "content": HELLO}]
         answer = client.chat.completions.create(model="offline", messages=content)  # type: ignore[arg-type]  # As clients write it.
         assert answer.model == "offline"
+        assert 'maestro_llm_requests_total{model="offline",outcome="ok"} 1.0' in gateway.client.get("/metrics").text
         assert gateway.post("/hooks/github/shop", PUSH, github(PUSH, "d-1")).status_code == 202
         with pytest.raises(Exception, match=r"nearest: model offline"):
             client.chat.completions.create(model="offlin", messages=content)  # type: ignore[arg-type]  # As clients write it.

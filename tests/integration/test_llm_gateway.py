@@ -437,3 +437,9 @@ async def test_a_request_that_cannot_be_made_says_why_and_costs_nothing(
         with pytest.raises(InputError, match=words):
             await made.ask(asked, WHO)
     assert server.calls == []
+
+
+async def test_a_byte_order_mark_takes_no_piece_away(server: ModelServer, tmp_path: Path) -> None:
+    async with gateway(tmp_path, server.url, {"bom": {}}) as made:
+        text, _ = await text_of(made, request("bom"))
+        assert text == "first " + TEXT

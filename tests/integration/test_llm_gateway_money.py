@@ -175,6 +175,55 @@ async def test_a_price_that_changes_in_the_middle_of_a_call_changes_nothing(
         assert used(made) == (answer.cost_nano, 0)
 
 
+async def test_the_tries_of_one_request_together_cost_no_more_than_it_may(server: ModelServer, tmp_path: Path) -> None:
+    async with gateway(tmp_path, server.url, {"status/502": {}, "status/504": {}, "echo": {}}) as made:
+        asked = request("status/502", fallback=("status/504", "echo"))
+        most = await worst(made, asked)
+        with pytest.raises(NoAnswerError, match="one request may cost"):
+            await made.ask(replace(asked, max_nano=2 * most), WHO)
+        await made.settled()
+        assert used(made) == (2 * most, 0)
+        # Without a limit the next candidate answers.
+        answer = await made.ask(asked, WHO)
+        assert answer.model == "echo"
+
+
+async def test_what_a_route_lets_a_request_cost_holds_for_all_its_tries(server: ModelServer, tmp_path: Path) -> None:
+    models: dict[str, dict[str, Any]] = {"status/502": {"quality": 0.9}, "echo": {}}
+    routes = {"dear": {"candidates": list(models), "max_usd": 0.0006}}
+    async with gateway(tmp_path, server.url, models, routes=routes) as made:
+        with pytest.raises(NoAnswerError, match="tries before may have cost"):
+            await made.ask(request("dear"), WHO)
+        await made.settled()
+        assert 0 < used(made)[0] <= 600_000
+
+
+async def test_a_count_at_the_beginning_of_a_stream_is_not_what_it_cost(server: ModelServer, tmp_path: Path) -> None:
+    async with gateway(tmp_path, server.url, {"early-usage": {}, "early-usage/3": {}, "echo": {}}) as made:
+        async with await made.stream(request("early-usage", "word " * 15), WHO) as stream:
+            [_ async for _ in stream]
+        await made.settled()
+        assert stream.answer is not None
+        assert stream.answer.usage.estimated
+        whole = used(made)[0]
+        assert whole >= 75 * 2000
+        with pytest.raises(StreamBrokenError):
+            async with await made.stream(request("early-usage/3", "word " * 15), WHO) as stream:
+                [_ async for _ in stream]
+        async with await made.stream(request("early-usage", "word " * 15), WHO) as stream:
+            [await anext(stream) for _ in range(3)]
+        await made.settled()
+        assert used(made)[0] >= whole + 2 * 100 * 2000
+
+
+async def test_what_a_refusal_says_was_used_is_charged(server: ModelServer, tmp_path: Path) -> None:
+    async with gateway(tmp_path, server.url, {"counted-500": {}}) as made:
+        with pytest.raises(NoAnswerError):
+            await made.ask(request("counted-500"), WHO)
+        await made.settled()
+        assert used(made) == (3 * (3 * 1000 + 4 * 2000), 0)
+
+
 async def test_more_than_was_reserved_is_charged_and_told(server: ModelServer, tmp_path: Path) -> None:
     events: list[Crossing] = []
     async with gateway(tmp_path, server.url, {"count/90": {}}, events=events) as made:

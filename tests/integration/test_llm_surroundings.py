@@ -46,6 +46,17 @@ def test_with_two_ollamas_what_one_of_them_has_counts(tmp_path: Path) -> None:
     assert state.running and state.present == {"tiny:1b"}
 
 
+def test_a_model_that_ollama_has_run_elsewhere_is_no_local_one(tmp_path: Path) -> None:
+    here, away = (
+        FakeModel("tiny:1b", size=1000, layers=1),
+        FakeModel("huge:1b", size=400, remote="https://ollama.com:443"),
+    )
+    with ollama_server(here, away) as server:
+        catalogue = of_ollama(tmp_path, server.url)
+        state = asyncio.run(ollama_source(catalogue, {})())
+    assert state.elsewhere == {"huge:1b": "https://ollama.com:443"}
+
+
 def test_an_ollama_that_does_not_run_is_told_so(tmp_path: Path) -> None:
     state = asyncio.run(ollama_source(of_ollama(tmp_path, "http://127.0.0.1:1"), {})())
     assert state.running is False

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maestro.ledger.model import NANO, Scope, Unit
-from maestro.llm.catalogue import Restriction, Rule
+from maestro.llm.catalogue import Restriction, Rule, load_catalogue
 from maestro.llm.decide import candidates_of, decide, refusal
 from maestro.llm.model import ModelRequest, NoModelError, PromptRef
+from maestro.llm.named_by_ollama import with_ollama_models
 from maestro.llm.prices import FREE
 from maestro.llm.state import Breaker, Latency, OllamaState, PolicyVerdict
 from maestro.llm.tokens import TokenCount
@@ -249,6 +250,19 @@ def test_ollama_that_does_not_answer_lacks_a_model_or_has_no_room() -> None:
     too_big = OllamaState(True, frozenset({"home"}), {"home": "it needs 12 GB, and 8 GB are free"})
     decision = ask("home", known, facts=state(ollama=too_big))
     assert verdict(decision, "home").skipped == (("memory", "it needs 12 GB, and 8 GB are free"),)
+
+
+def test_a_model_that_ollama_has_run_elsewhere_is_not_asked_as_a_local_one() -> None:
+    away = OllamaState(True, frozenset({"home"}), elsewhere={"home": "https://ollama.com:443"})
+    decision = ask("home", catalogue(last_resort=None), facts=state(ollama=away))
+    assert reasons(decision, "home") == ["region"]
+    assert "Ollama has it run at https://ollama.com:443" in sentence(decision, "home")
+
+
+def test_what_ollamas_own_service_runs_is_not_local_by_its_name() -> None:
+    known = with_ollama_models(load_catalogue(), ["gpt-oss:120b-cloud", "kimi-k2:Cloud", "cloudy:7b"])
+    regions = {name: known.models[name].region for name in ("gpt-oss:120b-cloud", "kimi-k2:Cloud", "cloudy:7b")}
+    assert regions == {"gpt-oss:120b-cloud": "unknown", "kimi-k2:Cloud": "unknown", "cloudy:7b": "local"}
 
 
 def test_what_a_file_restricts_is_ruled_out_everywhere() -> None:

@@ -74,6 +74,41 @@ def test_options_that_cost_more_are_refused_and_the_nearest_is_named() -> None:
     assert checked_options({"n": 1, "seed": 7}) == {"seed": 7}
 
 
+FUNCTION = {"type": "function", "function": {"name": "look_up", "description": "x", "parameters": {}, "strict": True}}
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"type": "web_search_20250305", "name": "web_search", "max_uses": 1000},
+        {"type": "mcp", "server_url": "https://elsewhere.invalid"},
+        {"type": "advisor_20260301", "model": "the-dearest-there-is"},
+        {"googleSearch": {}},
+        {**FUNCTION, "googleSearch": {}},
+        {**FUNCTION, "cache_control": {"type": "ephemeral", "ttl": "1h"}},
+        {"type": "function", "function": {**FUNCTION["function"], "cache_control": {"type": "ephemeral"}}},  # type: ignore[dict-item]
+        {"type": "function", "function": "look_up"},
+        "look_up",
+    ],
+)
+def test_a_tool_the_provider_carries_out_or_prices_apart_is_refused(tool: Any) -> None:
+    with pytest.raises(InputError, match=r"no plain function|description of a function"):
+        checked_options({"tools": [FUNCTION, tool]})
+
+
+def test_functions_of_the_caller_may_be_offered() -> None:
+    options = {"tools": [FUNCTION], "functions": [FUNCTION["function"]]}
+    assert checked_options(options) == options
+    with pytest.raises(InputError, match="'tools' is no list"):
+        checked_options({"tools": {"type": "function"}})
+
+
+def test_a_mark_with_a_price_is_found_however_deep_it_is() -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}, "cache_control": {}}
+    with pytest.raises(InputError, match="message 1 has the mark 'cache_control'"):
+        check_messages([Message("assistant", "", {"tool_calls": [call]})])
+
+
 def test_messages_hold_text_and_known_parts() -> None:
     with pytest.raises(InputError, match="needs a message"):
         check_messages([])
@@ -123,6 +158,24 @@ def test_pieces_become_the_message_they_were_cut_from() -> None:
     assert (whole.text, whole.finish, assembly.usage) == ("Hello", "tool_calls", Usage(1, 2))
     assert [call["function"]["arguments"] for call in whole.raw["tool_calls"]] == ['{"x": 1}', "{}"]
     assert whole.raw["reasoning_content"] == "hm"
+
+
+def test_a_count_before_the_end_is_no_count_of_the_whole() -> None:
+    assembly = Assembly()
+    assembly.add(Chunk({"role": "assistant", "content": ""}, usage=Usage(10, 1)))
+    assert assembly.usage == Usage(10, 1)
+    assembly.add(Chunk({"content": "much more"}))
+    assert (assembly.usage, assembly.counted) == (None, Usage(10, 1))
+    assembly.add(Chunk({"content": "!"}, usage=Usage(10, 4)))
+    assembly.add(Chunk({}, "stop"))
+    assert assembly.usage == Usage(10, 4)
+
+
+def test_a_stream_with_a_text_and_a_count_of_none_was_not_counted() -> None:
+    assembly = Assembly()
+    assembly.add(Chunk({"content": "word"}))
+    assembly.add(Chunk({}, "stop", Usage(10, 0)))
+    assert assembly.usage is None
 
 
 def test_pieces_that_are_none_are_passed_over() -> None:

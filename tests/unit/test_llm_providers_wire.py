@@ -56,10 +56,21 @@ def test_openais_thinking_models_are_sent_no_temperature() -> None:
         {"prompt_tokens": 1.5, "completion_tokens": 1},
         {"prompt_tokens": "1", "completion_tokens": 1},
         {"prompt_tokens": 1, "completion_tokens": 10**12},
+        {"prompt_tokens": 0, "completion_tokens": 0},
     ],
 )
 def test_a_count_that_can_be_none_is_none(usage: object) -> None:
     assert wire.usage(usage) is None
+
+
+@pytest.mark.parametrize(
+    "message", [{"content": "words"}, {"content": None, "tool_calls": [{"function": {}}]}, {"reasoning_content": "hm"}]
+)
+def test_an_answer_counted_as_nothing_was_not_counted(message: dict[str, object]) -> None:
+    body = {"choices": [{"message": message}], "usage": {"prompt_tokens": 9, "completion_tokens": 0}}
+    assert wire.completion(body).usage == Usage(estimated=True)
+    body = {"choices": [{"message": {"content": ""}}], "usage": {"prompt_tokens": 9, "completion_tokens": 0}}
+    assert wire.completion(body).usage == Usage(9, 0)
 
 
 def test_more_cached_than_given_is_not_believed() -> None:

@@ -113,6 +113,35 @@ def test_the_longest_name_goes_first_and_a_short_one_only_as_a_word() -> None:
     assert redacted("Al also called Al", "Al").messages[0].content == "«PERSON-1» also called «PERSON-1»"
 
 
+def test_the_longest_name_goes_first_in_any_case() -> None:
+    found = redacted(
+        "annabel lee met ANNA and Annabel, Jo and Joachim", "Anna", "annabel lee", "ANNABEL", "Jo", "Joachim"
+    )
+    assert found.messages[0].content == "«PERSON-1» met «PERSON-2» and «PERSON-3», «PERSON-4» and «PERSON-5»"
+
+
+def test_names_that_begin_with_one_another_a_hundred_deep_are_found() -> None:
+    names = ["ab" * length for length in range(2, 200)]
+    assert redacted("x " + "ab" * 150 + " y", *names).messages[0].content == "x «PERSON-1» y"
+
+
+# A try at every place of these took minutes; what is bounded is finished long before anybody notices.
+@pytest.mark.parametrize("text", ["eyJ-" * 2_000_000, "eyJ-" * 1_000_000 + ".eyJ-" + "eyJ_" * 1_000_000])
+def test_no_text_makes_the_search_for_tokens_slow(text: str) -> None:
+    assert Redactor().text(text) == text
+
+
+def test_a_web_token_behind_other_letters_is_taken_out() -> None:
+    token = ".".join(("eyJ" + "a" * 20, "eyJ" + "b" * 30, "c" * 20))
+    assert Redactor().text(f"jwt_{token} x-{token},{token} abc.{token}") == "jwt_*** x-***,*** abc.***"
+
+
+def test_thousands_of_names_are_found_in_a_long_text() -> None:
+    names = [f"Person Number {number}" for number in range(5_000)]
+    text = "the quick brown fox jumps over Person " * 5_000
+    assert redacted(text + "person number 4999", *names).messages[0].content == text + "«PERSON-1»"
+
+
 def test_a_placeholder_of_the_input_is_nobodys() -> None:
     found = redacted("«PERSON-1» and Ada Lovelace", "Ada Lovelace")
     assert found.messages[0].content == "«PERSON-1» and «PERSON-2»"

@@ -73,8 +73,16 @@ class OllamaClient:
         Raises:
             ProviderError: it does not say.
         """
+        import ollama
+
         async with self._answering():
-            listed = await self._clients()[1].list()
+            # The package drops where a model of Ollama's cloud is run.
+            response = await self._clients()[0].get("/api/tags")
+            if response.status_code != 200:
+                raise ollama.ResponseError(response.text[:2000], response.status_code)
+            body = response.json()
+            listed = ollama.ListResponse.model_validate(body)
+            remote = {str(one.get("model")): str(one.get("remote_host") or "") for one in body["models"]}
         found = (
             PresentModel(
                 name=one.model or "",
@@ -83,6 +91,7 @@ class OllamaClient:
                 parameters=(one.details and one.details.parameter_size) or "",
                 quantization=(one.details and one.details.quantization_level) or "",
                 family=(one.details and one.details.family) or "",
+                remote=remote.get(one.model or "", ""),
             )
             for one in listed.models
         )
@@ -212,7 +221,14 @@ class OllamaClient:
             raise trouble.broken(
                 f"the connection to Ollama at {self.url} broke ({trouble.said(str(error)) or type(error).__name__})"
             ) from None
-        except (json.JSONDecodeError, UnicodeDecodeError, pydantic.ValidationError, AttributeError, TypeError):
+        except (
+            json.JSONDecodeError,
+            UnicodeDecodeError,
+            pydantic.ValidationError,
+            AttributeError,
+            TypeError,
+            KeyError,
+        ):
             # What the package raises on an answer that is no JSON, or not of Ollama's form.
             raise trouble.broken(f"what answers at {self.url} is no Ollama, or a broken one") from None
 

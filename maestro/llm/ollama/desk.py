@@ -88,12 +88,16 @@ class OllamaDesk:
         memory = await self._memory()
         too_big: dict[str, str] = {}
         names = {one.name for one in present}
+        elsewhere: dict[str, str] = {}
         for name in dict.fromkeys(models):
             found = next((one for one in present if same_name(one.name, name)), None)
             if found is None:
                 continue
             # Whoever decides compares names as they are written in the catalogue.
             names.add(name)
+            if found.remote:
+                elsewhere[name] = found.remote
+                continue
             try:
                 need = need_of(await self.facts(name), size=found.size)
             except ProviderError:
@@ -101,7 +105,7 @@ class OllamaDesk:
             verdict = fit(need, memory, loaded)
             if not verdict.fits:
                 too_big[name] = verdict.why
-        return OllamaState(True, frozenset(names), too_big, self.pulls)
+        return OllamaState(True, frozenset(names), too_big, self.pulls, elsewhere)
 
     async def facts(self, model: str) -> ModelFacts:
         """What a model is, remembered for some minutes.

@@ -17,6 +17,7 @@ class PresentModel:
         digest: sha256 of its manifest.
         parameters: as Ollama writes it, ``8.2B``.
         quantization: ``Q4_K_M``.
+        remote: host that Ollama has it run at in place of this machine; empty: it is run here.
     """
 
     name: str
@@ -25,6 +26,7 @@ class PresentModel:
     parameters: str = ""
     quantization: str = ""
     family: str = ""
+    remote: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,11 @@ def full_name(name: str) -> str:
     """``name`` with its tag; Ollama means ``latest`` when there is none."""
     last = name.rsplit("/", 1)[-1]
     return name if ":" in last else f"{name}:latest"
+
+
+def is_of_the_cloud(name: str) -> bool:
+    """Whether Ollama's own service runs a model of this name (``gpt-oss:120b-cloud``, ``kimi-k2:cloud``)."""
+    return full_name(name).lower().endswith(("-cloud", ":cloud"))
 
 
 def same_name(one: str, other: str) -> bool:

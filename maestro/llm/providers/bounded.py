@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -24,11 +25,14 @@ class Bounded(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         left = self._limit
+        begins = True
         async for data in self._stream:
             left -= len(data)
             if left < 0:
                 raise endless(self._limit)
-            yield data
+            # Server-sent events may begin with a byte order mark, which belongs to no line.
+            yield data.removeprefix(codecs.BOM_UTF8) if begins else data
+            begins = False
 
     async def aclose(self) -> None:
         """Ends the response."""

@@ -17,6 +17,7 @@ from maestro.llm.model import Chunk, Completion, Message, ProviderCall, Provider
 OPENAI = "https://api.openai.com/v1"
 MOST_TOKENS = 1_000_000_000
 """A count of tokens above this is no count."""
+_MADE = ("content", "reasoning_content", "reasoning", "refusal", "tool_calls", "function_call")
 _NO_TEMPERATURE = ("o1", "o3", "o4", "gpt-5")
 """OpenAI's models that refuse every temperature but their own."""
 
@@ -94,6 +95,8 @@ def completion(body: Mapping[str, Any]) -> Completion:
     text = message.get("content")
     if text is not None and not isinstance(text, str):
         raise garbage("the answer's `content` is no text", used)
+    if used is not None and not used.output_tokens and says_something(message):
+        used = None  # Whoever counted no token of it did not count.
     finish = choice.get("finish_reason")
     return Completion(
         text=clean(text or ""),
@@ -132,11 +135,17 @@ def usage(value: object) -> Usage | None:
     if not isinstance(value, dict):
         return None
     given, made = _count(value.get("prompt_tokens")), _count(value.get("completion_tokens"))
-    if given is None or made is None:
+    # A request without a token does not exist: zeros stand where a server does not count.
+    if not given or made is None:
         return None
     details = value.get("prompt_tokens_details")
     cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
     return Usage(given, made, min(cached or 0, given))
+
+
+def says_something(message: Mapping[str, Any]) -> bool:
+    """Whether a message, or a piece of one, holds anything a model has made."""
+    return any(message.get(name) for name in _MADE)
 
 
 def _count(value: object) -> int | None:
