@@ -34,9 +34,13 @@ def defs() -> dg.Definitions:
     return definitions_of(Source.load(project, load_profile()), os.environ)
 
 
-def definitions_of(source: Source, environ: Mapping[str, str]) -> dg.Definitions:
-    """One workflow, and the standing assets of its project."""
-    charged = Charged(source.project, source.project_name, source.tenant)
+def definitions_of(source: Source, environ: Mapping[str, str], *, prefix: tuple[str, ...] = ()) -> dg.Definitions:
+    """One workflow, and the standing assets of its project.
+
+    Args:
+        prefix: of the keys of those that are the project's own: on a server its name.
+    """
+    charged = Charged(source.project, source.project_name, source.tenant, prefix)
     return dg.Definitions.merge(
         compile_workflow(source),
         advisories(source.project, environ),

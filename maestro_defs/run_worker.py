@@ -24,7 +24,7 @@ from dagster._core.execution.api import create_execution_plan, execute_run_itera
 from maestro.errors import InputError, MaestroError
 from maestro.mirror import remove_worktree
 from maestro.project import Project, revision_of
-from maestro.runs.tags import BRANCH_TAG, PARTITION_TAG, PROJECT_TAG, UNTRUSTED_TAG, WORKFLOW_REVISION_TAG
+from maestro.runs.tags import BRANCH_TAG, PROJECT_TAG, UNTRUSTED_TAG, WORKFLOW_REVISION_TAG
 from maestro.server.home import ServerHome, find_server
 from maestro.server.projects import RegisteredProject
 from maestro.server.wake import poke
@@ -37,7 +37,7 @@ from maestro_defs.making import checkout_of
 from maestro_defs.rehearsal import import_all, modules_of_a_run
 from maestro_defs.server import Server, loaded_from, registry
 from maestro_defs.shared_instance import SharedInstance
-from maestro_defs.trust import judged, made_here
+from maestro_defs.trust import commit_of, judged, made_here
 from resources.delivery import Checkout, Source
 
 CONDUCTOR = "conductor"
@@ -180,7 +180,7 @@ def workflow_revision(server: Server, project: RegisteredProject, run: dg.Dagste
     """
     sha = run.tags.get(WORKFLOW_REVISION_TAG)
     if sha is None and UNTRUSTED_TAG not in run.tags:
-        sha = run.tags.get(PARTITION_TAG)
+        sha = commit_of(run)
     return sha or server.default_revision(project)
 
 
@@ -197,7 +197,7 @@ def _job(source: Source, run: dg.DagsterRun, loaded: LoadedWorkflow) -> dg.JobDe
     else:
         import os
 
-        definitions = definitions_of(source, os.environ)
+        definitions = definitions_of(source, os.environ, prefix=(source.project_name,))
     if run.job_name.startswith("__ASSET_JOB"):
         return definitions.resolve_implicit_global_asset_job_def()
     return definitions.resolve_job_def(run.job_name)
@@ -205,7 +205,7 @@ def _job(source: Source, run: dg.DagsterRun, loaded: LoadedWorkflow) -> dg.JobDe
 
 def _here(server: Server, project: RegisteredProject, source: Source, run: dg.DagsterRun) -> Checkout | None:
     """The checkout that was made for the run; None when it is not here: then the run's session makes one."""
-    sha, folder = run.tags.get(PARTITION_TAG), checkout_of(run)
+    sha, folder = commit_of(run), checkout_of(run)
     if sha is None:
         return None
     server.mirror(project).ensure(sha)

@@ -13,12 +13,9 @@ from maestro.server.home import ServerHome
 from maestro.server.projects import RegisteredProject
 from maestro.server.wake import poke
 from maestro.workflow.triggers import Schedule, triggers_of
-from maestro_defs.advisories import advisories
-from maestro_defs.compiler import compile_workflow, job_name
+from maestro_defs.compiler import job_name
 from maestro_defs.conductor import NAME, act_in_place
-from maestro_defs.evals import eval_assets
-from maestro_defs.evals_setup import Evals
-from maestro_defs.models import Charged, model_assets
+from maestro_defs.definitions import definitions_of
 from maestro_defs.server import Server
 from sensors.github import backstop_sensor
 from sensors.schedules import workflow_schedule
@@ -37,7 +34,6 @@ def definitions_of_project(home: ServerHome, name: str, environ: Mapping[str, st
     loaded = server.workflow(project, server.default_revision(project))
     source = server.source(project, loaded)
     source.project.ensure_home()
-    compiled = compile_workflow(source)
     job = job_name(loaded.workflow.name)
     triggers = triggers_of(loaded.workflow.on)
     schedules = [
@@ -48,10 +44,7 @@ def definitions_of_project(home: ServerHome, name: str, environ: Mapping[str, st
         sensors=[backstop_sensor(lambda: act_in_place(home))],
         schedules=schedules,
     )
-    charged = Charged(source.project, project.name, project.tenant, (project.name,))
-    models = model_assets(charged, environ)
-    evals = eval_assets(Evals(charged, environ, source.open_store))
-    return dg.Definitions.merge(compiled, advisories(source.project, environ), models, evals, standing)
+    return dg.Definitions.merge(definitions_of(source, environ, prefix=(project.name,)), standing)
 
 
 def deliver(server: Server, project: RegisteredProject, schedule: Schedule, at: datetime) -> str:

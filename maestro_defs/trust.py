@@ -6,6 +6,7 @@ Dagster's UI, and ``maestro run --remote``. Any commit the server has seen is a 
 
 from __future__ import annotations
 
+import re
 import uuid
 
 import dagster as dg
@@ -18,11 +19,18 @@ SOURCE_TAG = "maestro/source"
 the archive with it in the artifact store."""
 _NAMESPACE = uuid.UUID("6d616573-7472-6f20-7275-6e2069640000")
 _LOOKED_AT = 100
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def run_id_of(delivery: str, workflow: str, sha: str) -> str:
     """The id of the run a delivery asks for: the same whoever makes it, and however often (UUID version 5)."""
     return str(uuid.uuid5(_NAMESPACE, "\0".join([delivery, workflow, sha])))
+
+
+def commit_of(run: dg.DagsterRun) -> str | None:
+    """The commit ``run`` is of; None: of none, as where a standing asset is made, for a day or for a week."""
+    partition = run.tags.get(PARTITION_TAG)
+    return None if partition is None or _DAY.fullmatch(partition) else partition
 
 
 def made_here(run: dg.DagsterRun) -> bool:
@@ -46,7 +54,7 @@ def trusted(run: dg.DagsterRun, instance: dg.DagsterInstance, project: str, mirr
     """
     if UNTRUSTED_TAG in run.tags:
         return False
-    sha = run.tags.get(PARTITION_TAG)
+    sha = commit_of(run)
     if sha is None or SOURCE_TAG in run.tags or made_here(run):
         return True
     if mirror.published(sha):

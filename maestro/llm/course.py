@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -31,6 +31,7 @@ from maestro.llm.model import (
     Attempt,
     Completion,
     Decision,
+    Message,
     ModelRequest,
     NoModelError,
     ProviderCall,
@@ -86,8 +87,7 @@ class Course:
         """
         check_messages(self.request.messages)
         options = checked_options(self.request.options)
-        size = sum(len(message.content) for message in self.request.messages)
-        if size <= AT_ONCE and self.gateway.has_counted:
+        if self.gateway.has_counted and _short(self.request.messages, options):
             self._prepare(options)
         else:
             # The first count of a process also reads the tokenizer's table, which takes 0.3 s.
@@ -350,6 +350,13 @@ class Course:
             first_byte=timeout,
             byte_limit=min(MOST_BYTES, LEAST_BYTES + BYTES_PER_TOKEN * grant.bounds.output_tokens),
         )
+
+
+def _short(messages: Sequence[Message], options: Mapping[str, Any]) -> bool:
+    """Whether redacting and counting takes no longer than handing it to a thread; tools may be of any length."""
+    if any(message.extra for message in messages) or any(isinstance(one, list | dict) for one in options.values()):
+        return False
+    return sum(len(message.content) for message in messages) <= AT_ONCE
 
 
 def _give_back(gateway: Gateway, id: str, done: Future[Any]) -> None:

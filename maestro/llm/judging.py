@@ -143,7 +143,7 @@ def against(
             found.append(
                 (
                     "region",
-                    f"Ollama has it run at {host[:80]}, and models.yaml says that data stay here; say its `region` there",
+                    f"Ollama has it run at {host[:80]}, and models.yaml says that data stay here: correct its region",
                 )
             )
     if name in state.unhealthy:

@@ -11,7 +11,7 @@ from maestro.llm.ollama.facts import is_of_the_cloud
 from maestro.llm.prices import FREE
 
 _PROVIDER = "ollama"
-_QUALITY = 0.3
+_QUALITY = 0.1
 """Nobody has said anything of it; below every model of the catalogue that somebody has."""
 
 
@@ -28,10 +28,10 @@ def with_ollama_models(catalogue: Catalogue, names: Iterable[str]) -> Catalogue:
             kind="ollama",
             wire_model=name,
             capabilities=frozenset({"chat", "code", "summary"}),
-            # What Ollama's own service runs leaves the machine; where to is not said.
+            # What Ollama's own service runs leaves the machine, where to is not said, and is not free.
             region="unknown" if is_of_the_cloud(name) else settings.region or LOCAL,
             quality=_QUALITY,
-            price=FREE,
+            price=None if is_of_the_cloud(name) else FREE,
             key=settings.key,
             api_base=settings.api_base,
             timeout=settings.timeout,

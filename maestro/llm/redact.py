@@ -16,6 +16,7 @@ from typing import Any
 
 from maestro.llm.keyring import Keyring
 from maestro.llm.model import Chunk, Message
+from maestro.llm.scanning import PIECE, pieces
 from maestro.secrets import MASK, Masker
 
 _NESTED = 20
@@ -112,12 +113,7 @@ class Redactor:
             text = self._masker.text(text)
         if self._keyring is not None:
             text = self._keyring.masker.text(text)
-        if ".eyJ" in text:
-            text = _WEB_TOKEN.sub(lambda match: match["before"] + MASK, text)
-        text = _TOKENS.sub(MASK, text)
-        if ":" in text or "earer" in text.lower():
-            text = _IN_CONTEXT.sub(lambda match: (match["before"] or match["scheme"]) + MASK, text)
-        return text
+        return _searched(text) if len(text) <= PIECE else "".join(map(_searched, pieces(text)))
 
     def request(
         self, messages: Sequence[Message], options: Mapping[str, Any], personal: Iterable[str] = ()
@@ -142,6 +138,17 @@ class Redactor:
             for message in messages
         )
         return Redaction(redacted, _walk(options, clean) if options else options, hide.originals, removed)
+
+
+def _searched(text: str) -> str:
+    """``text`` without what looks like a secret; matches reach over no cut of ``scanning.pieces``."""
+    if ".eyJ" in text:
+        text = _WEB_TOKEN.sub(lambda match: match["before"] + MASK, text)
+    text = _TOKENS.sub(MASK, text)
+    lowered = text.lower()
+    if "://" in text or "earer" in lowered or "uthor" in lowered:
+        text = _IN_CONTEXT.sub(lambda match: (match["before"] or match["scheme"]) + MASK, text)
+    return text
 
 
 class Restorer:

@@ -74,14 +74,14 @@ def _ollama(catalogue: Catalogue, environ: Mapping[str, str], pulls: bool) -> Ca
     kept: list[Callable[[], Awaitable[OllamaState]]] = []
 
     async def ollama() -> OllamaState:
-        if not kept:
-            from maestro.llm.surroundings import ollama_source
+        try:
+            if not kept:
+                from maestro.llm.surroundings import ollama_source
 
-            try:
                 kept.append(ollama_source(catalogue, environ, pulls=pulls))
-            except ModuleNotFoundError:
-                # Without the extra nobody here can speak to it.
-                return OllamaState(running=False)
-        return await kept[0]()
+            return await kept[0]()
+        except ModuleNotFoundError:
+            # Without the extra nobody here can speak to it.
+            return OllamaState(running=False)
 
     return ollama

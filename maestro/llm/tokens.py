@@ -24,6 +24,8 @@ _REQUEST_LIKELY, _REQUEST_AT_MOST = 3, 128
 _TOOLS_LIKELY, _TOOLS_AT_MOST = 200, 1024
 _PROMPTED = ("tools", "functions", "response_format", "tool_choice", "function_call")
 _SAMPLE = 4_000
+_PART = 65_536
+"""Characters that are normalised at once: nothing else runs in the process meanwhile."""
 # The file as OpenAI publishes it and litellm ships it, named by the sha1 of its address, as tiktoken does.
 _CL100K = "9b5ad71b2ce5302211f9c61530b329a4922fc6a4"
 _CL100K_SHA256 = "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"
@@ -76,16 +78,21 @@ def at_most(text: str) -> int:
     """The most tokens any byte-level tokenizer makes of ``text``: its bytes in UTF-8.
 
     Byte pair encoding merges bytes and never makes more of them; SentencePiece falls back to bytes, and adds one
-    space. Some normalise first (NFC, NFKC), which may lengthen a text, so the longest form counts.
+    space. Some normalise first (NFC, NFKC), which may lengthen a text, so the longest form counts. Normal forms of two
+    parts are together no shorter than that of the whole, so long texts are taken in parts.
     """
     if text.isascii():
         return len(text) + 1
+    return 1 + sum(_longest(text[start : start + _PART]) for start in range(0, len(text), _PART))
+
+
+def _longest(text: str) -> int:
     longest = len(text.encode("utf-8", "surrogatepass"))
     for form in ("NFC", "NFKC"):
         normal = unicodedata.normalize(form, text)
         if normal is not text:
             longest = max(longest, len(normal.encode("utf-8", "surrogatepass")))
-    return longest + 1
+    return longest
 
 
 def _likely(text: str) -> int:

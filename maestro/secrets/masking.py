@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn, SupportsIndex
@@ -15,6 +16,8 @@ MASK = "***"
 _MASK = MASK.encode()
 _HEAD = MINIMUM_LENGTH
 """Bytes every form has at least, by which a possible beginning of one is found."""
+_PIECE = 32 * 1024
+"""Bytes searched at once: nothing else runs in the process meanwhile."""
 
 
 class Masker:
@@ -117,7 +120,7 @@ class Masker:
         limit = len(data) if stop is None else stop
         start, end = 0, covered
         position = 0
-        while (match := self._pattern.search(data, position)) and match.start() < limit:
+        while (match := self._search(self._pattern, data, position)) and match.start() < limit:
             if match.start() >= end:
                 if end:
                     yield start, end
@@ -128,6 +131,14 @@ class Masker:
             position = match.start() + 1
         if end:
             yield start, end
+
+    def _search(self, pattern: re.Pattern[bytes], data: bytes, position: int) -> re.Match[bytes] | None:
+        for begin in range(position, len(data), _PIECE):
+            # What begins in the piece is seen whole; what begins behind it may not be, and is found in the next.
+            match = pattern.search(data, begin, begin + _PIECE + self._longest)
+            if match is not None and match.start() < begin + _PIECE:
+                return match
+        return None
 
     def open_end(self, data: bytes) -> int:
         """Where the longest beginning of a form starts that reaches the end of ``data``; its length when none does."""

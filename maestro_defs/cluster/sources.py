@@ -16,12 +16,12 @@ import dagster as dg
 from maestro.artifacts import ArtifactStore
 from maestro.errors import InputError, Location
 from maestro.mirror import Mirror, pack_source, remove_worktree, unpack_source
-from maestro.runs.tags import BASE_TAG, CHECKOUT_TAG, PARTITION_TAG, UNTRUSTED_TAG
+from maestro.runs.tags import BASE_TAG, CHECKOUT_TAG, UNTRUSTED_TAG
 from maestro.server.projects import RegisteredProject
 from maestro_defs.making import checkout_of
 from maestro_defs.run_worker import project_of, workflow_revision
 from maestro_defs.server import Server
-from maestro_defs.trust import SOURCE_TAG, judged
+from maestro_defs.trust import SOURCE_TAG, commit_of, judged
 
 
 def send_source(server: Server, instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
@@ -38,7 +38,7 @@ def send_source(server: Server, instance: dg.DagsterInstance, run: dg.DagsterRun
     mirror = server.mirror(project)
     # Here, where the repository can be asked; what a run was copied from does not count.
     run = judged(run.with_tags({k: v for k, v in run.tags.items() if k != SOURCE_TAG}), instance, project.name, mirror)
-    sha = run.tags.get(PARTITION_TAG) or server.default_revision(project)
+    sha = commit_of(run) or server.default_revision(project)
     packed = {one: _packed(mirror, project, one, store, run) for one in {sha, workflow_revision(server, project, run)}}
     instance.add_run_tags(run.run_id, {SOURCE_TAG: json.dumps(packed)})
     folder = checkout_of(run)
@@ -59,7 +59,7 @@ def receive_source(server: Server, instance: dg.DagsterInstance, run: dg.Dagster
         return
     project = server.projects.get(project_of(run))
     store = shared_store(server, project)
-    sha = run.tags.get(PARTITION_TAG)
+    sha = commit_of(run)
     for one, digest in packed.items():
         folder = server.home.worktrees / f"{one[:12]}-{run.run_id}"
         shutil.rmtree(folder, ignore_errors=True)  # Of a worker of this machine that died with the run.

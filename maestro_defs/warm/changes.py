@@ -22,12 +22,15 @@ def stamps(home: ServerHome) -> Stamps:
     Of installed packages only their folder is looked at, which every installation changes; of code that is edited in
     place each imported file.
     """
-    installed = tuple(str(Path(folder).resolve()) for folder in _installed())
     files = {home.folder / FILE, home.dagster / "dagster.yaml", *map(Path, _installed())}
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        if file and file.endswith(".py") and not file.startswith(installed):
-            files.add(Path(file))
+    return {**{file: stamp_of(file) for file in files}, **stamps_of_edited()}
+
+
+def stamps_of_edited() -> Stamps:
+    """The same for code that is edited in place: every imported file that is not among what is installed."""
+    installed = tuple(str(Path(folder).resolve()) for folder in _installed())
+    names = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    files = [Path(name) for name in names if name and name.endswith(".py") and not name.startswith(installed)]
     return {file: stamp_of(file) for file in files}
 
 

@@ -14,6 +14,8 @@ import pytest
 import sensors.end_of_run
 from maestro.artifacts import RecordStore
 from maestro.errors import InputError
+from maestro.ledger.model import Scope, Unit
+from maestro.ledger.store import Ledger
 from maestro.profile import load_profile
 from maestro.runs.tags import ENDED_TAG
 from maestro_defs.compiler import compile_workflow
@@ -80,6 +82,10 @@ def test_a_killed_run_is_failed_undone_and_its_finally_steps_run(
 ) -> None:
     monkeypatch.setattr(sensors.end_of_run, "_GRACE_SECONDS", 0.0)
     run_id = killed_run(shop, tmp_path)
+    # What is begun is ended, also where the project has nothing left to begin with.
+    with Ledger.open(f"sqlite:///{shop.project.home / 'ledger.db'}") as ledger:
+        for unit in (Unit.RUNS, Unit.MINUTES):
+            ledger.set_limit(Scope("project", "local/shop"), unit, 0, actor="boss", reason="test")
     _source, defs = definitions(shop)
     with shop.instance() as instance:
         requests = tick(defs, instance)

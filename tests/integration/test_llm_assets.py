@@ -14,20 +14,28 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from maestro.errors import MaestroError
 from maestro.ledger.model import NANO, PULL_REQUEST_DEFAULT, Attribution, Scope, Unit
 from maestro.ledger.store import Ledger
 from maestro.ledger.tables import CHARGES
-from maestro.project import Project
-from maestro.runs.tags import PROJECT_TAG
+from maestro.project import Project, revision_of
+from maestro.runs.tags import PARTITION_TAG, PROJECT_TAG
 from maestro.server.home import HOME_VARIABLE, find_server
 from maestro.server.projects import RegisteredProject
 from maestro_defs.crossings import Crossings
+from maestro_defs.local import job_origin
 from maestro_defs.models import Charged, model_assets
+from maestro_defs.run_worker import carry_out
+from maestro_defs.served import definitions_of_project
 from maestro_defs.server import Server
+from maestro_defs.trust import trusted
 from resources.llm import LlmResource
 from tests.integration.delivery import Delivery
 from tests.integration.llm_gateways import KEY, catalogue_file
 from tests.integration.model_server import model_server
+from tests.integration.test_dispatch import Desk, desk
+
+__all__ = ["desk"]
 
 DAY = date(2026, 3, 10)
 SPEND, HEALTH = dg.AssetKey(["llm", "spend"]), dg.AssetKey(["llm", "health"])
@@ -376,3 +384,42 @@ def test_the_spend_of_a_project_is_looked_up_in_the_servers_ledger(server: Serve
     done = dg.materialize([definitions.resolve_assets_def(key)], partition_key=DAY.isoformat())
     (event,) = done.get_asset_materialization_events()
     assert shown(event.materialization.metadata["dollars"]) == 0.5
+
+
+@pytest.mark.parametrize(("job", "name", "day"), [("llm_spend", "spend", DAY), ("llm_health", "health", None)])
+def test_a_worker_of_a_server_makes_the_standing_assets_under_the_projects_name(
+    desk: Desk, job: str, name: str, day: date | None
+) -> None:
+    with shared(desk.server) as ledger:
+        charge(ledger, 0.5, Attribution("web", "app"), day=DAY)
+    definitions = definitions_of_project(desk.server.home, "app", {HOME_VARIABLE: str(desk.server.home.folder)})
+    run = desk.instance.create_run_for_job(
+        definitions.resolve_job_def(job),
+        run_id=str(uuid.uuid4()),
+        tags={} if day is None else {PARTITION_TAG: day.isoformat()},
+        remote_job_origin=job_origin(job, "app"),
+    )
+    carry_out(run.run_id, desk.server.home)
+    ended = desk.instance.get_run_by_id(run.run_id)
+    assert ended is not None
+    told = "\n".join(one.message for one in desk.instance.all_logs(run.run_id))
+    assert ended.status == dg.DagsterRunStatus.SUCCESS, told
+    event = desk.instance.get_latest_materialization_event(dg.AssetKey(["app", "llm", name]))
+    assert event is not None
+    assert event.asset_materialization is not None
+    metadata = event.asset_materialization.metadata
+    assert shown(metadata["dollars" if day else "ready"]) == (0.5 if day else 1)
+
+
+def test_a_day_that_is_given_for_a_commit_is_no_way_around_trust(desk: Desk) -> None:
+    desk.forks_commit({"src/a.py": "evil"})
+    project = desk.server.projects.get("app")
+    for partition, word in ((DAY.isoformat(), None), ("refs/pull/7/head", "is no commit")):
+        run = dg.DagsterRun("app", run_id=str(uuid.uuid4()), tags={PARTITION_TAG: partition})
+        if word is None:
+            assert trusted(run, desk.instance, "app", desk.server.mirror(project))
+            with pytest.raises(MaestroError):
+                revision_of(desk.server.project(project), partition)
+        else:
+            with pytest.raises(MaestroError):
+                trusted(run, desk.instance, "app", desk.server.mirror(project))

@@ -137,7 +137,7 @@ async def test_what_is_no_answer_is_charged_at_the_worst_and_another_model_answe
     def once(made: Gateway) -> None:
         made.retries = made.retries.__class__(tries=1)
 
-    models = {behaviour: {"timeout": 0.3}, "echo": {}}
+    models = {behaviour: {"timeout": 0.3 if "within 0.3 s" in GARBAGE[behaviour] else 20}, "echo": {}}
     async with gateway(tmp_path, server.url, models, prepare=once) as made:
         answer = await made.ask(request(behaviour, fallback=("echo",)), WHO)
         await made.settled()
@@ -328,7 +328,7 @@ async def test_a_step_that_is_repeated_is_not_charged_twice(server: ModelServer,
 async def test_a_stream_that_dies_says_what_came_and_no_other_model_goes_on(
     server: ModelServer, tmp_path: Path, behaviour: str, received: str, reason: str
 ) -> None:
-    models = {behaviour: {"timeout": 0.4}, "echo": {}}
+    models = {behaviour: {"timeout": 0.4 if "within 0.4 s" in reason else 20}, "echo": {}}
     async with gateway(tmp_path, server.url, models) as made:
         stream = await made.stream(request(behaviour, fallback=("echo",)), WHO)
         pieces = []

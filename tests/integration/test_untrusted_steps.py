@@ -131,7 +131,34 @@ def test_a_kind_that_works_in_the_worker_itself_is_refused(shop: Delivery) -> No
         carried_out(shop)
 
 
-@pytest.mark.parametrize("name", ["image.build", "image.copy", "container.build", "attest.attach", "gate"])
+def test_a_kind_that_is_for_forks_has_no_language_models_there(shop: Delivery) -> None:
+    def run(context: StepContext, _params: BaseParams) -> StepResult:
+        raise AssertionError(f"it has {context.models}")
+
+    kind = StepKind("asks", "1", BaseParams, run, "Asks.", lambda _params: "Asks.", confined=True)
+    known = Registry()
+    shop.make_registry = lambda: Registry([kind, known.get("shell")])
+    flow(shop, "{id: one, run: asks}")
+    with pytest.raises(StepError, match="asks a language model, and a run of somebody else's fork asks none"):
+        carried_out(shop)
+    with pytest.raises(StepError, match="it has <"):
+        carried_out(shop, untrusted=False)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "image.build",
+        "image.copy",
+        "container.build",
+        "attest.attach",
+        "gate",
+        "llm.generate",
+        "litellm.generate",
+        "ollama.generate",
+        "evals.run",
+    ],
+)
 def test_kinds_that_use_the_servers_credentials_are_not_for_forks(name: str) -> None:
     assert not Registry().get(name).confined
 

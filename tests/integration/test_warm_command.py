@@ -310,6 +310,37 @@ def test_changed_code_ends_it_and_the_run_that_notices_has_the_new_code(tmp_path
         _end(shop.warm)
 
 
+_KIND = """
+from maestro.steps import BaseParams, StepKind, StepResult
+
+def say(context, params):
+    context.log.info("this is new" if {new} else "this is old")
+    return StepResult(passed=True, summary="said")
+
+KIND = StepKind(name="ours.say", version="1", params=BaseParams, run=say, summary="Says it.", describe=lambda _: "Says.")
+"""
+
+
+def test_a_step_kind_of_somebody_else_that_changes_ends_it_too(tmp_path: Path, code: Path) -> None:
+    copied = tmp_path / "code"
+    shutil.copytree(code, copied)
+    (copied / "our_kinds-1.dist-info").mkdir()
+    (copied / "our_kinds-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: our-kinds\nVersion: 1\n")
+    (copied / "our_kinds-1.dist-info" / "entry_points.txt").write_text("[maestro.steps]\nours.say = our_kinds:KIND\n")
+    (copied / "our_kinds.py").write_text(_KIND.format(new=False))
+    shop = _shop(tmp_path / "shop", copied)
+    stages = "stages: [{name: work, steps: [{id: say, run: ours.say, cache: false}]}]"
+    (shop.root / "maestro.yaml").write_text(f"name: shop\nproject: shop\n{stages}\n")
+    try:
+        warm = shop.ready()
+        assert "this is old" in "".join(shop.run("run", "--verbose")[1:])
+        (copied / "our_kinds.py").write_text(_KIND.format(new=True))
+        assert "this is new" in "".join(shop.run("run", "--verbose")[1:])
+        until(lambda: not warm.is_running(), "its end")
+    finally:
+        _end(shop.warm)
+
+
 def test_a_project_that_goes_takes_it_along(own_shop: Shop) -> None:
     warm = own_shop.ready()
     shutil.rmtree(own_shop.root)

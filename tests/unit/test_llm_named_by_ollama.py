@@ -30,6 +30,12 @@ def test_what_the_catalogue_says_of_a_model_stands(known: Catalogue) -> None:
     assert with_ollama_models(known, []) is known
 
 
+def test_what_ollamas_own_service_runs_is_neither_free_nor_local(known: Catalogue) -> None:
+    made = with_ollama_models(known, ["kimi-k2:cloud"]).models["kimi-k2:cloud"]
+    assert made.price is None
+    assert not made.local
+
+
 def test_a_route_of_that_name_is_no_model(known: Catalogue) -> None:
     route = next(iter(known.routes))
     assert with_ollama_models(known, [route]) is known

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -13,7 +15,17 @@ from maestro.ledger.store import Ledger
 from maestro.llm.overrides import OverrideStore
 from maestro.llm.situation import Sources
 from maestro.llm.sources import sources_for
-from tests.unit.llm_world import HOME, NOW, catalogue, model
+from maestro.llm.state import Override
+from tests.unit.llm_world import HOME, catalogue, model
+
+T = TypeVar("T")
+
+
+def said(source: Callable[[], Awaitable[T]]) -> T:
+    async def ask() -> T:
+        return await source()
+
+    return asyncio.run(ask())
 
 
 @pytest.fixture
@@ -24,7 +36,7 @@ def ledger(tmp_path: Path) -> Ledger:
 def test_without_lanes_and_policy_nobody_is_asked_about_them(ledger: Ledger) -> None:
     found = sources_for(catalogue(), ledger.engine, {})
     assert found.policy is None
-    assert asyncio.run(found.queues()) == {}  # type: ignore[arg-type]
+    assert said(found.queues) == {}
     assert found.queues is Sources().queues
 
 
@@ -32,22 +44,22 @@ def test_a_model_whose_server_tells_its_queue_is_asked_and_one_that_is_away_is_l
     busy = model("busy", metrics="http://127.0.0.1:9/metrics")
     found = sources_for(catalogue(busy), ledger.engine, {})
     assert found.queues is not Sources().queues
-    assert asyncio.run(found.queues()) == {}  # type: ignore[arg-type]
+    assert said(found.queues) == {}
 
 
 def test_metrics_that_are_no_url_are_refused_when_the_gateway_opens(ledger: Ledger) -> None:
-    with pytest.raises(Exception, match="no URL"):
+    with pytest.raises(Exception, match="is no http or https URL"):
         sources_for(catalogue(model("busy", metrics="nowhere")), ledger.engine, {})
 
 
 def test_a_catalogue_without_ollama_asks_none(ledger: Ledger) -> None:
-    found = asyncio.run(sources_for(catalogue(model("big")), ledger.engine, {}).ollama())  # type: ignore[arg-type]
+    found = said(sources_for(catalogue(model("big")), ledger.engine, {}).ollama)
     assert found.present == frozenset()
 
 
 def test_ollama_that_does_not_answer_is_not_running(ledger: Ledger) -> None:
     sources = sources_for(catalogue(HOME), ledger.engine, {"OLLAMA_HOST": "127.0.0.1:9"}, pulls=True)
-    found = asyncio.run(sources.ollama())  # type: ignore[arg-type]
+    found = said(sources.ollama)
     assert (found.running, found.pulls) == (False, True)
 
 
@@ -55,16 +67,15 @@ def test_without_the_library_of_ollama_it_is_not_running(ledger: Ledger, monkeyp
     for name in [one for one in sys.modules if one.startswith("maestro.llm.ollama")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "ollama", None)
-    found = asyncio.run(sources_for(catalogue(HOME), ledger.engine, {}).ollama())  # type: ignore[arg-type]
+    found = said(sources_for(catalogue(HOME), ledger.engine, {}).ollama)
     assert not found.running
 
 
 def test_overrides_are_read_anew_and_those_that_are_over_are_not_among_them(ledger: Ledger) -> None:
     sources = sources_for(catalogue(), ledger.engine, {})
-    assert asyncio.run(sources.overrides()) == []  # type: ignore[arg-type]
-    store = OverrideStore(ledger.engine)
-    now = datetime.now(UTC)
-    assert now > NOW - timedelta(days=3650)
-    store.put("all", "small", reason="test", actor="boss", expires=now + timedelta(hours=1))
-    (one,) = asyncio.run(sources.overrides())  # type: ignore[arg-type]
-    assert one.target == "all"
+    assert not said(sources.overrides)
+    store, now = OverrideStore(ledger.engine), datetime.now(UTC)
+    for id, expires in (("ovr_1", now + timedelta(hours=1)), ("ovr_2", now - timedelta(minutes=1))):
+        created = now - timedelta(hours=2)
+        store.put(Override(id, "all", "small", "test", "tenant:acme", "boss", created, expires), catalogue())
+    assert [one.id for one in said(sources.overrides)] == ["ovr_1"]

@@ -200,7 +200,6 @@ class OllamaClient:
         """Everything that goes wrong within becomes a ProviderError."""
         import httpx
         import ollama
-        import pydantic
 
         try:
             # A stream is handed out from within: its reader bounds its time.
@@ -221,14 +220,7 @@ class OllamaClient:
             raise trouble.broken(
                 f"the connection to Ollama at {self.url} broke ({trouble.said(str(error)) or type(error).__name__})"
             ) from None
-        except (
-            json.JSONDecodeError,
-            UnicodeDecodeError,
-            pydantic.ValidationError,
-            AttributeError,
-            TypeError,
-            KeyError,
-        ):
+        except (ValueError, AttributeError, TypeError, KeyError):
             # What the package raises on an answer that is no JSON, or not of Ollama's form.
             raise trouble.broken(f"what answers at {self.url} is no Ollama, or a broken one") from None
 
