@@ -25,11 +25,12 @@ from maestro.errors import MaestroError
 from maestro.inbox import Delivery, Inbox, Outcome, Outcomes
 from maestro.server.home import ServerHome, find_server
 from maestro.server.leases import Held, Leases
-from maestro.server.wake import Waiter
+from maestro.server.wake import Waiter, poke
 from maestro_defs.admissions import Admissions
 from maestro_defs.crossings import Crossings
 from maestro_defs.dispatch import Dispatcher
 from maestro_defs.drift_watch import DriftWatch
+from maestro_defs.leaving import leave
 from maestro_defs.reports import Reports
 from maestro_defs.server import Server
 from maestro_defs.upkeep import Upkeep
@@ -267,10 +268,16 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     try:
-        conduct(find_server(given.home), stop)
+        home = find_server(given.home)
+
+        def end(*_signal: object) -> None:
+            stop.set()
+            poke(home, NAME)  # It need not wait to the end of its pause.
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, end)
+        conduct(home, stop)
     except MaestroError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -278,4 +285,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

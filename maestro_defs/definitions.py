@@ -8,10 +8,11 @@ from pathlib import Path
 
 import dagster as dg
 
+from maestro.errors import InputError, Location
 from maestro.profile import load_profile
 from maestro.project import Project
 from maestro_defs.advisories import advisories
-from maestro_defs.compiler import compile_workflow
+from maestro_defs.compiler import asset_key, compile_workflow
 from maestro_defs.evals import eval_assets
 from maestro_defs.evals_setup import Evals
 from maestro_defs.models import Charged, model_assets
@@ -39,11 +40,22 @@ def definitions_of(source: Source, environ: Mapping[str, str], *, prefix: tuple[
 
     Args:
         prefix: of the keys of those that are the project's own: on a server its name.
+
+    Raises:
+        InputError: the workflow is wrong, or a step has the key of a standing asset.
     """
     charged = Charged(source.project, source.project_name, source.tenant, prefix)
-    return dg.Definitions.merge(
-        compile_workflow(source),
+    standing = (
         advisories(source.project, environ),
         model_assets(charged, environ),
         eval_assets(Evals(charged, environ, source.open_store)),
     )
+    taken = {spec.key for one in standing for spec in one.resolve_all_asset_specs()}
+    for node in source.graph:
+        if asset_key(source.project_name, node.name) in taken:
+            raise InputError(
+                f"step '{node.name}' is called as one of Maestro's own assets is",
+                where=Location(source.loaded.file),
+                next_step="give it, or its stage, another name",
+            )
+    return dg.Definitions.merge(compile_workflow(source), *standing)

@@ -116,6 +116,7 @@ def _run(evals: Evals, model: str, name: str, weeks: dg.WeeklyPartitionsDefiniti
 
 def _evaluated(evals: Evals, model: str, name: str, context: dg.AssetExecutionContext) -> tuple[ModelRun, str | None]:
     """Runs, or goes on with, the week of one model, and keeps it; the digest of inspect-ai's log."""
+    from maestro.execution.model_policy import engine_of
     from maestro.llm.blocking import BlockingGateway
     from maestro.llm.opening import open_gateway
 
@@ -126,7 +127,12 @@ def _evaluated(evals: Evals, model: str, name: str, context: dg.AssetExecutionCo
     evaluation = Evaluation(load_dataset(DATASET), code_review(), model, context.partition_key)
     earlier = kept.run if kept is not None and kept.run.state == "partial" else None
     with BlockingGateway(
-        lambda: open_gateway(home=home, environ=evals.environ, workspace=charged.project.root)
+        lambda: open_gateway(
+            home=home,
+            environ=evals.environ,
+            workspace=charged.project.root,
+            policies=engine_of(home, evals.environ),
+        )
     ) as gateway:
         models = ChargedModels(gateway, who)
         done, log = evaluate(evaluation, models, evals.runner, environ=evals.environ, earlier=earlier)

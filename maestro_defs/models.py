@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zlib import crc32
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -66,13 +67,23 @@ def model_assets(charged: Charged, environ: Mapping[str, str] | None = None) -> 
         jobs=[spend_job, health_job],
         schedules=[
             dg.build_schedule_from_partitioned_job(
-                spend_job, name="llm_spend", hour_of_day=0, minute_of_hour=20, default_status=status
+                spend_job, name="llm_spend", hour_of_day=0, minute_of_hour=_minute(charged, 20), default_status=status
             ),
-            dg.ScheduleDefinition(name="llm_health", job=health_job, cron_schedule="37 * * * *", default_status=status),
+            dg.ScheduleDefinition(
+                name="llm_health",
+                job=health_job,
+                cron_schedule=f"{_minute(charged, 37)} * * * *",
+                default_status=status,
+            ),
         ],
         # On a server the conductor tells, as one ledger is everybody's.
         sensors=[] if charged.prefix else [budget_sensor(charged.key("spend"), lambda: _crossings(charged, environ))],
     )
+
+
+def _minute(charged: Charged, alone: int) -> int:
+    """Minute of the hour; those of a server's projects are spread, as each starts a run of its own."""
+    return crc32(charged.name.encode()) % 60 if charged.prefix else alone
 
 
 def _job(name: str, key: dg.AssetKey, description: str) -> UnresolvedAssetJobDefinition:

@@ -33,6 +33,7 @@ from maestro_defs.compiler import compile_workflow, job_name
 from maestro_defs.definitions import definitions_of
 from maestro_defs.instance import prepare_home, prepared_ref
 from maestro_defs.kept_cancellations import kept_cancellations
+from maestro_defs.leaving import leave
 from maestro_defs.making import checkout_of
 from maestro_defs.rehearsal import import_all, modules_of_a_run
 from maestro_defs.server import Server, loaded_from, registry
@@ -230,4 +231,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -11,6 +11,7 @@ import dagster as dg
 from pydantic import Field
 
 from maestro.artifacts import ArtifactStore
+from maestro.execution.model_policy import engine_of
 from maestro.execution.session import LOCAL_TENANT
 from maestro.ledger.model import Attribution
 from maestro.llm.blocking import BlockingGateway
@@ -36,7 +37,13 @@ class LlmResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster
         home = Path(self.home) if self.home else project.ensure_home()
         store = ArtifactStore.open(str(home / "artifacts"))
         with BlockingGateway(
-            lambda: open_gateway(home=home, environ=os.environ, workspace=project.root, store=store)
+            lambda: open_gateway(
+                home=home,
+                environ=os.environ,
+                workspace=project.root,
+                store=store,
+                policies=engine_of(home, os.environ),
+            )
         ) as gateway:
             yield gateway
 

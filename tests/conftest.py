@@ -11,6 +11,18 @@ from tests.integration import postgres_server
 
 # What a test runs ends with it; tests of the warm process turn it on.
 os.environ["MAESTRO_WARM"] = "off"
+_SERVER_HOME = "MAESTRO_SERVER_HOME"
+
+
+@pytest.fixture(autouse=True)
+def _no_server_is_left_behind() -> Iterator[None]:
+    """Whoever opens a server's instance names its home in the environment; the next test is on its own machine."""
+    before = os.environ.get(_SERVER_HOME)
+    yield
+    if before is None:
+        os.environ.pop(_SERVER_HOME, None)
+    else:
+        os.environ[_SERVER_HOME] = before
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from maestro.cli.terminal import Terminal
 from maestro.errors import MaestroError
 
 _START_SECONDS = 120.0
-_STOP_SECONDS = 3.0
+_STOP_SECONDS = 1.0
 _POLL_SECONDS = 0.1
 
 

@@ -89,10 +89,11 @@ def policy_of(place: MoneyPlace, catalogue: Catalogue) -> Callable[[Override], P
     """What the policy says of overrides; None: no policy is in effect."""
     if catalogue.policy is None:
         return None
+    from maestro.execution.model_policy import engine_of
     from maestro.ledger.model import Attribution
     from maestro.llm.policy_gate import gate_for
 
-    gate = gate_for(catalogue)
+    gate = gate_for(catalogue, engine_of(place.home, place.environ, place.profile))
     # On a server no project need be known.
     who = Attribution(place.tenant, place.project or "", actor=place.actor)
     return None if gate is None else lambda one: gate.override_verdict(one, catalogue, who)

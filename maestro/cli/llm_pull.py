@@ -25,7 +25,7 @@ _STEP = 10
 """Per cent between two lines, where the progress cannot be drawn."""
 
 
-@example_command("pull", example="maestro llm pull qwen3:8b\nOLLAMA_HOST=gpu1:11434 maestro llm pull qwen3:8b --json")
+@example_command("pull", example="maestro llm pull qwen3:8b\nmaestro llm pull qwen3:8b --json")
 @click.argument("model")
 @SERVER_HOME_OPTION
 @JSON_OPTION

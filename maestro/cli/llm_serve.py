@@ -49,6 +49,8 @@ def command(options: GlobalOptions, host: str, port: int, server_home: Path | No
     arguments += ["--port", str(port)]
     if place.root is not None:
         arguments += ["--workspace", str(place.root)]
+    if place.profile is not None:
+        arguments += ["--profile", place.profile]
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     # In place of this process, so that signals and the exit code are its own.

@@ -51,10 +51,12 @@ def opened(place: MoneyPlace) -> Gateway:
         MaestroError: it cannot be opened.
     """
     from maestro.artifacts import ArtifactStore
+    from maestro.execution.model_policy import engine_of
     from maestro.llm.opening import open_gateway
 
     store = ArtifactStore.open(str(place.home / "artifacts"))
-    return open_gateway(home=place.home, environ=place.environ, workspace=place.root, store=store)
+    policies = engine_of(place.home, place.environ, place.profile)
+    return open_gateway(home=place.home, environ=place.environ, workspace=place.root, store=store, policies=policies)
 
 
 @contextmanager

@@ -38,6 +38,7 @@ class MoneyPlace:
         tenant: whom what is asked here is charged to.
         project: its name; None: only a server is known.
         server: None: the project's own ledger.
+        profile: whose policies count, where it was named; a server has its own.
     """
 
     home: Path
@@ -46,6 +47,7 @@ class MoneyPlace:
     tenant: str
     project: str | None
     server: ServerHome | None
+    profile: str | None = None
 
     @property
     def url(self) -> str:
@@ -127,7 +129,10 @@ def place_of(options: GlobalOptions, server_home: Path | None) -> MoneyPlace:
         from maestro.runs.project_name import project_name
 
         project = find_project(options)
-        return MoneyPlace(project.home, environ, project.root, LOCAL_TENANT, project_name(project), None)
+        project.refuse_committed_state()
+        return MoneyPlace(
+            project.home, environ, project.root, LOCAL_TENANT, project_name(project), None, options.profile
+        )
     server = find_server(server_home, environ)
     environ[HOME_VARIABLE] = str(server.folder)
     return _of_server(options, server, environ)

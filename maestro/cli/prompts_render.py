@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from maestro.cli.options import JSON_OPTION, GlobalOptions, example_command, pass_options
-from maestro.cli.terminal import Terminal
+from maestro.cli.terminal import Terminal, printable
 
 
 @example_command(
@@ -54,9 +54,14 @@ def command(options: GlobalOptions, name: str, assignments: tuple[str, ...], as_
         )
         return 0
     # Standard output is what is asked and nothing else, so that it can be given to another program.
-    terminal.stream.write(snapshot_text(rendered).encode("utf-8", "replace").decode("utf-8"))
+    text = snapshot_text(rendered).encode("utf-8", "replace").decode("utf-8")
+    # On a terminal without what moves the cursor: a diff or a log may come from anybody.
+    if terminal.interactive:
+        text = "".join(one if one in "\n\t" else printable(one) for one in text)
+    terminal.stream.write(text)
     terminal.stream.flush()
     click.echo(f"{rendered.name} {rendered.version} ({rendered.digest[:19]}…), about {tokens:,} tokens", err=True)
     if rendered.personal:
-        click.echo(f"personal, replaced before it leaves: {', '.join(rendered.personal)}", err=True)
+        personal = printable(", ".join(rendered.personal))
+        click.echo(f"personal, replaced before it leaves: {personal}", err=True)
     return 0

@@ -99,7 +99,6 @@ class Locations:
             {**environment_of(self._home), PROJECT_VARIABLE: project.name},
             lambda: socket_answers(socket),
             first=True,
-            leaving=4,
             essential=False,
         )
 

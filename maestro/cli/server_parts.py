@@ -19,7 +19,8 @@ ALL = (GATEWAY, LAUNCHER, CONDUCTOR, WEB, DAEMON)
 PROJECT_VARIABLE = "MAESTRO_SERVER_PROJECT"
 _GATEWAY_SECONDS = 10.0
 _CONDUCTOR_SECONDS = 10.0
-_SHORT_SECONDS = 3.0
+_SHORT_SECONDS = 1.0
+"""Dagster's programs take this long whatever it is; all they have is in the database."""
 _CUT_OFF_SECONDS = 15.0
 """After the time to drain and to leave the warm server kills workers that do not end."""
 _PROBE_SECONDS = 1.0

@@ -167,14 +167,10 @@ class EvidenceDesk:
     @cached_property
     def engine(self) -> PolicyEngine:
         """What evaluates policy."""
-        from maestro.policy import load_bundle, open_engine
+        from maestro.evidence.policies import open_policy
 
         with self._opening:
-            bundle = load_bundle(
-                None if self.policy.bundle is None else Path(self.policy.bundle),
-                trust=self.trust if self.policy.require_signed else None,
-            )
-            return open_engine(bundle, opa_url=self.policy.opa, timeout=self.policy.timeout)
+            return open_policy(self.policy, lambda: self.trust)
 
     def note(self, kind: str, object_: str, data: Mapping[str, Any]) -> int:
         """Writes one row of the audit log; its index."""

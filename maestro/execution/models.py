@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from maestro.errors import RunCancelledError
 from maestro.execution.budgets import limits_for, limits_of
 from maestro.execution.errors import StepCancelledError, StepTimeoutError
+from maestro.execution.model_policy import engine_of
 from maestro.ledger.model import Attribution, Scope, Unit
 from maestro.llm.blocking import BlockingGateway
 from maestro.llm.catalogue import Catalogue
@@ -24,6 +25,7 @@ from maestro.server.home import HOME_VARIABLE
 
 if TYPE_CHECKING:
     from maestro.execution.session import RunSession
+    from maestro.policy import PolicyEngine
 
 _OLLAMA = "ollama.generate"
 _LOOK_BACK = timedelta(days=60)
@@ -64,9 +66,18 @@ class RunModels:
             workspace=session.workspace,
             store=session.store,
             catalogue=self.catalogue,
+            policies=self._policies,
             pulls=any(one.get("pull") is True for one in self._of_ollama),
         )
         return self.opened
+
+    def _policies(self) -> PolicyEngine:
+        """That of the run's profile; its desk closes it."""
+        session = self._session
+        if session.desk is not None:
+            return session.desk.engine
+        # While planning nothing is asked, and no desk is open.
+        return engine_of(session.project.home, session.environ)()
 
     def of(self, step: str, stop: threading.Event | None, seconds: float | None) -> StepModels:
         """For one step; see ``maestro.steps.Models``."""

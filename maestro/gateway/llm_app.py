@@ -59,15 +59,29 @@ class OpenedLater:
             await gateway.close()
 
 
-def opening(home: Path, environ: Mapping[str, str], workspace: Path | None = None, masker: Any = None) -> Opening:
-    """Opens the gateway of a home when it is called."""
+def opening(
+    home: Path,
+    environ: Mapping[str, str],
+    workspace: Path | None = None,
+    masker: Any = None,
+    profile: str | None = None,
+) -> Opening:
+    """Opens the gateway of a home when it is called.
+
+    Args:
+        profile: whose policies count; a server has its own.
+    """
 
     def opened() -> Gateway:
         from maestro.artifacts import ArtifactStore
+        from maestro.execution.model_policy import engine_of
         from maestro.llm.opening import open_gateway
 
         store = ArtifactStore.open(str(home / "artifacts")) if (home / "artifacts").is_dir() else None
-        return open_gateway(home=home, environ=environ, workspace=workspace, store=store, masker=masker)
+        policies = engine_of(home, environ, profile)
+        return open_gateway(
+            home=home, environ=environ, workspace=workspace, store=store, masker=masker, policies=policies
+        )
 
     return opened
 

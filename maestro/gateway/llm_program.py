@@ -15,7 +15,7 @@ from maestro.gateway.program import listen, log_to_stderr, run, shown
 from maestro.llm.endpoint_tokens import FILE, TokenFile
 
 
-def serve(home: Path, workspace: Path | None, *, host: str, port: int) -> None:
+def serve(home: Path, workspace: Path | None, *, host: str, port: int, profile: str | None = None) -> None:
     """Answers until SIGTERM or SIGINT; what was spent is in the ledger when this returns.
 
     Writes ``OPENAI_BASE_URL=…`` to standard output as soon as it listens.
@@ -24,6 +24,7 @@ def serve(home: Path, workspace: Path | None, *, host: str, port: int) -> None:
         home: the project's state folder, or a server's; its tokens count.
         workspace: the project's checkout.
         port: 0: any that is free.
+        profile: whose policies count; a server has its own.
 
     Raises:
         InputError: the address cannot be had.
@@ -33,7 +34,8 @@ def serve(home: Path, workspace: Path | None, *, host: str, port: int) -> None:
     with contextlib.closing(listen(host, port)) as listener:
         listener.listen()
         print(f"OPENAI_BASE_URL={shown(listener, None)}/v1", flush=True)
-        run(alone(TokenFile(home / FILE), opening(home, os.environ, workspace), log.add), listener)
+        opened = opening(home, os.environ, workspace, profile=profile)
+        run(alone(TokenFile(home / FILE), opened, log.add), listener)
     log.flush()
 
 
@@ -42,11 +44,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m maestro.gateway.llm_program", description="Serves OpenAI's API.")
     parser.add_argument("--home", type=Path, required=True, help="folder of the tokens and the ledger")
     parser.add_argument("--workspace", type=Path, help="the project's checkout")
+    parser.add_argument("--profile", help="whose policies count")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8086, help="port to listen on; 0: any")
     given = parser.parse_args(arguments)
     try:
-        serve(given.home, given.workspace, host=given.host, port=given.port)
+        serve(given.home, given.workspace, host=given.host, port=given.port, profile=given.profile)
     except MaestroError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -23,6 +23,7 @@ from maestro.server.home import HOME_VARIABLE
 
 if TYPE_CHECKING:
     from maestro.artifacts.store import ArtifactStore
+    from maestro.policy.engine import PolicyEngine
 
 MODELS_FILE = "models.yaml"
 
@@ -38,6 +39,7 @@ def open_gateway(
     on_event: Callable[[Crossing], object] | None = None,
     catalogue: Catalogue | None = None,
     pulls: bool = False,
+    policies: Callable[[], PolicyEngine] | None = None,
 ) -> Gateway:
     """A gateway on the ledger of ``home``, or of the server ``MAESTRO_SERVER_HOME`` names.
 
@@ -49,6 +51,7 @@ def open_gateway(
         masker: knows secrets that must not leave, beside the keys.
         sources: what decisions are made from beside; None: Ollama, lanes and overrides, and no policy.
         pulls: whether a model Ollama lacks is fetched when it is asked.
+        policies: opens what evaluates policies, where the catalogue has one; None: those Maestro ships, in process.
         catalogue: None: as ``models.yaml`` of the server and of the project say.
 
     Raises:
@@ -66,7 +69,7 @@ def open_gateway(
         keyring=keyring,
         redactor=Redactor(masker, keyring),
         store=store,
-        sources=sources or sources_for(catalogue, ledger.ledger.engine, environ, pulls=pulls),
+        sources=sources or sources_for(catalogue, ledger.ledger.engine, environ, pulls=pulls, policies=policies),
         on_event=on_event,
         on_close=ledger.close,
     )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from maestro.llm.overrides import OverrideStore
     from maestro.llm.policy_gate import PolicyGate
+    from maestro.policy.engine import PolicyEngine
 
 
 def sources_for(
@@ -25,6 +26,7 @@ def sources_for(
     *,
     policy: PolicyGate | None = None,
     pulls: bool = False,
+    policies: Callable[[], PolicyEngine] | None = None,
 ) -> Sources:
     """The sources of a gateway; each is opened when it is first asked.
 
@@ -32,6 +34,7 @@ def sources_for(
         engine: of the ledger's database.
         pulls: whether a model Ollama lacks is fetched when it is asked.
         policy: asked about every candidate; None: as the catalogue says.
+        policies: opens what evaluates the catalogue's; None: those Maestro ships, in process.
 
     Raises:
         InputError: the URL of a lane's metrics is none.
@@ -42,16 +45,16 @@ def sources_for(
         from maestro.llm.surroundings import queue_source
 
         lanes = queue_source(catalogue)
-    policy = policy or _policy(catalogue)
+    policy = policy or _policy(catalogue, policies)
     return Sources(policy=policy, ollama=_ollama(catalogue, environ, pulls), queues=lanes, overrides=_overrides(engine))
 
 
-def _policy(catalogue: Catalogue) -> PolicyGate | None:
+def _policy(catalogue: Catalogue, policies: Callable[[], PolicyEngine] | None) -> PolicyGate | None:
     if catalogue.policy is None:
         return None
     from maestro.llm.policy_gate import gate_for
 
-    return gate_for(catalogue)
+    return gate_for(catalogue, policies)
 
 
 def _overrides(engine: sa.Engine) -> Callable[[], Awaitable[Sequence[Override]]]:

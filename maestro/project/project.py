@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +69,30 @@ class Project:
         if not ignore.exists():
             ignore.write_text("*\n", encoding="utf-8")
         return self.home
+
+    def refuse_committed_state(self, paths: Iterable[str] | None = None) -> None:
+        """Makes sure that no commit brought files of the state folder: budgets, keys and tokens in it would be its.
+
+        Args:
+            paths: those of the revision; None: git is asked.
+
+        Raises:
+            InputError: one has.
+        """
+        if not self.home.is_relative_to(self.root) or self.home == self.root:
+            return
+        top = self.home.relative_to(self.root).as_posix()
+        if paths is None:
+            paths = (self.git.ask("ls-files", "-z", "--", f":(literal){top}") or "").split("\0")
+        inside = f"{top}/"
+        found = next((path for path in paths if path == top or path.startswith(inside)), None)
+        if found:
+            raise InputError(
+                f"'{found}' is in git, and Maestro's own state is no part of a repository: whoever committed it would "
+                "decide about budgets, keys and tokens here",
+                next_step=f"see what it is and where it is from (git log -- {top}), take it out (git rm -r {top}), and "
+                "run again",
+            )
 
     def default_name(self) -> str:
         """The project's name when the workflow gives none: of the remote ``origin``, else of the folder."""

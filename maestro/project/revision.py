@@ -66,14 +66,21 @@ def current_revision(project: Project, *, products: Sequence[str] = ()) -> Revis
     Args:
         project: the repository.
         products: globs of files the workflow makes itself; they are never part of a revision.
+
+    Raises:
+        InputError: files of Maestro's own state are in git.
     """
     git = project.git
     if project.home.is_dir():
         project.ensure_home()  # One that a cache of somebody's CI brought back does not ignore itself yet.
     head, branch, changed = _status(git, products)
     if head is not None and not changed:
-        return Revision(head, head, branch, git.text("rev-parse", "HEAD^{tree}"), _index_files(git))
-    return _snapshot(project, head, branch, products)
+        files = _index_files(git)
+        project.refuse_committed_state(files)
+        return Revision(head, head, branch, git.text("rev-parse", "HEAD^{tree}"), files)
+    revision = _snapshot(project, head, branch, products)
+    project.refuse_committed_state(revision.files)
+    return revision
 
 
 def _pathspecs(products: Sequence[str]) -> list[str]:

@@ -79,9 +79,10 @@ def _spotted(meter: Meter, result: Any) -> Any:
         return [_spotted(meter, one) if type(one) is str else one for one in result]
     if type(result) is not str or not meter.personal:
         return result
-    forms = {form for form in map(_in_json, meter.personal) if form in result}
-    meter.personal |= forms
-    return PersonalText(result) if forms or any(one in result for one in meter.personal) else result
+    forms = [_in_json(one) for one in meter.personal]
+    there = {form for form, found in zip(forms, meter.found(forms, result), strict=True) if found}
+    meter.personal |= there
+    return PersonalText(result) if there or any(meter.found(meter.personal, result)) else result
 
 
 def _in_json(text: str) -> str:
@@ -93,7 +94,7 @@ def written(context: Context, value: Any) -> str:
     """A value as it goes into the message; of personal data it is noted how it is written."""
     text = _shown(value)
     meter = meter_of(context)
-    if isinstance(value, PersonalText) and len(text.strip()) > 1 and not any(one in text for one in meter.personal):
+    if isinstance(value, PersonalText) and len(text.strip()) > 1 and not any(meter.found(meter.personal, text)):
         meter.personal.add(text.strip())
     return text
 

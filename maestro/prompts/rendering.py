@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from jinja2.exceptions import SecurityError
+
 from maestro.errors import InputError, Location
 from maestro.prompts.load import template_place
 from maestro.prompts.meter import Meter
@@ -71,10 +73,13 @@ def render(prompt: Prompt, variables: Mapping[str, Any], *, seconds: float = SEC
         place = Location(prompt.file, *_line(prompt, ("limits", "max_input_tokens")))
         what = f"the messages have about {tokens:,} tokens; at most {prompt.max_input_tokens:,} are allowed"
         raise RenderError(prompt, [what], place, "give it less, or raise the limit")
-    texts = [one["content"] for one in messages]
-    written = sorted(
-        (one for one in meter.personal if any(one in text for text in texts)), key=lambda one: (-len(one), one)
-    )
+    whole = "\0".join(one["content"] for one in messages)
+    known = sorted(meter.personal, key=lambda one: (-len(one), one))
+    try:
+        written = [one for one, found in zip(known, meter.found(known, whole), strict=True) if found]
+    except SecurityError as error:
+        place = Location(prompt.file, *_line(prompt, ("variables",)))
+        raise RenderError(prompt, [str(error)], place, "give it less personal data") from None
     return Rendered(
         name=prompt.name,
         version=prompt.version,

@@ -74,7 +74,7 @@ def _run(prompt: Prompt, index: int, update: bool) -> Result:
             faults.append(f"it was to be refused with '{test.refused}' and was rendered")
         else:
             text = snapshot_text(rendered)
-            updated, wrong = _compared(snapshot_file(prompt, test), text, update)
+            updated, wrong = _compared(_within(prompt, snapshot_file(prompt, test)), text, update)
             faults += wrong
             faults += [f"the messages: {one}" for one in (unmet(test.expect, text) if test.expect else ())]
     except MaestroError as error:
@@ -133,6 +133,11 @@ def _difference(kept: str, text: str) -> Sequence[str]:
 
 def _left_over(prompt: Prompt, update: bool) -> Iterator[Result]:
     folder = prompt.folder / SNAPSHOTS / prompt.name
+    try:
+        _within(prompt, folder)
+    except InputError as error:
+        yield Result(prompt.name, SNAPSHOTS, "failed", Location(str(folder)), (error.what,))
+        return
     wanted = {snapshot_file(prompt, test).name for test in prompt.tests if test.refused is None}
     for file in sorted(folder.glob("*.txt")) if folder.is_dir() else ():
         if file.name in wanted:
@@ -144,12 +149,21 @@ def _left_over(prompt: Prompt, update: bool) -> Iterator[Result]:
         yield Result(prompt.name, file.name, "updated" if update else "failed", where, () if update else (fault,))
 
 
+def _within(prompt: Prompt, path: Path) -> Path:
+    """The path itself, when it stays within the prompt's folder: what is read is shown, what is left over removed.
+
+    Raises:
+        InputError: it, or a link on its way, leads out.
+    """
+    if not path.resolve().is_relative_to(prompt.folder.resolve()):
+        shown = str(path).removeprefix(f"{prompt.folder}/")
+        raise InputError(f"the file '{shown}' leads out of the prompt's folder")
+    return path
+
+
 def _sample(prompt: Prompt, name: str) -> str:
     """The text of a file beside the prompt."""
-    folder = prompt.folder.resolve()
-    file = (folder / name).resolve()
-    if not file.is_relative_to(folder):
-        raise InputError(f"the file '{name}' leads out of the prompt's folder")
+    file = _within(prompt, prompt.folder / name).resolve()
     try:
         if not file.is_file():
             raise InputError(f"there is no file '{name}' beside the prompt")

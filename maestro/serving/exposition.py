@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,8 @@ from maestro.errors import MaestroError
 
 LARGEST = 16 * 1024 * 1024
 """Bytes of an exposition; Ray's of a large cluster has some."""
+MOST = 1e15
+"""More requests, tokens or seconds than there are; sums of such values are whole numbers still."""
 
 
 class ScrapeError(MaestroError):
@@ -31,7 +32,7 @@ Samples = Mapping[str, Sequence[Sample]]
 
 
 def read_exposition(text: str) -> Samples:
-    """The samples; values that are no number (NaN) are left out.
+    """The samples; values no lane can have are left out: NaN, infinite, below zero.
 
     Raises:
         ScrapeError: it is not of this format, or too large.
@@ -42,7 +43,7 @@ def read_exposition(text: str) -> Samples:
     try:
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
-                if not math.isnan(sample.value):
+                if 0 <= sample.value <= MOST:
                     found.setdefault(sample.name, []).append(Sample(sample.labels, float(sample.value)))
     # The parser fails in several ways on what is no exposition.
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:

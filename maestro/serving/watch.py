@@ -54,6 +54,9 @@ class _Kept:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
+_PLAIN = {"accept-encoding": "identity"}
+
+
 async def scrape(client: httpx.AsyncClient, lane: LaneSettings, at: float) -> Reading:
     """One look at a lane.
 
@@ -66,10 +69,13 @@ async def scrape(client: httpx.AsyncClient, lane: LaneSettings, at: float) -> Re
     place = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
     body = bytearray()
     try:
-        async with asyncio.timeout(lane.timeout), client.stream("GET", lane.url) as response:
+        async with asyncio.timeout(lane.timeout), client.stream("GET", lane.url, headers=_PLAIN) as response:
             if response.status_code != 200:
                 raise ScrapeError(f"{place} answers {response.status_code} when asked for metrics")
-            async for data in response.aiter_bytes():
+            if response.headers.get("content-encoding", "identity") != "identity":
+                # A few kilobytes can become gigabytes.
+                raise ScrapeError(f"the metrics of {place} are compressed, which was not asked for")
+            async for data in response.aiter_raw():
                 body += data
                 if len(body) > LARGEST:
                     raise ScrapeError(f"the metrics of {place} are larger than {LARGEST:,} bytes")

@@ -21,6 +21,7 @@ from maestro.errors import MaestroError, missing_library
 from maestro.server.home import ServerHome, find_server
 from maestro.server.references import read_reference
 from maestro_defs.cluster.app import QUEUE
+from maestro_defs.leaving import leave
 
 _log = logging.getLogger("maestro.cluster")
 _AGAIN_SECONDS = 1.0
@@ -123,4 +124,4 @@ def _warm_server(home: ServerHome) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from maestro.errors import MaestroError
 from maestro.server.home import ServerHome, find_server
+from maestro_defs.leaving import leave
 from maestro_defs.warm.body import BODY, load_body, load_preparation
 
 _INHERITED = "MAESTRO_WARM_DESCRIPTORS"
@@ -121,4 +122,4 @@ def _inherited() -> tuple[int, socket.socket] | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from maestro.errors import MaestroError
 from maestro.server.home import find_server
+from maestro_defs.leaving import leave
 from maestro_defs.warm.body import BODY, load_body
 from maestro_defs.warm.child import limit, print_to
 from maestro_defs.warm.records import checked, run_log
@@ -52,9 +53,7 @@ def _carry_out(given: argparse.Namespace, home: object) -> int:
             os.close(given.acknowledge)
 
     code = Worker(home, body, 1, lambda _free: None).run(Assignment(given.run_id, given.resume), acknowledge)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    leave(code)
 
 
 if __name__ == "__main__":

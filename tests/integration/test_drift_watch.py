@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -17,6 +17,7 @@ from maestro.ledger.store import Ledger
 from maestro.server.home import HOME_VARIABLE, ServerHome, find_server
 from maestro.server.projects import RegisteredProject
 from maestro_defs import drift_watch
+from maestro_defs.drift_views import watched
 from maestro_defs.drift_watch import DriftWatch
 from maestro_defs.server import Server
 from tests.unit.kept_calls import keep_calls
@@ -85,3 +86,24 @@ def test_what_could_not_be_told_is_told_the_next_time(
     assert observed(instance) == []
     assert DriftWatch(Server(home), instance, lambda: NOW).look() == 2
     assert len(observed(instance)) == 1
+
+
+def test_the_health_of_a_project_shows_its_own_drift_as_a_table_and_no_other_tenant_s_name(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    with Ledger.open(ledger_url(tmp_path, {})) as ledger:
+        keep_calls(ledger, now, whose=("acme", "shop"), last_cost=2.0, failed=12)
+        keep_calls(ledger, now, whose=("secretive", "app"))
+    found = watched(tmp_path, {}, "acme", "shop")
+    assert found["drift alerts"] == 0, "twelve answers are too few to judge what they cost"
+    assert found["worse off than others"] is True
+    assert found["slow or failed (%)"] > 40
+    assert "secretive" not in str(found)
+
+
+def test_a_drift_is_a_row_of_the_health_of_its_project(tmp_path: Path) -> None:
+    with Ledger.open(ledger_url(tmp_path, {})) as ledger:
+        keep_calls(ledger, datetime.now(UTC), last_cost=2.0)
+    found = watched(tmp_path, {}, "local", "shop")
+    (row,) = found["drift"].records
+    assert (row.data["what"], row.data["of"], row.data["now"]) == ("cost", "big", "$0.0020")
+    assert "worse off than others" not in found

@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from maestro.errors import MaestroError
+from maestro.errors import InputError, MaestroError
 from maestro.ledger.model import NANO, PULL_REQUEST_DEFAULT, Attribution, Scope, Unit
 from maestro.ledger.store import Ledger
 from maestro.ledger.tables import CHARGES
@@ -23,12 +23,14 @@ from maestro.runs.tags import PARTITION_TAG, PROJECT_TAG
 from maestro.server.home import HOME_VARIABLE, find_server
 from maestro.server.projects import RegisteredProject
 from maestro_defs.crossings import Crossings
+from maestro_defs.definitions import definitions_of
 from maestro_defs.local import job_origin
 from maestro_defs.models import Charged, model_assets
 from maestro_defs.run_worker import carry_out
 from maestro_defs.served import definitions_of_project
 from maestro_defs.server import Server
-from maestro_defs.trust import trusted
+from maestro_defs.trust import commit_of
+from resources.delivery import Source
 from resources.llm import LlmResource
 from tests.integration.delivery import Delivery
 from tests.integration.llm_gateways import KEY, catalogue_file
@@ -169,6 +171,40 @@ def test_a_wrong_catalogue_fails_the_asset_with_its_place(project: Project) -> N
     (project.root / "models.yaml").write_text("models:\n  mine: {provider: nobody}\n")
     with pytest.raises(dg.Failure, match=r"models\.yaml:2:\d+"):
         materialized(project, HEALTH)
+
+
+def test_the_numbers_of_a_model_step_plot_over_revisions_also_where_they_are_zero(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_KEY", KEY)
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+    shop = Delivery(project.root)
+    with model_server() as server:
+        catalogue_file(project.root, server.url, {"echo": {}})
+        shop.workflow(
+            "name: flow\nproject: shop\nstages:\n  - name: all\n    parallel:\n"
+            "      - { id: paid, run: llm.generate, with: { model: echo, text: hello } }\n"
+            "      - { id: free, run: llm.generate, with: { model: offline, text: hello } }\n"
+        )
+        run = shop.run()
+    assert run.passed, run.failures()
+    made = [one.step_materialization_data.materialization for one in run.events if one.is_step_materialization]
+    found = {one.asset_key.path[-1]: one.metadata for one in made}
+    kinds = {
+        "dollars": dg.FloatMetadataValue,
+        "latency (s)": dg.FloatMetadataValue,
+        "first token (s)": dg.FloatMetadataValue,
+        "input tokens": dg.IntMetadataValue,
+        "output tokens": dg.IntMetadataValue,
+        "offline": dg.BoolMetadataValue,
+        "model": dg.TextMetadataValue,
+        "decision": dg.TextMetadataValue,
+        "candidates": dg.TableMetadataValue,
+    }
+    for step in ("paid", "free"):
+        assert {name: type(found[step][name]) for name in kinds} == kinds
+    assert shown(found["paid"]["dollars"]) > 0
+    assert shown(found["free"]["dollars"]) == 0
 
 
 # One machine.
@@ -359,6 +395,15 @@ os._exit(9)
         assert ledger.check() == []
 
 
+def test_the_projects_of_a_server_do_not_all_look_at_once(server: Server) -> None:
+    times = set()
+    for project in server.projects.all():
+        charged = Charged(server.project(project), project.name, project.tenant, (project.name,))
+        schedules = model_assets(charged, {}).get_repository_def().schedule_defs
+        times.add(next(one.cron_schedule for one in schedules if one.name == "llm_health"))
+    assert len(times) == 3
+
+
 def test_on_a_server_the_assets_begin_with_the_projects_name_and_run_by_themselves(server: Server) -> None:
     project = server.projects.get("shop")
     charged = Charged(server.project(project), project.name, project.tenant, (project.name,))
@@ -411,15 +456,28 @@ def test_a_worker_of_a_server_makes_the_standing_assets_under_the_projects_name(
     assert shown(metadata["dollars" if day else "ready"]) == (0.5 if day else 1)
 
 
-def test_a_day_that_is_given_for_a_commit_is_no_way_around_trust(desk: Desk) -> None:
+def test_a_day_given_for_a_commit_leads_to_no_commit(desk: Desk) -> None:
     desk.forks_commit({"src/a.py": "evil"})
     project = desk.server.projects.get("app")
-    for partition, word in ((DAY.isoformat(), None), ("refs/pull/7/head", "is no commit")):
-        run = dg.DagsterRun("app", run_id=str(uuid.uuid4()), tags={PARTITION_TAG: partition})
-        if word is None:
-            assert trusted(run, desk.instance, "app", desk.server.mirror(project))
-            with pytest.raises(MaestroError):
-                revision_of(desk.server.project(project), partition)
-        else:
-            with pytest.raises(MaestroError):
-                trusted(run, desk.instance, "app", desk.server.mirror(project))
+    run = dg.DagsterRun("app", run_id=str(uuid.uuid4()), tags={PARTITION_TAG: DAY.isoformat()})
+    assert commit_of(run) is None
+    with pytest.raises(MaestroError, match=DAY.isoformat()):
+        revision_of(desk.server.project(project), DAY.isoformat())
+
+
+@pytest.mark.parametrize("partition", ["refs/pull/7/head", "2026-03-10^{commit}", "1" * 40])
+def test_whatever_else_is_given_for_a_commit_is_judged_as_one(partition: str) -> None:
+    run = dg.DagsterRun("app", run_id=str(uuid.uuid4()), tags={PARTITION_TAG: partition})
+    assert commit_of(run) == partition
+
+
+def test_a_step_that_would_be_a_standing_asset_is_told_to_change_its_name(project: Project) -> None:
+    shop = Delivery(project.root)
+    shop.workflow(
+        "name: flow\nproject: shop\nstages:\n  - name: llm\n    steps:\n"
+        "      - { id: spend, run: shell, with: { command: 'true' } }\n"
+    )
+    source = Source.load(shop.project, shop.profile)
+    assert definitions_of(source, {}).resolve_all_asset_specs()
+    with pytest.raises(InputError, match="step 'llm/spend' is called as one of Maestro's own assets is"):
+        definitions_of(source, {}, prefix=("shop",))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from maestro.llm.decisions import DecisionStore
 from maestro.llm.errors import NoAnswerError, StreamBrokenError
 from maestro.llm.gateway import Gateway
 from maestro.llm.keyring import Keyring
-from maestro.llm.model import Message, ModelRequest
+from maestro.llm.model import Chunk, Message, ModelRequest, ProviderCall, ProviderError
 from maestro.llm.opening import provider_of
+from maestro.llm.providers.openai_compatible import OpenAICompatible
 from tests.integration.llm_gateways import WHO, catalogue_file, gateway
 from tests.integration.model_server import ModelServer, model_server
 
@@ -214,6 +215,24 @@ async def test_a_count_at_the_beginning_of_a_stream_is_not_what_it_cost(server: 
             [await anext(stream) for _ in range(3)]
         await made.settled()
         assert used(made)[0] >= whole + 2 * 100 * 2000
+
+
+class Overloaded(OpenAICompatible):
+    """Refuses in the middle of its answer, as if nothing had reached it."""
+
+    async def stream(self, call: ProviderCall) -> AsyncIterator[Chunk]:
+        yield Chunk({"content": "word " * 10})
+        raise ProviderError("overloaded", kind="unavailable", sent=False)
+
+
+async def test_what_came_before_a_refusal_in_the_middle_is_charged(server: ModelServer, tmp_path: Path) -> None:
+    async with gateway(tmp_path, server.url, {"echo": {}}) as made:
+        made._make_provider = lambda model: Overloaded(model.provider)
+        with pytest.raises(StreamBrokenError, match="overloaded"):
+            async with await made.stream(request(), WHO) as stream:
+                [_ async for _ in stream]
+        await made.settled()
+        assert used(made)[0] > 50 * 2000
 
 
 async def test_what_a_refusal_says_was_used_is_charged(server: ModelServer, tmp_path: Path) -> None:

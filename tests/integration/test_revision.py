@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 
+from maestro.errors import InputError
 from maestro.project import checkout, current_revision, revision_of
 from tests.integration.delivery import Delivery
 
@@ -25,6 +28,26 @@ def test_a_product_in_an_ignored_folder_does_not_keep_the_revision_from_being_ma
     revision = current_revision(shop.project, products=["dist/out.txt", "other/out.txt"])
     assert revision.dirty
     assert sorted(revision.files) == [".gitignore", "note.txt"]
+
+
+@pytest.mark.parametrize("file", [".maestro/ledger.db", ".maestro/keys/trust.yaml", ".maestro"])
+def test_a_commit_that_brings_state_of_its_own_is_refused(shop: Delivery, file: str) -> None:
+    shop.write({"note.txt": "one\n"})
+    before = current_revision(shop.project)
+    shutil.rmtree(shop.root / ".maestro", ignore_errors=True)
+    if file == ".maestro":
+        (shop.root / file).symlink_to("elsewhere")
+    else:
+        shop.write({file: "theirs"}, commit=False)
+    shop.git("add", "--force", file)
+    shop.git("commit", "-q", "-m", "brings a budget")
+    with pytest.raises(InputError, match=re.escape(f"'{file}' is in git, and Maestro's own state is no part")):
+        current_revision(shop.project)
+    with pytest.raises(InputError, match="is in git"):
+        shop.project.refuse_committed_state()
+    shop.git("checkout", "-q", before.id)
+    shop.project.refuse_committed_state()
+    assert current_revision(shop.project).id == before.id
 
 
 def test_every_kind_of_change_is_part_of_the_revision(shop: Delivery) -> None:

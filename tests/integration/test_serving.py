@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -29,6 +30,7 @@ class ModelServer:
 
     def __init__(self) -> None:
         self.text, self.status, self.asked, self.url = TWO_ENGINES, 200, 0, ""
+        self.encoding = ""
         self.release: threading.Event | None = None
 
 
@@ -43,6 +45,9 @@ def model_server() -> Iterator[ModelServer]:
                 state.release.wait(30)
             body = state.text.encode()
             self.send_response(state.status)
+            if state.encoding:
+                body = gzip.compress(body)
+                self.send_header("Content-Encoding", state.encoding)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -169,6 +174,20 @@ def test_a_silent_lane_holds_up_nobody_but_itself(server: ModelServer) -> None:
         server.release.set()
     assert [view.verdict.state for view in views] == ["unknown", "ok"]
     assert "does not answer within 0.3 s" in views[0].trouble
+
+
+def test_a_compressed_exposition_which_may_be_a_bomb_is_not_unpacked(server: ModelServer) -> None:
+    server.encoding = "gzip"
+    assert "are compressed, which was not asked for" in looked([a_lane(server)], one).trouble
+
+
+@pytest.mark.parametrize("value", ["+Inf", "-Inf", "1e308", "-7"])
+def test_a_lane_that_tells_what_cannot_be_does_not_take_the_others_along(server: ModelServer, value: str) -> None:
+    server.text = f"vllm:num_requests_running 1\nvllm:num_requests_waiting {value}\n"
+    with model_server() as other:
+        views = looked([a_lane(server), a_lane(other, "other")], lambda lanes, _clock: lanes.look())
+    assert views[1].verdict.state == "ok"
+    assert lane_queue_depths(views) == {"other": 2}
 
 
 def test_an_endless_exposition_is_cut_off(server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,7 @@ class WebServer:
             return
         family = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
         self.process.send_signal(signal.SIGINT)
-        _gone, alive = psutil.wait_procs(family, timeout=10)
+        _gone, alive = psutil.wait_procs(family, timeout=1)
         for one in alive:
             one.kill()
         psutil.wait_procs(alive, timeout=10)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -286,3 +287,15 @@ def test_a_server_s_budgets_are_those_of_its_home(shop: MoneyProject, tmp_path: 
         *("--key", str(home / "keys" / "audit.pem.pub")),
     )
     assert [one["kind"] for one in log.json["entries"]] == ["budget.set"]
+
+
+def test_a_ledger_that_a_commit_brought_is_not_believed(shop: MoneyProject) -> None:
+    assert shop.run("budget", "set", "project", "usd=100000", "--reason", "mine").code == 0
+    for words in (["add", "--force", ".maestro/ledger.db"], ["commit", "-q", "-m", "more money"]):
+        subprocess.run(
+            ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", *words], cwd=shop.root, check=True
+        )
+    for words in (["budget", "show"], ["llm", "ask", "hello"], ["llm", "tokens", "list"]):
+        said = shop.run(*words)
+        assert said.code != 0
+        assert "'.maestro/ledger.db' is in git" in said.err

@@ -108,6 +108,15 @@ def test_a_rendering_that_takes_too_long_is_stopped() -> None:
         render(prompt, {"items": list(range(1000))}, seconds=0)
 
 
+def test_the_search_for_what_is_personal_is_part_of_the_time() -> None:
+    schema = "text: {type: string}\nnames: {type: array, items: {type: string, x-personal: true}}"
+    prompt = prompt_of("{{ text }}", schema)
+    values = {"text": "zq" * 1000, "names": [f"Person {number}" for number in range(1000)]}
+    assert render(prompt, values).personal == ()
+    with pytest.raises(RenderError, match="rendering takes too long"):
+        render(prompt, values, seconds=0)
+
+
 def test_variables_too_large_or_too_deep_are_refused() -> None:
     assert "at most 8 MiB" in refusal("x", name="x" * 9_000_000).what
     deep: Any = []

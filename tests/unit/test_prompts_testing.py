@@ -29,6 +29,20 @@ def fault(folder: Path, test: str) -> str:
     return "\n".join(found.faults)
 
 
+def test_snapshots_behind_a_link_are_neither_read_nor_written_nor_removed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "diary.txt").write_text("dear diary")
+    folder = tmp_path / "prompts"
+    (folder / "snapshots").mkdir(parents=True)
+    (folder / "snapshots" / "greet").symlink_to(elsewhere)
+    for update in (False, True):
+        found = results(folder, "- {name: a, variables: {name: Ada}}", update=update)
+        assert [one.state for one in found] == ["failed", "failed"]
+        assert all("leads out of the prompt's folder" in one.faults[0] for one in found)
+    assert [(file.name, file.read_text()) for file in elsewhere.iterdir()] == [("diary.txt", "dear diary")]
+
+
 def test_a_test_without_a_snapshot_fails_until_one_is_written(tmp_path: Path) -> None:
     test = "- {name: 'It greets, politely', variables: {name: Ada}}"
     (missing,) = results(tmp_path, test)

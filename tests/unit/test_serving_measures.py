@@ -152,8 +152,9 @@ def test_what_is_no_exposition_of_a_server_is_told_so(text: str, what: str) -> N
         read(text)
 
 
-def test_a_value_that_is_no_number_counts_as_not_there() -> None:
-    text = changed(recorded("vllm"), **{"vllm:kv_cache_usage_perc": "NaN", "vllm:gpu_cache_usage_perc": "NaN"})
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf", "-5", "1e308"])
+def test_a_value_that_cannot_be_counts_as_not_there(value: str) -> None:
+    text = changed(recorded("vllm"), **{"vllm:kv_cache_usage_perc": value, "vllm:gpu_cache_usage_perc": value})
     assert measure(read(text)).kv_cache is None
 
 
