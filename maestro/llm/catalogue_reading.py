@@ -14,7 +14,7 @@ from maestro.notation.yaml_reader import MAX_BYTES, FileKind, refuse_large
 from maestro.notation.yaml_reader import parse as parse_yaml
 
 Where = tuple[str | int, ...]
-_KIND = FileKind("catalogue", "models: …, routes: …", CatalogueErrors)
+_KIND = FileKind("catalogue", "models: …, routes: …", CatalogueErrors, private=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,11 +41,13 @@ class FileKind:
         noun: ``workflow``, ``prompt`` …
         example: what its top looks like.
         errors: what is raised.
+        private: whether the text of the file is not repeated, since a key may stand in it.
     """
 
     noun: str
     example: str
     errors: type[FileErrors] = FileErrors
+    private: bool = False
 
 
 def parse(content: bytes, *, file: str, kind: FileKind) -> Document:
@@ -171,9 +173,9 @@ class _Builder:
                 [Problem(Location(self.file), "the file is empty", allowed="a mapping with 'name' …")]
             )
         if root.members is None:
-            self.note(
-                root, f"the file holds {describe(root.data())}; a {self.kind.noun} is a mapping", self.kind.example
-            )
+            data = root.data()
+            held = "a text" if self.kind.private and isinstance(data, str) else describe(data)
+            self.note(root, f"the file holds {held}; a {self.kind.noun} is a mapping", self.kind.example)
         return root
 
     def _collection(self, event: Any) -> Node:

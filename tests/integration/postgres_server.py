@@ -73,17 +73,19 @@ def postgres_server() -> Iterator[str]:
 
 
 @contextmanager
-def postgres_database(server: str) -> Iterator[str]:
-    """Makes an empty database with a random name and yields its URL; drops it even while connections to it are open.
+def postgres_database(server: str, template: str | None = None) -> Iterator[str]:
+    """Makes a database with a random name and yields its URL; drops it even while connections to it are open.
 
     Args:
         server: URL of any database of the server.
+        template: URL of a database nobody is connected to, of which it is a copy; empty without.
     """
+    copied = f" TEMPLATE {make_url(template).database}" if template else ""
     name = f"test_{secrets.token_hex(8)}"
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     try:
         with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
+            connection.execute(text(f"CREATE DATABASE {name}{copied}"))
         try:
             yield make_url(server).set(database=name).render_as_string(hide_password=False)
         finally:

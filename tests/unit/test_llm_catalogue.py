@@ -242,6 +242,10 @@ def test_a_mistake_is_told_in_one_sentence(tmp_path: Path, text_: str, message: 
     assert told.split(":")[0].isdigit()
 
 
+def test_a_file_that_is_nothing_but_a_key_is_not_repeated(tmp_path: Path) -> None:
+    assert problems(tmp_path, "sk-live-0123456789abcdef\n")[0].startswith("1:1: the file holds a text; a catalogue is")
+
+
 @pytest.mark.parametrize(
     "field", ["key: sk-verysecret1234", "api_base: 'http://me:sk-verysecret1234@h'", "api_key: sk-verysecret1234"]
 )
