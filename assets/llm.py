@@ -110,7 +110,9 @@ class OllamaParams(GenerateParams):
     """Parameters of ``ollama.generate``."""
 
     model: str = Field(min_length=1, description="A model as Ollama names it, like `qwen3:8b`.")
-    pull: bool = Field(False, description="Have Ollama fetch the model when it lacks it; that may be gigabytes.")
+    pull: bool = Field(
+        False, description="Have Ollama fetch the model when it lacks it; that may be gigabytes. Not on a server."
+    )
 
     @property
     def target(self) -> str:

@@ -45,11 +45,16 @@ class RunModels:
     def _catalogue(self) -> Catalogue:
         budget = self._session.loaded.workflow.budget
         found = catalogue_for(self._session.workspace, self._session.environ)
+        if self._on_server:
+            return found  # Which models there are is the server's to say, in its own models.yaml.
         found = with_ollama_models(found, (str(one["model"]) for one in self._of_ollama if "{{" not in str(one)))
-        # On a server that is the server's to say, in its own models.yaml.
-        if budget is None or not budget.allow_unknown_price or HOME_VARIABLE in self._session.environ:
+        if budget is None or not budget.allow_unknown_price:
             return found
         return replace(found, allow_unknown_price=True, prepared={})
+
+    @property
+    def _on_server(self) -> bool:
+        return HOME_VARIABLE in self._session.environ
 
     @property
     def _of_ollama(self) -> list[Mapping[str, Any]]:
@@ -67,7 +72,8 @@ class RunModels:
             store=session.store,
             catalogue=self.catalogue,
             policies=self._policies,
-            pulls=any(one.get("pull") is True for one in self._of_ollama),
+            # Gigabytes of a server's disk are not a workflow's to fill.
+            pulls=not self._on_server and any(one.get("pull") is True for one in self._of_ollama),
         )
         return self.opened
 
