@@ -69,7 +69,7 @@ query Workspace {
         locationOrLoadError {
           __typename ... on Error { message }
           ... on RepositoryLocation {
-            repositories { name jobs { name } assetNodes { assetKey { path } jobNames } }
+            repositories { name jobs { name tags { key } } assetNodes { assetKey { path } jobNames } }
           }
         }
       }

@@ -10,6 +10,7 @@ from typing import Any
 from maestro.errors import InputError, MaestroError
 from maestro.remote import errors, queries
 from maestro.remote.graphql import GraphQL
+from maestro.runs.tags import WORKFLOW_TAG
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,8 @@ def _places(entries: Sequence[Mapping[str, Any]]) -> tuple[list[Place], dict[str
 
 
 def _workflows(location: str, repository: Mapping[str, Any]) -> list[Place]:
+    # Beside them there are jobs of standing assets.
+    workflows = {job["name"] for job in repository["jobs"] if any(tag["key"] == WORKFLOW_TAG for tag in job["tags"])}
     steps: dict[tuple[str, str], set[str]] = {}
     for asset in repository["assetNodes"]:
         project, *parts = asset["assetKey"]["path"]
@@ -96,5 +99,5 @@ def _workflows(location: str, repository: Mapping[str, Any]) -> list[Place]:
     return [
         Place(location, repository["name"], job, project, frozenset(names))
         for (job, project), names in steps.items()
-        if not job.startswith("__")
+        if job in workflows
     ]
