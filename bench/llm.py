@@ -142,7 +142,7 @@ def _proxy(folder: Path, url: str) -> Iterator[tuple[int, str] | None]:
     if command is None:
         yield None
         return
-    model = {"model": "openai/echo", "api_base": url, "api_key": "none"}
+    model = {"model": "openai/echo", "api_base": url, "api_key": "none"}  # pragma: allowlist secret
     config = folder / "litellm.yaml"
     settings = {"telemetry": False, "num_retries": 0, "set_verbose": False}
     config.write_text(

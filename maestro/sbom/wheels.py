@@ -9,7 +9,7 @@ from email.message import Message
 from email.parser import BytesParser
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from maestro.errors import Location
 from maestro.sbom.errors import SbomError
@@ -84,7 +84,7 @@ def read_sdist(folder: Path) -> Wheel | None:
 
 
 def _described(about: Message, file: str) -> Wheel:
-    name, version = about["Name"], about["Version"]
+    name, version = about.get("Name"), about.get("Version")
     if not name or not version:
         raise SbomError(
             "the package's metadata has no name or no version",
@@ -128,9 +128,9 @@ def resolved(wheel: Wheel, environment: Path, extras: Sequence[str] = ()) -> tup
         SbomError: it is no virtual environment, or a requirement is none.
     """
     installed = {
-        _canonical(one.metadata["Name"]): one
+        _canonical(_about(one).get("Name", "")): one
         for one in reversed(list(distributions(path=[str(one) for one in _site_packages(environment)])))
-        if one.metadata["Name"]
+        if _about(one).get("Name")
     }
     markers = _markers(environment)
     components: dict[str, dict[str, Any]] = {}
@@ -193,21 +193,26 @@ def _component(name: str, found: Distribution | None) -> dict[str, Any]:
     made: dict[str, Any] = {"bom-ref": name, "type": "library", "name": name}
     if found is None:
         return {**made, "purl": _purl(name, None), "properties": [{"name": "maestro:installed", "value": "false"}]}
-    version = str(found.metadata["Version"] or "")
+    version = str(_about(found).get("Version") or "")
     made |= {"version": version, "purl": _purl(name, version)}
-    licenses = _licenses(found.metadata)  # type: ignore[arg-type]
+    licenses = _licenses(_about(found))
     if licenses:
         made["licenses"] = [{"license": {"name": licenses}}]
     return made
 
 
+def _about(found: Distribution) -> Message:
+    """Its metadata, of which ``get`` is used: the backport of importlib.metadata raises for what is not there."""
+    return cast("Message", found.metadata)
+
+
 def _licenses(about: Message) -> str | None:
     """Its SPDX expression (PEP 639); else the short name it gives, else its classifiers."""
-    written = about["License-Expression"]
+    written = about.get("License-Expression")
     if written:
         return joined([str(written)])
     # Metadata made before PEP 639 may hold the whole text of a licence there.
-    name = str(about["License"] or "").strip()
+    name = str(about.get("License") or "").strip()
     if name and "\n" not in name and len(name) < 100:
         found = joined([name])
         if found:
