@@ -14,7 +14,6 @@ from maestro.cli.options import JSON_OPTION, PARAM_OPTION, GlobalOptions, exampl
 from maestro.cli.prepare import Asked, Prepared, open_project, prepared
 from maestro.cli.terminal import Terminal, plural, printable
 from maestro.execution.planner import Action, PlannedStep
-from maestro.ledger.model import Unit, dollars, shown
 from maestro.steps import Forecast
 
 
@@ -104,6 +103,8 @@ def total_json(steps: Sequence[PlannedStep]) -> dict[str, Any] | None:
 
 
 def _usd(nano: int | None) -> str | None:
+    from maestro.ledger.model import dollars
+
     return None if nano is None else str(dollars(nano))
 
 
@@ -153,12 +154,16 @@ def show(terminal: Terminal, ready: Prepared) -> None:
 
 def forecast_line(forecast: Forecast) -> str:
     """What a step may cost, and who would do it."""
+    from maestro.ledger.model import Unit, shown
+
     most = "an unknown price" if forecast.at_most is None else f"at most {shown(Unit.USD, forecast.at_most)}"
     likely = "" if forecast.likely is None else f", likely {shown(Unit.USD, forecast.likely)}"
     return f"{most}{likely}; {forecast.by}"
 
 
 def _sum(spending: Sequence[Forecast]) -> str:
+    from maestro.ledger.model import Unit, shown
+
     known = sum(one.at_most or 0 for one in spending)
     unknown = sum(one.at_most is None for one in spending)
     seen = [one.likely for one in spending if one.likely is not None]

@@ -16,7 +16,6 @@ from maestro.execution.errors import StepError
 from maestro.execution.history import GitHistory
 from maestro.execution.last_keys import LastKeys
 from maestro.execution.outputs import restore
-from maestro.execution.quotas import RunQuotas
 from maestro.execution.resolve import Resolved, Resolver
 from maestro.execution.scope import EnvScope, GitScope, base_scope, steps_scope
 from maestro.execution.tools import Tools
@@ -33,6 +32,7 @@ from maestro.workflow.model import Workflow
 if TYPE_CHECKING:
     from maestro.evidence.desk import EvidenceDesk
     from maestro.execution.models import RunModels
+    from maestro.execution.quotas import RunQuotas
 
 
 LOCAL_TENANT = "local"
@@ -156,7 +156,6 @@ class RunSession:
         self._desk: EvidenceDesk | None = None
         self._bringing = threading.Lock()
         self._models: RunModels | None = None
-        self.quotas = RunQuotas(self)
         self._made: dict[str, StepRecord] = {}
         self._found: dict[str, StepRecord] = {}
         self._in_place: set[str] = set()
@@ -170,6 +169,13 @@ class RunSession:
             (lambda: None) if self.request.untrusted else (lambda: self.models_of(step))
         )
         return PlanContext(self.workspace, self.tools.which, self.history, models)
+
+    @cached_property
+    def quotas(self) -> RunQuotas:
+        """What the run may use beside money; first asked for where one thread begins the run."""
+        from maestro.execution.quotas import RunQuotas
+
+        return RunQuotas(self)
 
     @cached_property
     def history(self) -> GitHistory:
