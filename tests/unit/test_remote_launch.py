@@ -23,7 +23,11 @@ def location(name: str = "maestro", *, project: str = "shop", job: str = "the_fl
         {"assetKey": {"path": [project, "build", "make"]}, "jobNames": ["__ASSET_JOB", job]},
         {"assetKey": {"path": [project, "test", "each", "a"]}, "jobNames": [job]},
     ]
-    repository = {"name": "__repository__", "jobs": [{"name": job, "tags": [{"key": "maestro/workflow"}]}], "assetNodes": assets}
+    repository = {
+        "name": "__repository__",
+        "jobs": [{"name": job, "tags": [{"key": "maestro/workflow"}]}],
+        "assetNodes": assets,
+    }
     return {
         "name": name,
         "locationOrLoadError": {"__typename": "RepositoryLocation", "repositories": [repository]},
