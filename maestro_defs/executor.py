@@ -305,7 +305,7 @@ class ConcurrentExecutor(Executor):
     def _patience(state: _Run) -> float:
         if not state.running:
             return 0.0
-        wait: float = state.active.sleep_interval()  # type: ignore[no-untyped-call]
+        wait: float = state.active.sleep_interval()  # type: ignore[no-untyped-call]  # Dagster's own
         # Negative for a retry that is due, but has no place yet.
         return min(state.poll, max(_BRIEF_SECONDS, wait)) if wait else state.poll
 
@@ -401,7 +401,7 @@ class ConcurrentExecutor(Executor):
         """The finally step that failed and is to be tried again, once its delay is over."""
         while True:
             again = [step for step in active.get_steps_to_execute() if step.tags.get(FINAL_TAG)]
-            if again or not active.sleep_interval():  # type: ignore[no-untyped-call]
+            if again or not active.sleep_interval():  # type: ignore[no-untyped-call]  # Dagster's own
                 return again
             active.sleep_til_ready()
 

@@ -22,7 +22,7 @@ OLLAMA = "ollama"
 _Found = TypeVar("_Found")
 
 
-class OllamaResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class OllamaResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's generic has no use here
     """An Ollama server; every method asks it anew, and raises ProviderError when it does not answer."""
 
     host: str | None = Field(None, description="Where it is, as OLLAMA_HOST is written; OLLAMA_HOST when not given.")

@@ -246,7 +246,7 @@ def lines_of(diff: str) -> dict[str, frozenset[int]]:
 
 
 def _digest(value: object) -> str:
-    return f"sha256:{hashlib.sha256(rfc8785.dumps(value)).hexdigest()}"  # type: ignore[arg-type]
+    return f"sha256:{hashlib.sha256(rfc8785.dumps(value)).hexdigest()}"  # type: ignore[arg-type]  # JSON
 
 
 def _said(error: ValidationError) -> str:

@@ -24,7 +24,6 @@ from maestro.ledger.operations import (
     Operation,
     Release,
     Reserve,
-    Send,
     Settle,
     Spend,
     checked_lease,
@@ -73,10 +72,6 @@ class AsyncLedger:
             *(id, attribution, amounts, lease, limits, also, sent, model, provider, decision), holder=this_holder()
         )
         return cast("Future[Reservation]", self._submit(wish))
-
-    def submit_sent(self, id: str) -> Future[None]:
-        """``Ledger.sent``."""
-        return cast("Future[None]", self._submit(Send(id, this_holder())))
 
     def submit_settle(
         self,

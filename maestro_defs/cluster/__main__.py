@@ -88,7 +88,7 @@ def _wait_for_warmth(home: ServerHome) -> None:
 @contextmanager
 def _warm_server(home: ServerHome) -> Iterator[None]:
     """The machine's warm server, started again when it ends by itself; it drains when this process is told to stop."""
-    from celery.signals import worker_shutting_down  # type: ignore[import-untyped]
+    from celery.signals import worker_shutting_down  # type: ignore[import-untyped]  # no types
 
     from maestro_defs.cluster.body import BODY
 

@@ -45,7 +45,7 @@ def _carry_out(given: argparse.Namespace, home: object) -> int:
 
     def body(run_id: str, home: ServerHome, stop: object, *, resume: bool = False) -> None:
         # Imported only now, in the run's thread: who launches it need not wait for that.
-        load_body(given.body)(run_id, home, stop, resume=resume)  # type: ignore[arg-type]
+        load_body(given.body)(run_id, home, stop, resume=resume)  # type: ignore[arg-type]  # an Event there
 
     def acknowledge() -> None:
         if given.acknowledge is not None:

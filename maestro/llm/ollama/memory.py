@@ -60,7 +60,7 @@ def memory_now(*, cgroups: Path = CGROUPS, proc: Path = PROC) -> Memory:
 
 def gpus_now() -> tuple[Gpu, ...]:
     """The NVIDIA GPUs; none where there is no driver, or it does not answer."""
-    import pynvml  # type: ignore[import-untyped]
+    import pynvml  # type: ignore[import-untyped]  # no types
 
     try:
         pynvml.nvmlInit()

@@ -254,9 +254,9 @@ def _bounded(litellm: Any) -> None:
         raise sys.exc_info()[1] or httpx.RemoteProtocolError("the connection broke")
 
     # There is no setting for it; tests send redirects and broken connections through both.
-    AsyncHTTPHandler.single_connection_post_request = not_again  # type: ignore[method-assign]
-    AsyncHTTPHandler.create_client = create_client  # type: ignore[method-assign]
-    BaseOpenAILLM._get_async_http_client = staticmethod(create_for_openai)  # type: ignore[method-assign]
+    AsyncHTTPHandler.single_connection_post_request = not_again  # type: ignore[method-assign]  # the seam
+    AsyncHTTPHandler.create_client = create_client  # type: ignore[method-assign]  # the seam
+    BaseOpenAILLM._get_async_http_client = staticmethod(create_for_openai)  # type: ignore[method-assign]  # the seam
     litellm.in_memory_llm_clients_cache.flush_cache()
 
 
