@@ -143,7 +143,7 @@ def test_submitting_what_cannot_be_is_told_by_the_future(ledger: Ledger) -> None
     assert isinstance(writer.submit_spend(WHO, {USD: 1}).exception(30), InputError)
     assert writer.submit_spend(WHO, {Unit.RUNS: 1}, id="r").result(30) == ()
     writer.submit_reserve("b", WHO, {USD: 1}).result(30)
-    writer.submit_sent("b").result(30)
+    ledger.sent("b")
     assert writer.submit_extend("b", 5.0).result(30)
     writer.submit_release("b").result(30)
     writer.close(ledger=False)
