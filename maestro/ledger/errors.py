@@ -42,6 +42,7 @@ class CompanionError(MaestroError):
             f"what belongs to it cannot be written beside the ledger: {first_line(error)}",
             next_step="report this: nothing was reserved or charged",
         )
+        self.error = error
 
 
 def may_pass(error: SQLAlchemyError) -> bool:

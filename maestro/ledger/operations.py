@@ -7,8 +7,6 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import sqlalchemy as sa
-
 from maestro.errors import InputError
 from maestro.ledger.model import Attribution, Scope, Unit
 from maestro.ledger.names import checked_amount, checked_attribution, checked_scope, checked_text
@@ -16,6 +14,18 @@ from maestro.ledger.names import checked_amount, checked_attribution, checked_sc
 LEASE = 300.0
 """Seconds a reservation holds without being extended."""
 _LONGEST_LEASE = 30 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """What somebody else keeps beside the ledger, in the same database and the same transaction.
+
+    Args:
+        statement: SQL both databases understand, with ``?`` for each value and no other question mark or percent sign.
+    """
+
+    statement: str
+    values: tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +37,7 @@ class Reserve:
     amounts: Mapping[Unit, int]
     lease: float = LEASE
     limits: Mapping[Scope, Mapping[Unit, int]] = field(default_factory=dict)
-    also: Sequence[sa.Executable] = ()
+    also: Sequence[Companion] = ()
     sent: bool = False
     model: str = ""
     provider: str = ""
@@ -66,7 +76,7 @@ class Settle:
     provider: str = ""
     decision: str = ""
     facts: Mapping[str, object] = field(default_factory=dict)
-    also: Sequence[sa.Executable] = ()
+    also: Sequence[Companion] = ()
 
     def checked(self) -> Settle:
         """The operation itself.
@@ -84,7 +94,7 @@ class Release:
 
     id: str
     reason: str
-    also: Sequence[sa.Executable] = ()
+    also: Sequence[Companion] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +185,7 @@ class Spend:
     limits: Mapping[Scope, Mapping[Unit, int]] = field(default_factory=dict)
     refuse: bool = True
     id: str = field(default_factory=lambda: f"spend_{uuid.uuid4().hex}")
-    also: Sequence[sa.Executable] = ()
+    also: Sequence[Companion] = ()
 
     def checked(self) -> Spend:
         """The operation itself.

@@ -15,9 +15,11 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from maestro.ledger.books import Books, Entry, State
+from maestro.ledger.errors import CompanionError, may_pass
 from maestro.ledger.limits import Cell, Limit
 from maestro.ledger.model import Attribution, Charge, Crossing, Unit
 from maestro.ledger.names import key_of, pattern_keys
+from maestro.ledger.operations import Companion
 from maestro.ledger.tables import CHARGES, CROSSINGS, LIMITS, RESERVATIONS, SUMS
 
 _WHOM = ("tenant", "project", "pull_request", "run", "step", "actor")
@@ -125,6 +127,36 @@ class Rows:
                 self._insert(_KEEP_LIMITS, [(*cell, limit.amount, limit.source, reason, books.now)])
         self._send()
 
+    def write(self, companions: Sequence[Companion], *, alone: bool = True) -> None:
+        """Writes what others keep beside the ledger.
+
+        Args:
+            alone: nothing else is in the transaction; otherwise it is as it was before when one cannot be written.
+
+        Raises:
+            CompanionError: the database does not take it.
+            SQLAlchemyError: another try may help; the transaction must be rolled back.
+        """
+        if not companions:
+            return
+        self._send()
+        statements = [(one.statement, one.values) for one in companions]
+        if not alone:
+            statements = [("SAVEPOINT companions", ()), *statements, ("RELEASE SAVEPOINT companions", ())]
+        try:
+            for statement, values in statements:
+                self._queue(statement, values)
+            self._send()
+        except self._error as error:
+            failed = sa.exc.DBAPIError(None, None, error)
+            if may_pass(failed):
+                raise failed from error
+            if not alone:
+                self._pending = []
+                self._execute("ROLLBACK TO SAVEPOINT companions", ())
+                self._execute("RELEASE SAVEPOINT companions", ())
+            raise CompanionError(failed) from failed
+
     def keep_crossings(self, crossings: Sequence[Crossing]) -> set[CrossingKey]:
         """Writes crossings; gives those that were not there before."""
         values = [(*crossing_key(one), one.used, one.at.timestamp()) for one in crossings]
@@ -162,11 +194,14 @@ class Rows:
         return found
 
     def _execute(self, statement: str, values: Sequence[object]) -> None:
-        if not self._postgresql:
-            self._cursor.execute(statement, values)
-            return
-        self._pending.append(self._cursor.mogrify(statement.replace("?", "%s"), values))
+        self._queue(statement, values)
         self._send()
+
+    def _queue(self, statement: str, values: Sequence[object]) -> None:
+        if self._postgresql:
+            self._pending.append(self._cursor.mogrify(statement.replace("?", "%s"), values))
+        else:
+            self._cursor.execute(statement, values)
 
     def _send(self) -> None:
         if self._pending:

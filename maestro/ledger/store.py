@@ -29,6 +29,7 @@ from maestro.ledger.names import key_of
 from maestro.ledger.operations import (
     LEASE,
     Adjust,
+    Companion,
     Extend,
     Release,
     Reserve,
@@ -100,7 +101,7 @@ class Ledger:
         *,
         lease: float = LEASE,
         limits: Limits = {},  # noqa: B006 - it is only read
-        also: Sequence[sa.Executable] = (),
+        also: Sequence[Companion] = (),
         sent: bool = False,
         model: str = "",
         provider: str = "",
@@ -112,7 +113,7 @@ class Ledger:
             id: unique to this call; a second try of it is another call.
             lease: seconds until it is taken for lost unless it is settled, released or extended.
             limits: the workflow's, which lower what is granted and never raise it.
-            also: statements carried out in the same transaction, only when it is reserved.
+            also: rows of others, written in the same transaction, only when it is reserved.
             sent: the call leaves right after; see ``sent``.
             model, provider, decision: what an assumed charge is put down to.
 
@@ -144,7 +145,7 @@ class Ledger:
         provider: str = "",
         decision: str = "",
         facts: Mapping[str, object] = {},
-        also: Sequence[sa.Executable] = (),
+        also: Sequence[Companion] = (),
     ) -> tuple[Crossing, ...]:
         """Charges what it came to, and gives the rest back. Twice is once.
 
@@ -153,7 +154,7 @@ class Ledger:
 
         Args:
             facts: small JSON values for exports.
-            also: statements carried out in the same transaction.
+            also: rows of others, written in the same transaction.
 
         Returns:
             Thresholds crossed for the first time.
@@ -165,7 +166,7 @@ class Ledger:
         wish = Settle(id, actual, model, provider, decision, facts, also)
         return cast(tuple[Crossing, ...], self.committer.perform(wish.checked()))
 
-    def release(self, id: str, reason: str = "", *, also: Sequence[sa.Executable] = ()) -> None:
+    def release(self, id: str, reason: str = "", *, also: Sequence[Companion] = ()) -> None:
         """Nothing was spent; everything goes back. Twice is once.
 
         Raises:
@@ -245,7 +246,7 @@ class Ledger:
         limits: Limits = {},  # noqa: B006 - it is only read
         refuse: bool = True,
         id: str | None = None,
-        also: Sequence[sa.Executable] = (),
+        also: Sequence[Companion] = (),
     ) -> tuple[Crossing, ...]:
         """Charges runs, tokens, minutes or bytes at once, or refuses them.
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 
 from maestro.errors import MaestroError
 from maestro.ledger.applying import again, apply, cells
 from maestro.ledger.books import Books, Change
-from maestro.ledger.errors import CompanionError, may_pass
+from maestro.ledger.errors import CompanionError
 from maestro.ledger.model import Crossing
-from maestro.ledger.operations import Operation
+from maestro.ledger.operations import Companion, Operation
 from maestro.ledger.rows import CrossingKey, Rows, crossing_key
 
 
@@ -53,7 +51,8 @@ def carry_out(
             try:
                 change = apply(books, operation)
                 if change is not None:
-                    _write_companions(connection, operation, alone=len(operations) == 1)
+                    # Without others in the transaction there is nothing a savepoint would save.
+                    rows.write(getattr(operation, "also", ()), alone=len(operations) == 1)
             except MaestroError as error:
                 if isinstance(error, CompanionError) and len(operations) == 1:
                     raise
@@ -76,19 +75,17 @@ def carry_out(
     return outcomes, {crossing_key(one) for one in crossed}
 
 
-def _write_companions(connection: sa.Connection, operation: Operation, *, alone: bool) -> None:
-    statements = getattr(operation, "also", ())
-    if not statements:
-        return
-    try:
-        # Without others in the transaction there is nothing a savepoint would save.
-        with nullcontext() if alone else connection.begin_nested():
-            for statement in statements:
-                connection.execute(statement)
-    except SQLAlchemyError as error:
-        if may_pass(error):
-            raise
-        raise CompanionError(error) from error
+def write(connection: sa.Connection, companions: Sequence[Companion]) -> None:
+    """Writes what others keep beside the ledger, within the transaction of ``connection``, without an operation.
+
+    Raises:
+        SQLAlchemyError: they cannot be written; the transaction must be rolled back.
+    """
+    with Rows(connection) as rows:
+        try:
+            rows.write(companions)
+        except CompanionError as error:
+            raise error.error from error
 
 
 def _ids(operations: Sequence[Operation]) -> list[str]:

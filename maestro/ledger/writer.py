@@ -13,13 +13,12 @@ from concurrent.futures import Future
 from datetime import datetime
 from typing import Any, cast
 
-import sqlalchemy as sa
-
 from maestro.errors import MaestroError
 from maestro.ledger.holders import this_holder
 from maestro.ledger.model import Attribution, Crossing, Reservation, Unit
 from maestro.ledger.operations import (
     LEASE,
+    Companion,
     Extend,
     Operation,
     Release,
@@ -61,7 +60,7 @@ class AsyncLedger:
         *,
         lease: float = LEASE,
         limits: Limits = {},  # noqa: B006 - it is only read
-        also: Sequence[sa.Executable] = (),
+        also: Sequence[Companion] = (),
         sent: bool = False,
         model: str = "",
         provider: str = "",
@@ -82,13 +81,19 @@ class AsyncLedger:
         provider: str = "",
         decision: str = "",
         facts: Mapping[str, object] = {},
-        also: Sequence[sa.Executable] = (),
+        also: Sequence[Companion] = (),
+        wake: bool = True,
     ) -> Future[tuple[Crossing, ...]]:
-        """``Ledger.settle``."""
-        wish = Settle(id, actual, model, provider, decision, facts, also)
-        return cast("Future[tuple[Crossing, ...]]", self._submit(wish))
+        """``Ledger.settle``.
 
-    def submit_release(self, id: str, reason: str = "", *, also: Sequence[sa.Executable] = ()) -> Future[None]:
+        Args:
+            wake: False: it is written with whatever is submitted next, or when ``wake`` is called, which the caller
+                has to see to.
+        """
+        wish = Settle(id, actual, model, provider, decision, facts, also)
+        return cast("Future[tuple[Crossing, ...]]", self._submit(wish, wake=wake))
+
+    def submit_release(self, id: str, reason: str = "", *, also: Sequence[Companion] = ()) -> Future[None]:
         """``Ledger.release``."""
         return cast("Future[None]", self._submit(Release(id, reason, also)))
 
@@ -105,7 +110,7 @@ class AsyncLedger:
         limits: Limits = {},  # noqa: B006 - it is only read
         refuse: bool = True,
         id: str | None = None,
-        also: Sequence[sa.Executable] = (),
+        also: Sequence[Companion] = (),
     ) -> Future[tuple[Crossing, ...]]:
         """``Ledger.spend``."""
         named = {} if id is None else {"id": id}
@@ -132,7 +137,16 @@ class AsyncLedger:
         self._closing = False
         self._thread: threading.Thread | None = None
 
-    def _submit(self, operation: Operation) -> Future[Any]:
+    def wake(self) -> None:
+        """Has what was submitted written now."""
+        with self._changed:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="maestro-ledger-writer", daemon=True)
+                self._thread.start()
+            self._waits = True
+            self._changed.notify()
+
+    def _submit(self, operation: Operation, *, wake: bool = True) -> Future[Any]:
         try:
             match operation:
                 case Reserve() | Settle() | Spend():
@@ -143,17 +157,10 @@ class AsyncLedger:
             failed: Future[Any] = Future()
             failed.set_exception(error)
             return failed
-        answer = self.ledger.committer.put(operation, self._wake)
-        self._wake()
+        answer = self.ledger.committer.put(operation, self.wake)
+        if wake:
+            self.wake()
         return answer
-
-    def _wake(self) -> None:
-        with self._changed:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="maestro-ledger-writer", daemon=True)
-                self._thread.start()
-            self._waits = True
-            self._changed.notify()
 
     def _run(self) -> None:
         while True:

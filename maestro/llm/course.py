@@ -24,6 +24,7 @@ from maestro.ledger.model import (
 )
 from maestro.llm.catalogue import Model
 from maestro.llm.charging import Bounds, bounds
+from maestro.llm.decisions import decision_row
 from maestro.llm.errors import NoAnswerError
 from maestro.llm.grant import Grant, granted
 from maestro.llm.model import (
@@ -288,7 +289,7 @@ class Course:
             most.amounts(),
             lease=max(1.0, self.left) + LEASE_BEYOND,
             limits=self._limits,
-            also=(gateway.decisions.insert_statement(decision),) if first else (),
+            also=(decision_row(decision),) if first else (),
             sent=True,
             model=model.name,
             provider=model.provider,

@@ -100,7 +100,12 @@ def decision_from(text: str) -> Decision:
 
 def outcome_json(outcome: Outcome) -> dict[str, Any]:
     """A dict of JSON types."""
-    return {**asdict(outcome), "at": moment(outcome.at), "attempts": [asdict(one) for one in outcome.attempts]}
+    # By name, since asdict copies every value and takes ten times as long.
+    return {**_by_name(outcome), "at": moment(outcome.at), "attempts": [_by_name(one) for one in outcome.attempts]}
+
+
+def _by_name(value: Outcome | Attempt) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def outcome_text(outcome: Outcome) -> str:

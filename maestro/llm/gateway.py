@@ -19,7 +19,7 @@ from maestro.llm.breaker import Breakers
 from maestro.llm.catalogue import Catalogue, Model
 from maestro.llm.charging import texts_in
 from maestro.llm.course import Course
-from maestro.llm.decisions import DecisionStore, Outcome, outcome_of
+from maestro.llm.decisions import DecisionStore, Outcome, outcome_of, outcome_row
 from maestro.llm.grant import Grant
 from maestro.llm.keyring import Keyring
 from maestro.llm.latencies import Latencies
@@ -38,13 +38,14 @@ from maestro.llm.retries import Retries
 from maestro.llm.situation import Limits, Situation, Sources
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
     from maestro.artifacts.store import ArtifactStore
+    from maestro.ledger.operations import Companion
     from maestro.ledger.writer import AsyncLedger
 
 _LOG = logging.getLogger(__name__)
 HEALTH_SECONDS = 5.0
+TOGETHER_SECONDS = 0.005
+"""A settlement waits so long for the next reservation: one transaction serves both."""
 NO_LIMITS: Limits = {}
 
 
@@ -102,6 +103,7 @@ class Gateway:
         self._writing: set[Future[Any]] = set()
         self._recorder: ThreadPoolExecutor | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._waking = False
 
     async def ask(self, request: ModelRequest, attribution: Attribution, *, limits: Limits = NO_LIMITS) -> Answer:
         """The answer to ``request``, charged to ``attribution``.
@@ -189,6 +191,7 @@ class Gateway:
     async def settled(self) -> None:
         """Returns when everything that was spent is in the ledger."""
         while self._writing:
+            self.ledger.wake()
             await asyncio.wait([asyncio.wrap_future(future) for future in list(self._writing)])
 
     async def close(self) -> None:
@@ -230,12 +233,13 @@ class Gateway:
 
     def settle(
         self, id: str, actual: Mapping[Unit, int], *, model: Model, decision: str, facts: Mapping[str, object],
-        also: Sequence[sa.Executable],
+        also: Sequence[Companion],
     ) -> Future[tuple[Crossing, ...]]:  # fmt: skip
         """Hands a settlement to the writer; its crossings are told when it is done."""
         future = self.ledger.submit_settle(
-            id, actual, model=model.name, provider=model.provider, decision=decision, facts=facts, also=also
-        )
+            id, actual, model=model.name, provider=model.provider, decision=decision, facts=facts, also=also,
+            wake=not self._will_wake(),
+        )  # fmt: skip
         return self._written(future, f"reservation {id} could not be settled")
 
     def release(self, id: str, reason: str) -> None:
@@ -274,7 +278,7 @@ class Gateway:
         answer = course.answer(
             completion, model=grant.bounds.model, cost_nano=course.cost_nano + cost, first_token=first_token
         )
-        outcome = self.decisions.outcome_statement(outcome_of(course.decided, answer))
+        outcome = outcome_row(outcome_of(course.decided, answer))
         grant.answered(completion.usage, (outcome,))
         return answer
 
@@ -299,6 +303,23 @@ class Gateway:
             self._recorder = ThreadPoolExecutor(1, thread_name_prefix="llm-outcomes")
         future = self._recorder.submit(self.decisions.keep, course.decided, outcome)
         self._written(future, f"the outcome of {course.decided.id} could not be kept")
+
+    def _will_wake(self) -> bool:
+        """Whether the ledger's writer is woken in a moment, so that what is settled now need not."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False  # A stream that nobody closed, found by the garbage collector.
+        if loop is not (self._loop or loop):
+            return False
+        if not self._waking:
+            self._waking = True
+            loop.call_later(TOGETHER_SECONDS, self._wake)
+        return True
+
+    def _wake(self) -> None:
+        self._waking = False
+        self.ledger.wake()
 
     def _balances(self, scopes: Sequence[Scope], limits: Limits) -> Sequence[Balance]:
         return self.ledger.ledger.balances(scopes, limits=limits)

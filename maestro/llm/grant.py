@@ -13,8 +13,7 @@ from maestro.llm.charging import Bounds
 from maestro.llm.model import Attempt, ProviderError, Usage
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
+    from maestro.ledger.operations import Companion
     from maestro.llm.gateway import Gateway
 
 
@@ -56,7 +55,7 @@ class Grant:
         """Whether it is settled or released."""
         return self._ended
 
-    def answered(self, usage: Usage, also: Sequence[sa.Executable] = ()) -> None:
+    def answered(self, usage: Usage, also: Sequence[Companion] = ()) -> None:
         """The model did what was asked; ``also`` goes into the same transaction as the cost."""
         if self._end():
             self._gateway.breakers.answered(self.model)
@@ -95,7 +94,7 @@ class Grant:
         self._release_place()
         return True
 
-    def _settle(self, usage: Usage, more: Mapping[str, Any], also: Sequence[sa.Executable] = ()) -> None:
+    def _settle(self, usage: Usage, more: Mapping[str, Any], also: Sequence[Companion] = ()) -> None:
         actual = self.bounds.charge(usage)
         self.cost_nano = actual[Unit.USD]
         facts: dict[str, object] = {

@@ -19,7 +19,7 @@ from maestro.errors import InputError
 from maestro.ledger.errors import LedgerUnavailableError, ReservationClosedError
 from maestro.ledger.holders import is_gone, this_holder
 from maestro.ledger.model import Attribution, BudgetExceededError, Scope, Unit
-from maestro.ledger.operations import Operation
+from maestro.ledger.operations import Companion, Operation
 from maestro.ledger.store import Ledger
 from maestro.ledger.tables import METADATA
 from maestro.ledger.transaction import Outcome
@@ -31,6 +31,11 @@ USD = Unit.USD
 WHO = Attribution("acme", "app", 7, "r1", "review")
 RUN = Scope("run", "r1")
 OTHERS = sa.Table("others", sa.MetaData(), sa.Column("name", sa.Text, primary_key=True))
+
+
+def other(name: str) -> Companion:
+    """A row of somebody else's table."""
+    return Companion("INSERT INTO others (name) VALUES (?)", (name,))
 
 
 @pytest.fixture(scope="module")
@@ -114,11 +119,11 @@ def test_one_that_is_refused_leaves_the_others_of_its_transaction_alone(ledger: 
     writer = AsyncLedger(ledger)
     with ledger.committer._turn:  # Held up, so that all of them wait and are written together.
         wishes = [
-            writer.submit_reserve("a", WHO, {USD: 6}, also=[OTHERS.insert().values(name="x")]),
-            writer.submit_reserve("b", WHO, {USD: 6}, also=[OTHERS.insert().values(name="y")]),
-            writer.submit_reserve("c", WHO, {USD: 2}, also=[OTHERS.insert().values(name="x")]),
+            writer.submit_reserve("a", WHO, {USD: 6}, also=[other("x")]),
+            writer.submit_reserve("b", WHO, {USD: 6}, also=[other("y")]),
+            writer.submit_reserve("c", WHO, {USD: 2}, also=[other("x")]),
             writer.submit_settle("unknown", {USD: 1}),
-            writer.submit_reserve("d", WHO, {USD: 4}, also=[OTHERS.insert().values(name="z")]),
+            writer.submit_reserve("d", WHO, {USD: 4}, also=[other("z")]),
             writer.submit_reserve("d", WHO, {USD: 4}),
             writer.submit_settle("d", {USD: 3, Unit.TOKENS: 5}),
         ]
@@ -384,9 +389,9 @@ def test_what_was_committed_unnoticed_is_not_done_again(ledger: Ledger, monkeypa
         return outcomes
 
     monkeypatch.setattr(ledger.committer, "_transact", unanswered)
-    ledger.reserve("one", WHO, {USD: 3}, also=[OTHERS.insert().values(name="decision")])
+    ledger.reserve("one", WHO, {USD: 3}, also=[other("decision")])
     ledger.sent("one")
-    ledger.settle("one", {USD: 2}, also=[OTHERS.insert().values(name="outcome")])
+    ledger.settle("one", {USD: 2}, also=[other("outcome")])
     ledger.spend(WHO, {Unit.RUNS: 1})
     ledger.reserve("two", WHO, {USD: 3})
     ledger.release("two")

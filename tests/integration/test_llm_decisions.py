@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from maestro.errors import InputError
-from maestro.llm.decisions import DecisionStore, Kept, decision_id, outcome_of
+from maestro.ledger.transaction import write
+from maestro.llm.decisions import DecisionStore, Kept, decision_id, decision_row, outcome_of, outcome_row
 from maestro.llm.model import ProviderError
 from maestro.llm.overrides import OverrideStore, make_override
 from maestro.server.database import open_engine
@@ -32,8 +33,8 @@ def test_decisions_and_outcomes_are_read_as_they_were_kept(engine: sa.Engine) ->
     store.keep(decision, failed)
     answered = outcome_of(decision, answer(decision), at=NOW)
     with engine.begin() as connection:
-        connection.execute(store.insert_statement(decision))
-        connection.execute(store.outcome_statement(answered))
+        write(connection, [decision_row(decision)])
+        write(connection, [outcome_row(answered)])
     assert store.get(decision.id[:20]) == store.get("last") == Kept(decision, answered)
     assert [one.decision.id for one in store.list(model="big", state="answered", run="run1")] == [decision.id]
     with pytest.raises(InputError, match="there is no decision"):

@@ -85,6 +85,30 @@ async def test_fifty_callers_and_a_budget_for_about_half_of_them(server: ModelSe
         assert used(made) == (answers, 0)
 
 
+async def test_what_is_settled_is_written_with_the_next_reservation_and_soon_anyway(
+    server: ModelServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maestro.llm.gateway.TOGETHER_SECONDS", 3600.0)
+    async with gateway(tmp_path, server.url, {"echo": {}}) as made:
+        committer = made.ledger.ledger.committer
+        first = await made.ask(request(), WHO)
+        assert used(made)[0] == 0
+        before = committer.batches
+        second = await made.ask(request(text="again"), WHO)
+        assert committer.batches == before + 1
+        assert used(made)[0] == first.cost_nano
+        await made.settled()
+        assert used(made) == (first.cost_nano + second.cost_nano, 0)
+        kept = [one.outcome for one in made.decisions.list()]
+        assert [one and one.cost_nano for one in kept] == [second.cost_nano, first.cost_nano]
+    monkeypatch.undo()
+    async with gateway(tmp_path / "other", server.url, {"echo": {}}) as made:
+        answer = await made.ask(request(), WHO)
+        async with asyncio.timeout(20):
+            while used(made) != (answer.cost_nano, 0):
+                await asyncio.sleep(0.005)
+
+
 async def test_the_budget_holds_when_calls_end_in_every_way_at_once(server: ModelServer, tmp_path: Path) -> None:
     ways = ["echo", "truncated", "status/500", "close", "hang", "cut", "retry-after/0.01", "html", "headers", "endless"]
     models = {name: {"timeout": 0.3} for name in ways}

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from maestro.ledger.model import Attribution
 from maestro.ledger.store import Ledger
-from maestro.llm.decisions import DecisionStore, Outcome
+from maestro.ledger.transaction import write
+from maestro.llm.decisions import DecisionStore, Outcome, decision_row, outcome_row
 from maestro.llm.model import Decision
 from tests.unit.llm_world import ask
 
@@ -30,11 +31,10 @@ def keep_calls(
         last_cost: of a call on the last day, in times of the usual cost.
         failed: calls of each day that have no answer.
     """
-    store = DecisionStore(ledger.engine)
+    DecisionStore(ledger.engine)  # Makes the tables.
     with ledger.engine.begin() as connection:
         for decision, outcome in _calls(until, whose, days, last_cost, failed):
-            connection.execute(store.insert_statement(decision))
-            connection.execute(store.outcome_statement(outcome))
+            write(connection, [decision_row(decision), outcome_row(outcome)])
 
 
 def _calls(

@@ -21,6 +21,7 @@ from maestro.ledger.model import (
     Unit,
 )
 from maestro.ledger.names import MOST
+from maestro.ledger.operations import Companion
 from maestro.ledger.store import Ledger
 
 USD, TOKENS = Unit.USD, Unit.TOKENS
@@ -519,6 +520,11 @@ def test_money_is_not_charged_without_being_reserved(ledger: Ledger) -> None:
 OTHERS = sa.Table("others", sa.MetaData(), sa.Column("name", sa.Text, primary_key=True))
 
 
+def other(name: str) -> Companion:
+    """A row of somebody else's table."""
+    return Companion("INSERT INTO others (name) VALUES (?)", (name,))
+
+
 def others(ledger: Ledger) -> list[str]:
     with ledger.engine.begin() as connection:
         return list(connection.execute(sa.select(OTHERS.c.name)).scalars())
@@ -527,19 +533,19 @@ def others(ledger: Ledger) -> list[str]:
 def test_what_is_written_with_a_reservation_is_there_exactly_when_it_is(ledger: Ledger) -> None:
     OTHERS.metadata.create_all(ledger.engine)
     limit(ledger, RUN, 5)
-    ledger.reserve("one", WHO, {USD: 5}, also=[OTHERS.insert().values(name="decision")])
-    ledger.reserve("one", WHO, {USD: 5}, also=[OTHERS.insert().values(name="decision")])
+    ledger.reserve("one", WHO, {USD: 5}, also=[other("decision")])
+    ledger.reserve("one", WHO, {USD: 5}, also=[other("decision")])
     with pytest.raises(BudgetExceededError):
-        ledger.reserve("two", WHO, {USD: 1}, also=[OTHERS.insert().values(name="never")])
-    ledger.settle("one", {USD: 1}, also=[OTHERS.insert().values(name="outcome")])
+        ledger.reserve("two", WHO, {USD: 1}, also=[other("never")])
+    ledger.settle("one", {USD: 1}, also=[other("outcome")])
     assert others(ledger) == ["decision", "outcome"]
 
 
 def test_a_reservation_is_not_made_when_what_belongs_to_it_cannot_be_written(ledger: Ledger) -> None:
     OTHERS.metadata.create_all(ledger.engine)
-    ledger.reserve("one", WHO, {USD: 5}, also=[OTHERS.insert().values(name="same")])
+    ledger.reserve("one", WHO, {USD: 5}, also=[other("same")])
     with pytest.raises(MaestroError, match="what belongs to it cannot be written beside the ledger: UNIQUE"):
-        ledger.reserve("two", WHO, {USD: 5}, also=[OTHERS.insert().values(name="same")])
+        ledger.reserve("two", WHO, {USD: 5}, also=[other("same")])
     assert numbers(ledger) == (0, 5)
 
 

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 
 from maestro.errors import InputError, MaestroError
 from maestro.ledger.model import Attribution
-from maestro.llm.decisions import DecisionStore, Kept, decision_id, outcome_of
+from maestro.ledger.transaction import write
+from maestro.llm.decisions import DecisionStore, Kept, decision_id, decision_row, outcome_of
 from maestro.llm.decisions_export import COLUMNS, export
 from maestro.llm.model import Attempt, Decision, NoModelError, PromptRef, ProviderError
 from maestro.server.database import open_engine
@@ -56,15 +57,15 @@ def test_a_refused_decision_with_all_its_reasons_is_kept_too(store: DecisionStor
     assert kept.outcome is not None and (kept.outcome.state, kept.outcome.error) == ("refused", "no key")
 
 
-def test_its_statements_belong_to_somebody_elses_transaction(store: DecisionStore, engine: sa.Engine) -> None:
+def test_its_rows_belong_to_somebody_elses_transaction(store: DecisionStore, engine: sa.Engine) -> None:
     decision = decided()
     with pytest.raises(ZeroDivisionError), engine.begin() as connection:
-        connection.execute(store.insert_statement(decision))
+        write(connection, [decision_row(decision)])
         raise ZeroDivisionError
     assert list(store.list()) == []
     with engine.begin() as connection:
-        connection.execute(store.insert_statement(decision))
-        connection.execute(store.insert_statement(decision))
+        write(connection, [decision_row(decision)])
+        write(connection, [decision_row(decision)])
     [kept] = store.list()
     assert kept == Kept(decision, None)
 
@@ -133,8 +134,7 @@ def test_long_lists_are_read_in_pages_and_none_is_read_twice(store: DecisionStor
     # Many of one moment: the id decides between them.
     rows = [decided(0) for _ in range(1_203)]
     with engine.begin() as connection:
-        for row in rows:
-            connection.execute(store.insert_statement(row))
+        write(connection, [decision_row(row) for row in rows])
     found = [one.decision.id for one in store.list(limit=None)]
     assert found == sorted((row.id for row in rows), reverse=True)
     assert len(list(store.list(limit=700))) == 700
