@@ -97,7 +97,7 @@ class BlockingGateway:
             return
         loop, thread, gateway = started
         try:
-            asyncio.run_coroutine_threadsafe(gateway.close(), loop).result(CLOSE_SECONDS)
+            asyncio.run_coroutine_threadsafe(_closed(gateway), loop).result(CLOSE_SECONDS)
         finally:
             loop.call_soon_threadsafe(loop.stop)
             thread.join(CLOSE_SECONDS)
@@ -204,6 +204,14 @@ def _result(future: Future[T], cancelled: threading.Event | None) -> T:
 
 async def _made(make: Callable[[], Gateway]) -> Gateway:
     return make()
+
+
+async def _closed(gateway: Gateway) -> None:
+    # Whoever was cancelled still has to hand what it used to the ledger.
+    leaving = [task for task in asyncio.all_tasks() if task.cancelling()]
+    if leaving:
+        await asyncio.wait(leaving)
+    await gateway.close()
 
 
 async def _stood_still(gateway: Gateway, stands: threading.Event, go_on: threading.Event) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -72,13 +73,22 @@ def test_a_stream_is_an_iterator(made: BlockingGateway) -> None:
         assert stream.answer.decision == stream.decision.id
 
 
-def test_a_cancelled_step_stops_waiting_and_what_it_used_is_settled(made: BlockingGateway, tmp_path: Path) -> None:
+def test_a_cancelled_step_stops_waiting_and_what_it_used_is_settled(
+    made: BlockingGateway, server: ModelServer, tmp_path: Path
+) -> None:
     cancelled = threading.Event()
-    timer = threading.Timer(0.2, cancelled.set)
-    timer.start()
+    before = server.seen["hang"]
+
+    def cancel() -> None:
+        while server.seen["hang"] == before:
+            time.sleep(0.01)
+        cancelled.set()
+
+    thread = threading.Thread(target=cancel, daemon=True)
+    thread.start()
     with pytest.raises(RunCancelledError, match="cancelled while a model was asked"):
         made.ask(request("hang"), WHO, cancelled=cancelled)
-    timer.join()
+    thread.join()
     made.close()
     assert spent(tmp_path) > 0
 

@@ -102,6 +102,7 @@ async def test_what_is_settled_is_written_with_the_next_reservation_and_soon_any
         kept = [one.outcome for one in made.decisions.list()]
         assert [one and one.cost_nano for one in kept] == [second.cost_nano, first.cost_nano]
     monkeypatch.undo()
+    (tmp_path / "other").mkdir()
     async with gateway(tmp_path / "other", server.url, {"echo": {}}) as made:
         answer = await made.ask(request(), WHO)
         async with asyncio.timeout(20):
