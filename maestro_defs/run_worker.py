@@ -33,9 +33,9 @@ from maestro_defs.compiler import compile_workflow, job_name
 from maestro_defs.definitions import definitions_of
 from maestro_defs.instance import prepare_home, prepared_ref
 from maestro_defs.kept_cancellations import kept_cancellations
+from maestro_defs.late_imports import OF_A_RUN, import_all
 from maestro_defs.leaving import leave
 from maestro_defs.making import checkout_of
-from maestro_defs.rehearsal import import_all, modules_of_a_run
 from maestro_defs.server import Server, loaded_from, registry
 from maestro_defs.shared_instance import SharedInstance
 from maestro_defs.trust import commit_of, judged, made_here
@@ -54,7 +54,7 @@ stages:
 
 def preload(home: ServerHome) -> None:
     """Imports, and prepares once, what every run needs; opens nothing that would not survive a fork."""
-    import_all(modules_of_a_run())
+    import_all(OF_A_RUN)
     server = Server(home)
     prepared_ref(prepare_home(home.dagster, server.profile))
     # Step kinds, the models a workflow is read with, and what Dagster builds when a job is first compiled.

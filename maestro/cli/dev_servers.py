@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from maestro.cli import programs
+from maestro.cli import dagster_program, programs
 from maestro.cli.options import GlobalOptions
 from maestro.cli.prepare import Opened, open_project
 from maestro.cli.programs import Started
@@ -43,7 +43,8 @@ def serve(options: GlobalOptions, host: str, port: int, *, open_browser: bool) -
         workspace = home / "workspace.yaml"
         where = home / "code-server.sock"
         where.unlink(missing_ok=True)
-        code = ["-m", "dagster", "code-server", "start", "-m", "maestro_defs.definitions", "--location-name", "maestro"]
+        loads = ("-m", "maestro_defs.definitions", "--location-name", "maestro")
+        code = dagster_program.words("dagster", "code-server", "start", *loads)
         socket_file = _socket_path(where)
         servers.append(_start("code server", [*code, "--socket", str(socket_file)], environment, home))
         workspace.write_text(
@@ -51,10 +52,11 @@ def serve(options: GlobalOptions, host: str, port: int, *, open_browser: bool) -
         )
         if not _until(lambda: socket_file.exists(), servers, stopping):
             return 0
-        arguments = ["-w", str(workspace)]
-        web = ["-m", "dagster_webserver", "-h", host, "-p", str(port), *arguments]
+        arguments = ("-w", str(workspace))
+        web = dagster_program.words("dagster_webserver", "-h", host, "-p", str(port), *arguments)
         servers.append(_start("web server", web, environment, home))
-        servers.append(_start("daemon", ["-m", "dagster._daemon", "run", *arguments], environment, home))
+        daemon = dagster_program.words("dagster._daemon", "run", *arguments)
+        servers.append(_start("daemon", daemon, environment, home))
         address = f"http://{programs.reachable(host)}:{port}"
         if not _until(lambda: programs.answers(f"{address}/server_info"), servers, stopping):
             return 0

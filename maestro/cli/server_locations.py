@@ -14,6 +14,7 @@ from pathlib import Path
 
 import yaml
 
+from maestro.cli import dagster_program
 from maestro.cli.programs import socket_answers
 from maestro.cli.server_home import projects_of
 from maestro.cli.server_parts import PROJECT_VARIABLE, Part, environment_of
@@ -91,7 +92,7 @@ class Locations:
 
     def _part(self, project: RegisteredProject) -> Part:
         socket = self._socket(project.name)
-        arguments = ("-m", "dagster", "api", "grpc", "--socket", str(socket), "--lazy-load-user-code")
+        arguments = dagster_program.words("dagster", "api", "grpc", "--socket", str(socket), "--lazy-load-user-code")
         code = ("-m", "maestro_defs.definitions", "--location-name", project.name, "--log-level", "warning")
         return Part(
             "/".join(part for part in (CODE, self._scope, project.name) if part),

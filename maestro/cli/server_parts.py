@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from maestro.cli import dagster_program
 from maestro.cli.programs import answers, socket_answers
 from maestro.cli.server_home import gateway_url, web_url
 from maestro.errors import MaestroError
@@ -132,13 +133,14 @@ def part_of(home: ServerHome, name: str, workspace: Path) -> Part:
         web = settings.web
         return Part(
             name,
-            ("-m", "dagster_webserver", "-h", web.host, "-p", str(web.port), "-w", str(workspace)),
+            dagster_program.words("dagster_webserver", "-h", web.host, "-p", str(web.port), "-w", str(workspace)),
             environment,
             lambda: answers(f"{url}/server_info", _PROBE_SECONDS),
             about=f"Dagster     {url}",
         )
     # A daemon that runs has nothing to answer with; its heartbeats are shown by the web server.
-    return Part(name, ("-m", "dagster._daemon", "run", "-w", str(workspace)), environment, lambda: True)
+    daemon = dagster_program.words("dagster._daemon", "run", "-w", str(workspace))
+    return Part(name, daemon, environment, lambda: True)
 
 
 class _ConductorsLease:

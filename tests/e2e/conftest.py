@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.e2e.example import Example, new_example
+from tests.once import made_once
 
 # The example has tests of its own, for its own workflow to run.
 collect_ignore = ["vulnerable"]
@@ -13,12 +16,17 @@ collect_ignore = ["vulnerable"]
 @pytest.fixture(scope="session")
 def delivered_example(tmp_path_factory: pytest.TempPathFactory) -> Example:
     """The vulnerable example after its first run; tests work on copies."""
-    return new_example(tmp_path_factory.mktemp("vulnerable") / "app").run()
+    folder = made_once(tmp_path_factory, "vulnerable", lambda folder: new_example(folder / "app").run().keep())
+    return Example.kept(folder / "app")
 
 
 @pytest.fixture(scope="session")
 def repaired_example(delivered_example: Example, tmp_path_factory: pytest.TempPathFactory) -> Example:
     """The example after a second run, in which nothing is vulnerable any more; tests work on copies."""
-    repaired = delivered_example.copy(tmp_path_factory.mktemp("repaired") / "app")
-    repaired.vendor("3.1.6")
-    return repaired.run()
+
+    def repair(folder: Path) -> None:
+        repaired = delivered_example.copy(folder / "app")
+        repaired.vendor("3.1.6")
+        repaired.run().keep()
+
+    return Example.kept(made_once(tmp_path_factory, "repaired", repair) / "app")

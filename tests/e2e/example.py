@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,16 @@ class Example(Product):
     def run(self, *arguments: str) -> Example:
         """The example after ``maestro run``, however that ended."""
         return Example(self.root, self.environment, self.maestro("run", "--json", *arguments))
+
+    def keep(self) -> None:
+        """Writes down beside it how its last run ended, for ``kept``."""
+        assert self.ended is not None
+        _told_in(self.root).write_text(json.dumps(asdict(self.ended)))
+
+    @classmethod
+    def kept(cls, root: Path) -> Example:
+        """The example another process has run."""
+        return cls(root, {}, Ended(**json.loads(_told_in(root).read_text())))
 
     def copy(self, root: Path) -> Example:
         """It all, with its history and all that was delivered, at another place."""
@@ -119,6 +129,10 @@ def new_example(root: Path, files: dict[str, str] | None = None, environment: di
     ended = example.maestro("vulns", "update", str(_advisories(root.parent / "advisories")))
     assert ended.code == 0, ended.text
     return example
+
+
+def _told_in(root: Path) -> Path:
+    return root.with_suffix(".ended.json")
 
 
 def _advisories(folder: Path) -> Path:

@@ -183,7 +183,7 @@ def _prepare(modules: list[str]) -> None:
     from maestro_defs.lean_imports import lean_imports
 
     with lean_imports():
-        from maestro_defs.rehearsal import import_all
+        from maestro_defs.late_imports import import_all
         from maestro_defs.warm.preload import check_single
 
         import_all(modules)
