@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from maestro.prompts import Rendered
 
 _SHOWN = 4000
+_REUSED = "reused, $0.00 this time; when it was asked: "
 
 
 class GenerateParams(BaseParams):
@@ -241,6 +242,7 @@ def _result(context: StepContext, asked: Asked, answer: Answer, decision: Decisi
         "latency (s)": round(answer.seconds, 3),
         "first token (s)": round(answer.first_token, 3),
         "from the answer cache": answer.cached,
+        "reused": False,
         "decision": answer.decision,
         "why": f"maestro llm why {answer.decision}",
         "finish": answer.finish,
@@ -281,6 +283,16 @@ def _line(answer: Answer) -> str:
     return f"{source}: {tokens:,} tokens, {shown(Unit.USD, answer.cost_nano)}, {answer.seconds:.1f} s{cached}"
 
 
+def _reused(summary: str, metadata: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Of an answer from the step cache: nothing was asked, so nothing was paid; its decision is the one of then."""
+    if metadata.get("reused") is True:
+        return f"{_REUSED}{summary}", metadata
+    told = {**metadata, "dollars": 0.0, "reused": True}
+    if "dollars" in metadata:
+        told["dollars when asked"] = metadata["dollars"]
+    return f"{_REUSED}{summary}", told
+
+
 def _describe(params: GenerateParams) -> str:
     what = f"prompt {params.asked_prompt}" if params.asked_prompt else "a text"
     return f"Asks {params.target or 'the default route'} with {what}."
@@ -302,6 +314,7 @@ def _kind(name: str, params: type[GenerateParams], summary: str, labels: Sequenc
         cached=_repeatable,
         depends=_depends,
         forecast=_forecast,
+        reused=_reused,
     )
 
 

@@ -12,7 +12,8 @@ from maestro.artifacts import ArtifactStore
 from maestro.execution.expand import expanded
 from maestro.execution.parameters import complete
 from maestro.execution.planner import make_plan
-from maestro.execution.session import RunIdentity, RunRequest, RunSession
+from maestro.execution.request import RunIdentity, RunRequest
+from maestro.execution.session import RunSession
 from maestro.profile import load_profile
 from maestro.project import Project, current_revision
 from maestro.steps import Registry

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -31,6 +31,8 @@ from maestro_defs.crossings import Crossings
 from maestro_defs.dispatch import Dispatcher
 from maestro_defs.drift_watch import DriftWatch
 from maestro_defs.leaving import leave
+from maestro_defs.model_files import ModelFiles
+from maestro_defs.model_upkeep import ModelUpkeep
 from maestro_defs.reports import Reports
 from maestro_defs.server import Server
 from maestro_defs.upkeep import Upkeep
@@ -60,6 +62,8 @@ class Conductor:
         self._inbox = Inbox(server.home.inbox_url)
         self._outcomes = Outcomes(server.engine)
         self.reports = Reports(server, instance)
+        self.when_taken: Callable[[str], object] = lambda _project: None
+        """Told the project of each delivery that was taken; must not block."""
         self._admissions = Admissions(instance, require=held.require)
         self._dispatcher = Dispatcher(server, instance, self.reports.tell)
         self._lock = threading.Lock()
@@ -161,6 +165,7 @@ class Conductor:
     def _record(self, delivery: Delivery, outcome: Outcome) -> None:
         self._held.require()
         self._outcomes.record(replace(outcome, project=outcome.project or delivery.project))
+        self.when_taken(outcome.project or delivery.project)
         level = logging.WARNING if outcome.state in ("dead", "waiting") else logging.INFO
         _log.log(level, "%s %s: %s: %s", delivery.event, delivery.delivery, outcome.state, outcome.reason)
 
@@ -190,24 +195,33 @@ def _term(server: Server, instance: dg.DagsterInstance, held: Held, stop: thread
     ended = threading.Event()
     upkeep = Upkeep(server, instance, conductor.reports)
     crossings = Crossings(server, instance)
+    files = ModelFiles(server, held)
+    conductor.when_taken = files.soon
     sender = threading.Thread(
         target=_send, args=(conductor.reports, upkeep, crossings, held, ended), name="outbox", daemon=True
     )
     sender.start()
     # Apart from what is sent: reading a month of calls may take seconds.
     watch = DriftWatch(server, instance)
-    watcher = threading.Thread(target=_watch, args=(watch, held, ended), name="drift", daemon=True)
+    models = ModelUpkeep(server, lambda: held.alive and not ended.is_set())
+    watcher = threading.Thread(target=_watch, args=(watch, models, held, ended), name="drift", daemon=True)
     watcher.start()
+    # And origins, minutes to answer.
+    keeper = threading.Thread(target=_keep, args=(files, held, ended), name="models", daemon=True)
+    keeper.start()
     try:
         while not stop.is_set():
             if not conductor.round():
                 waiter.wait(_PAUSE_SECONDS)
     finally:
         ended.set()
+        files.soon("")
         waiter.close()
         # Before what it sends with is closed; it may be waiting for an answer, and is no reason to wait for ever.
         sender.join(_SEND_SECONDS)
         watcher.join(_SEND_SECONDS)
+        keeper.join(_SEND_SECONDS)
+        files.close()
         crossings.close()
         conductor.close()
 
@@ -227,12 +241,26 @@ def _send(reports: Reports, upkeep: Upkeep, crossings: Crossings, held: Held, en
             ended.wait(_PAUSE_SECONDS)
 
 
-def _watch(watch: DriftWatch, held: Held, ended: threading.Event) -> None:
+def _watch(watch: DriftWatch, models: ModelUpkeep, held: Held, ended: threading.Event) -> None:
     while not ended.wait(_WATCH_SECONDS) and held.alive:
         try:
             watch.look()
         except Exception:  # noqa: BLE001 - whatever it is, it is tried again in an hour
             _log.exception("whether models drift cannot be seen now")
+        try:
+            models.look()
+        except Exception:  # noqa: BLE001 - whatever it is, it is tried again tomorrow
+            _log.exception("what was kept of models' calls cannot be tidied up now")
+
+
+def _keep(files: ModelFiles, held: Held, ended: threading.Event) -> None:
+    while not ended.is_set() and held.alive:
+        try:
+            files.look()
+            files.wait(_PAUSE_SECONDS)
+        except Exception:  # noqa: BLE001 - whatever it is, it is tried again; what is known gets older meanwhile
+            _log.exception("the models.yaml of projects cannot be kept now")
+            ended.wait(_REPAIR_SECONDS)
 
 
 def act_in_place(home: ServerHome) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 ``MAESTRO_EVALS_MODELS`` names the models, with commas between them; without it only the offline provider is evaluated,
 and nothing happens by itself. A run of a week that is partial is materialized with a failed check and never compared.
+Materializing a week again asks what has no answer yet, and everything only where the run's config says ``again``.
 """
 
 import re
@@ -9,10 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from maestro.evals.cases import load_dataset
 from maestro.evals.charging import Charged as ChargedModels
-from maestro.evals.evaluating import evaluate
+from maestro.evals.entry import entry_digest
+from maestro.evals.evaluating import evaluate, paid_nano
 from maestro.evals.history import week_of
 from maestro.evals.questions import code_review
 from maestro.evals.results import ModelRun, summary
@@ -24,6 +27,12 @@ from maestro_defs.evals_week import diff_asset, weights_asset
 CRON = "23 4 * * 1"
 """Mondays, not on the hour, when everybody asks."""
 FIRST_WEEK = "2026-01-05"
+
+
+class Again(dg.Config):
+    """What may be said when a week of a model is materialized."""
+
+    again: bool = Field(False, description="Ask, and pay for, every case of the week again.")
 
 
 def eval_assets(evals: Evals) -> dg.Definitions:
@@ -99,10 +108,10 @@ def _run(evals: Evals, model: str, name: str, weeks: dg.WeeklyPartitionsDefiniti
         check_specs=[dg.AssetCheckSpec("complete", asset=key, description="Every case has an answer.")],
         description=f"What {model} makes of the cases, once a week; paid for from the project's budget.",
     )
-    def run(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads it
+    def run(context: dg.AssetExecutionContext, config: Again) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads it
         with told_by_dagster():
-            done, log = _evaluated(evals, model, name, context)
-        metadata = {**run_metadata(done), **({} if log is None else {"log of inspect-ai": f"sha256:{log}"})}
+            done, about = _evaluated(evals, model, name, context, again=config.again)
+        metadata = {**run_metadata(done), **about}
         check = dg.AssetCheckResult(
             check_name="complete",
             passed=done.state == "complete",
@@ -114,32 +123,50 @@ def _run(evals: Evals, model: str, name: str, weeks: dg.WeeklyPartitionsDefiniti
     return run
 
 
-def _evaluated(evals: Evals, model: str, name: str, context: dg.AssetExecutionContext) -> tuple[ModelRun, str | None]:
-    """Runs, or goes on with, the week of one model, and keeps it; the digest of inspect-ai's log."""
+def _evaluated(
+    evals: Evals, model: str, name: str, context: dg.AssetExecutionContext, *, again: bool
+) -> tuple[ModelRun, dict[str, Any]]:
+    """The week of one model as it is kept now, and what was done for it this time.
+
+    What is kept of the week already is used again, whole or as far as it goes, unless it is wanted ``again``.
+    """
     from maestro.execution.model_policy import engine_of
     from maestro.llm.blocking import BlockingGateway
-    from maestro.llm.opening import open_gateway
+    from maestro.llm.opening import catalogue_for, open_gateway
 
     charged, history = evals.charged, evals.history()
-    kept = history.get(DATASET, model, context.partition_key)
+    kept = None if again else history.get(DATASET, model, context.partition_key)
+    earlier = None if kept is None else kept.run
     who = Attribution(charged.tenant, charged.name, run=context.run.run_id, step=f"evals/{name}", actor="evals")
     home = charged.project.ensure_home()
-    evaluation = Evaluation(load_dataset(DATASET), code_review(), model, context.partition_key)
-    earlier = kept.run if kept is not None and kept.run.state == "partial" else None
+    catalogue = catalogue_for(charged.project.root, evals.environ)
+    entry = entry_digest(catalogue, model)
+    evaluation = Evaluation(load_dataset(DATASET), code_review(), model, context.partition_key, entry=entry)
     with BlockingGateway(
         lambda: open_gateway(
             home=home,
             environ=evals.environ,
             workspace=charged.project.root,
+            catalogue=catalogue,
             policies=engine_of(home, evals.environ),
         )
     ) as gateway:
         models = ChargedModels(gateway, who)
         done, log = evaluate(evaluation, models, evals.runner, environ=evals.environ, earlier=earlier)
-    digest = None
+    about: dict[str, Any] = {
+        "dollars this time": float(dollars(paid_nano(done, earlier))),
+        "reused": len(done.answered) if done is earlier else done.reused,
+    }
     if log is not None:
-        digest = evals.store().put_bytes(log, name=f"{model}.inspect.json", media_type="application/json").sha256
-    return history.put(done).run, digest
+        put = evals.store().put_bytes(log, name=f"{model}.inspect.json", media_type="application/json")
+        about["log of inspect-ai"] = f"sha256:{put.sha256}"
+    if done is earlier:
+        about["note"] = f"complete since {done.started:%Y-%m-%d %H:%M} UTC: nothing was asked; `again` asks everything"
+        return done, about
+    now = history.put(done).run
+    if now is not done:
+        about["note"] = f"the complete run of before stays, as this one is partial: {done.problem}"
+    return now, about
 
 
 def run_metadata(run: ModelRun) -> dict[str, Any]:

@@ -1,25 +1,23 @@
 """Maestro's executor: the steps of a run, concurrently, in one process; each step's work is a subprocess anyway.
 
 Dagster's plan state machine decides what is ready (dependencies, retries, skips, pools); threads carry steps out, in
-turns where they deal with Dagster (``maestro_defs.turns``); this file is the loop between the two. A step gives up its
-place when its work is done and kept, so the next one begins while Dagster is told. What a run does at its end is
-``maestro_defs.run_end``.
+turns where they deal with Dagster (``maestro_defs.turns``); this file is the loop between the two, and what it knows is
+``maestro_defs.loop_state``. A step gives up its place when its work is done and kept, so the next one begins while
+Dagster is told. What a run does at its end is ``maestro_defs.run_end``.
 
 Private seams used, pinned by tests/integration/test_dagster_seams.py: ``ExecuteRunWithPlanIterable``,
 ``PlanExecutionContextManager``, ``ExecutionPlan.start`` and ``ActiveExecution``, ``InstanceConcurrencyContext``,
-``dagster_event_sequence_for_step``, ``_trigger_hook``.
+``_trigger_hook``.
 """
 
 from __future__ import annotations
 
 import os
-import queue
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import dagster as dg
 from dagster._core.events import DagsterEvent, EngineEventData
@@ -27,10 +25,9 @@ from dagster._core.execution.api import ExecuteRunWithPlanIterable
 from dagster._core.execution.context.system import PlanExecutionContext, PlanOrchestrationContext
 from dagster._core.execution.context_creation_job import PlanExecutionContextManager
 from dagster._core.execution.plan.active import ActiveExecution
-from dagster._core.execution.plan.execute_plan import _trigger_hook, dagster_event_sequence_for_step
+from dagster._core.execution.plan.execute_plan import _trigger_hook
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 from dagster._core.execution.plan.plan import ExecutionPlan
-from dagster._core.execution.plan.state import KnownExecutionState
 from dagster._core.execution.plan.step import ExecutionStep
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.base import Executor
@@ -39,136 +36,20 @@ from dagster._core.storage.dagster_run import DagsterRunStatus
 
 from maestro_defs.cached_steps import CachedSteps, Restored
 from maestro_defs.connections import kept_connections
+from maestro_defs.loop_state import Finished, LoopState, Woken, Worked, all_news
 from maestro_defs.run_end import RunEnd, session_of
 from maestro_defs.run_moves import status_of
-from maestro_defs.step_logs import StepLogs, current_log
-from maestro_defs.stops import RunStop, look_for_cancelled, stop_of
-from maestro_defs.turns import Turns
+from maestro_defs.step_logs import StepLogs
+from maestro_defs.stops import look_for_cancelled, stop_of
 
 FINAL_TAG = "maestro/final"
 _CANCELLED = (DagsterRunStatus.CANCELING, DagsterRunStatus.CANCELED)
-_POLL_SECONDS = 0.2
 _BRIEF_SECONDS = 0.01
 _STATUS_SECONDS = 1.0
 _STATUS_SECONDS_OF_MANY = 3.0
 """In a worker: it is told directly when a run is cancelled, and a thousand runs may be looking."""
-_POLL_SECONDS_OF_MANY = 1.0
-"""In a worker: what asks a run to stop wakes it as well."""
 _THREADS_A_PLACE = 2
 """So that a step can begin its work while the one before it, its work done, is written down."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Finished:
-    """A step's thread is done; ``error`` is what it raised beyond its own failure."""
-
-    step: ExecutionStep
-    context: Any
-    events: list[DagsterEvent]
-    error: BaseException | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Worked:
-    """The work of a step is done and kept; its thread has yet to tell Dagster."""
-
-    step_key: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Woken:
-    """Somebody asks the run for something."""
-
-
-_News: TypeAlias = DagsterEvent | Restored | _Worked | _Finished | _Woken
-
-
-@dataclass
-class _Run:
-    """State of the loop."""
-
-    job: PlanExecutionContext
-    active: ActiveExecution
-    threads: ThreadPoolExecutor
-    logs: StepLogs
-    cached: CachedSteps
-    turns: Turns = field(default_factory=Turns)
-    news: queue.SimpleQueue[_News] = field(default_factory=queue.SimpleQueue)
-    running: set[str] = field(default_factory=set)
-    worked: set[str] = field(default_factory=set)
-    held: list[ExecutionStep] = field(default_factory=list)
-    again: list[ExecutionStep] = field(default_factory=list)
-    failed: bool = False
-    interrupted: bool = False
-    stop: RunStop | None = None
-    looked: float = field(default_factory=time.monotonic)
-    undecided: int = 0
-    """Steps that have given up their places, which may have been taken since."""
-
-    @property
-    def poll(self) -> float:
-        """Seconds to wait for news before looking whether the run is to stop."""
-        return _POLL_SECONDS if self.stop is None else _POLL_SECONDS_OF_MANY
-
-    @property
-    def leaving(self) -> bool:
-        """Whether another worker is to go on with the run; one that is being stopped is stopped here."""
-        return self.stop is not None and self.stop.leaving and not self.interrupted
-
-    def asked_to_stop(self) -> str | None:
-        """How, for each signal, and for each time somebody asked instead of sending one."""
-        if self.active.check_for_interrupts():
-            return "received a signal"
-        return "the run is cancelled" if self.stop is not None and self.stop.take() else None
-
-    @property
-    def at_work(self) -> int:
-        """How many steps take up a place."""
-        return len(self.running) - len(self.worked)
-
-    def ended(self, step_key: str) -> None:
-        self.running.discard(step_key)
-        self.worked.discard(step_key)
-
-    def start(self, step: ExecutionStep) -> None:
-        self.running.add(step.key)
-        self.turns.expect()
-        self.threads.submit(self._carry_out, step, self.active.get_known_state())
-
-    def _carry_out(self, step: ExecutionStep, known: KnownExecutionState) -> None:
-        events: list[DagsterEvent] = []
-        context: Any = None
-        error: BaseException | None = None
-        restored = self.cached.restore(step, known)
-        if restored is not None:
-            self.turns.expect_no_more()
-            self.news.put(restored)
-            return
-        token = current_log.set(self.logs.path(step.key))
-        try:
-            with self.turns.taken(lambda: self._worked(step)):
-                context = self.job.for_step(step, known)
-                if not known.get_retry_state().get_attempt_count(step.key):
-                    self.news.put(self.logs.captured(self.job, step.key))
-                for event in dagster_event_sequence_for_step(context):
-                    events.append(event)
-                    self.news.put(event)
-        except BaseException as raised:  # noqa: BLE001 - handed to the loop, which raises it
-            error = raised
-        finally:
-            current_log.reset(token)
-            self.logs.complete(step.key)
-            self.news.put(_Finished(step, context, events, error))
-
-    def _worked(self, step: ExecutionStep) -> None:
-        self.turns.expect()  # What takes its place.
-        self.news.put(_Worked(step.key))
-
-    def decided(self) -> None:
-        """The places that were given up have been taken, as far as there are steps for them."""
-        if self.undecided:
-            self.turns.expect_no_more(self.undecided)
-            self.undecided = 0
 
 
 class ConcurrentExecutor(Executor):
@@ -225,9 +106,9 @@ class ConcurrentExecutor(Executor):
         ):
             session, logs = session_of(job_context), StepLogs(instance, run.run_id)
             cached = CachedSteps(job_context, session, logs)
-            state = _Run(job_context, active, threads, logs, cached, stop=stop_of(run.run_id))
+            state = LoopState(job_context, active, threads, logs, cached, stop=stop_of(run.run_id))
             if state.stop is not None:
-                state.stop.wakes(lambda: state.news.put(_Woken()))
+                state.stop.wakes(lambda: state.news.put(Woken()))
             end = RunEnd(job_context, session, logs)
             end.introduce()
             if resumes:
@@ -246,7 +127,7 @@ class ConcurrentExecutor(Executor):
             finally:
                 end.close()
 
-    def _main_steps(self, state: _Run, end: RunEnd) -> Iterator[DagsterEvent]:
+    def _main_steps(self, state: LoopState, end: RunEnd) -> Iterator[DagsterEvent]:
         active = state.active
         yield from self._look_for_interrupt(state, end)
         while True:
@@ -262,7 +143,7 @@ class ConcurrentExecutor(Executor):
             yield from self._look_for_interrupt(state, end)
 
     @staticmethod
-    def _leave(state: _Run, end: RunEnd) -> None:
+    def _leave(state: LoopState, end: RunEnd) -> None:
         """Nothing of the run goes on: its thread stays here for ever, since all that follows would end the run."""
         end.close()
         job = state.job
@@ -272,7 +153,7 @@ class ConcurrentExecutor(Executor):
         assert state.stop is not None
         state.stop.park()
 
-    def _start_ready(self, state: _Run) -> Iterator[DagsterEvent]:
+    def _start_ready(self, state: LoopState) -> Iterator[DagsterEvent]:
         restored: list[Restored] = []
         while state.again and self._free(state) > 0:
             state.start(state.again.pop(0))
@@ -290,37 +171,37 @@ class ConcurrentExecutor(Executor):
         yield from self._tell_restored(state, restored)
         yield from state.active.concurrency_event_iterator(state.job)
 
-    def _free(self, state: _Run) -> int:
+    def _free(self, state: LoopState) -> int:
         """Places for steps: as many as may work at once, while there are threads for them."""
         return min(self._max_concurrent - state.at_work, _THREADS_A_PLACE * self._max_concurrent - len(state.running))
 
     @staticmethod
-    def _only_held(state: _Run) -> bool:
+    def _only_held(state: LoopState) -> bool:
         # Everything but the held finally steps is settled when nothing else is in flight or can still become ready.
         held = {step.key for step in state.held}
         active = state.active
         return active.is_complete or (active._in_flight <= held and _nothing_pending(active))
 
     @staticmethod
-    def _patience(state: _Run) -> float:
+    def _patience(state: LoopState) -> float:
         if not state.running:
             return 0.0
         wait: float = state.active.sleep_interval()  # type: ignore[no-untyped-call]  # Dagster's own
         # Negative for a retry that is due, but has no place yet.
         return min(state.poll, max(_BRIEF_SECONDS, wait)) if wait else state.poll
 
-    def _take_news(self, state: _Run, patience: float) -> Iterator[DagsterEvent]:
+    def _take_news(self, state: LoopState, patience: float) -> Iterator[DagsterEvent]:
         restored: list[Restored] = []
         state.decided()
-        for item in _all_news(state.news, patience):
+        for item in all_news(state.news, patience):
             if isinstance(item, Restored):
                 restored.append(item)
-            elif isinstance(item, _Worked):
+            elif isinstance(item, Worked):
                 state.worked.add(item.step_key)
                 state.undecided += 1
-            elif isinstance(item, _Woken):
+            elif isinstance(item, Woken):
                 pass  # The loop looks by itself what it is.
-            elif isinstance(item, _Finished):
+            elif isinstance(item, Finished):
                 yield from self._finish(state, item)
             else:
                 yield item
@@ -331,7 +212,7 @@ class ConcurrentExecutor(Executor):
         yield from self._tell_restored(state, restored)
 
     @staticmethod
-    def _tell_restored(state: _Run, restored: list[Restored]) -> Iterator[DagsterEvent]:
+    def _tell_restored(state: LoopState, restored: list[Restored]) -> Iterator[DagsterEvent]:
         if not restored:
             return
         for event in state.cached.events(restored):
@@ -345,7 +226,7 @@ class ConcurrentExecutor(Executor):
             yield from state.active.plan_events_iterator(state.job)
 
     @staticmethod
-    def _finish(state: _Run, item: _Finished) -> Iterator[DagsterEvent]:
+    def _finish(state: LoopState, item: Finished) -> Iterator[DagsterEvent]:
         state.ended(item.step.key)
         if item.error is not None and item.context is None:
             raise item.error
@@ -360,7 +241,7 @@ class ConcurrentExecutor(Executor):
         yield from _trigger_hook(item.context, item.events)
 
     @staticmethod
-    def _look_for_interrupt(state: _Run, end: RunEnd) -> Iterator[DagsterEvent]:
+    def _look_for_interrupt(state: LoopState, end: RunEnd) -> Iterator[DagsterEvent]:
         signalled = state.asked_to_stop()
         reason = signalled or end.timed_out()
         now = time.monotonic()
@@ -385,7 +266,7 @@ class ConcurrentExecutor(Executor):
         )
         end.stop_main_steps(signalled=signalled is not None)
 
-    def _final_steps(self, state: _Run, end: RunEnd) -> Iterator[DagsterEvent]:
+    def _final_steps(self, state: LoopState, end: RunEnd) -> Iterator[DagsterEvent]:
         for first in sorted(state.held, key=lambda one: int(one.tags[FINAL_TAG])):
             attempts = [first]
             while attempts:
@@ -406,7 +287,7 @@ class ConcurrentExecutor(Executor):
             active.sleep_til_ready()
 
 
-def _take_up(state: _Run) -> None:
+def _take_up(state: LoopState) -> None:
     """Brings the loop to where the run's last worker left it: what had not ended in its events is done again."""
     job = state.job
     logged = (entry.dagster_event for entry in job.instance.all_logs(job.run_id))
@@ -419,18 +300,6 @@ def _take_up(state: _Run) -> None:
 def _cancelled(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> list[str]:
     wanted = dg.RunsFilter(run_ids=list(run_ids), statuses=list(_CANCELLED))
     return [run.run_id for run in instance.get_runs(wanted)]
-
-
-def _all_news(news: queue.SimpleQueue[_News], patience: float) -> Iterator[_News]:
-    """What there is, after at most ``patience`` seconds in which there was nothing; up to a place that is free."""
-    try:
-        item = news.get(timeout=patience) if patience else news.get_nowait()
-        yield item
-        while not isinstance(item, _Worked):
-            item = news.get_nowait()
-            yield item
-    except queue.Empty:
-        return
 
 
 def _finals(plan: ExecutionPlan) -> int:

@@ -20,7 +20,8 @@ from dagster._core.storage.tags import PRIORITY_TAG
 
 from maestro.execution.parameters import complete
 from maestro.execution.planner import Plan, make_plan
-from maestro.execution.session import RunIdentity, RunRequest, RunSession
+from maestro.execution.request import RunIdentity, RunRequest
+from maestro.execution.session import RunSession
 from maestro.mirror import remove_worktree, worktree
 from maestro.project import Revision, revision_of
 from maestro.runs.tags import (
@@ -185,6 +186,7 @@ def _planned(
         request=RunRequest(params, base=asked.base, untrusted=not asked.trusted),
         store=source.open_store(),
         environ=os.environ,
+        profile=str(source.profile.folder),
     )
     try:
         group = group_of(

@@ -9,12 +9,19 @@ from typing import Any
 import dagster as dg
 
 from maestro.artifacts import Artifact, StepRecord
+from maestro.steps import StepKind
 
 
-def metadata_of(record: StepRecord) -> dict[str, dg.MetadataValue]:
+def summary_of(record: StepRecord, kind: StepKind[Any]) -> str:
+    """One line; of a result from the cache as the kind tells it then."""
+    summary = record.summary or ("passed" if record.passed else "failed")
+    return kind.reused(summary, record.metadata)[0] if record.cache == "hit" else summary
+
+
+def metadata_of(record: StepRecord, kind: StepKind[Any]) -> dict[str, dg.MetadataValue]:
     """Metadata of a materialization: Maestro's own first, then the kind's under its own names."""
     found: dict[str, dg.MetadataValue] = {
-        "summary": dg.MetadataValue.text(record.summary or ("passed" if record.passed else "failed")),
+        "summary": dg.MetadataValue.text(summary_of(record, kind)),
         "cache": dg.MetadataValue.text(record.cache),
         "seconds": dg.MetadataValue.float(round(record.seconds, 3)),
     }

@@ -10,7 +10,7 @@ import dagster as dg
 from maestro.artifacts import StepRecord
 from maestro.steps import StepKind
 from maestro.workflow.graph import Node
-from maestro_defs.presentation import metadata_of, shown
+from maestro_defs.presentation import metadata_of, shown, summary_of
 
 SUCCEEDED = "succeeded"
 """The check of kinds whose result is no more than that they ran well."""
@@ -22,7 +22,7 @@ def materialize_result(record: StepRecord, node: Node, kind: StepKind[Any]) -> d
     digest = hashlib.sha256("".join(f"{one.name} {one.sha256}\n" for one in record.outputs).encode())
     digest.update(b"" if record.outputs else record.revision.encode())
     return dg.MaterializeResult(
-        metadata=metadata_of(record),
+        metadata=metadata_of(record, kind),
         data_version=dg.DataVersion(digest.hexdigest()[:32]),
         check_results=[check_result(record, node, kind)],
     )
@@ -38,7 +38,7 @@ def check_result(
         check_name=kind.check,
         severity=dg.AssetCheckSeverity.WARN if node.step.continue_on_error else dg.AssetCheckSeverity.ERROR,
         metadata={
-            "summary": record.summary or ("passed" if record.passed else "failed"),
+            "summary": summary_of(record, kind),
             **({} if kind.check == SUCCEEDED else _reasons(record)),
         },
     )

@@ -16,7 +16,7 @@ from dagster import DagsterInstance
 
 from maestro.artifacts import ArtifactStore
 from maestro.errors import InputError
-from maestro.execution.session import Bounds
+from maestro.execution.request import Bounds
 from maestro.github.access import GitHubAccess
 from maestro.mirror import Mirror, remove_worktree, token_environment, worktree
 from maestro.profile import Profile, load_profile

@@ -17,7 +17,8 @@ from maestro.artifacts import ArtifactStore
 from maestro.errors import InputError
 from maestro.execution.expand import expanded
 from maestro.execution.open_desk import open_desk
-from maestro.execution.session import LOCAL_TENANT, Bounds, RunIdentity, RunRequest, RunSession
+from maestro.execution.request import LOCAL_TENANT, Bounds, RunIdentity, RunRequest
+from maestro.execution.session import RunSession
 from maestro.profile import Profile
 from maestro.project import Project, Revision, checkout, revision_of
 from maestro.runs.fold import EVIDENCE

@@ -17,7 +17,7 @@ from maestro.server.projects import RegisteredProject
 GITHUB = "github"
 
 
-class GitHubResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class GitHubResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # Its argument is for resources that make another.
     """The server's way to GitHub and GitLab, by the settings in its home."""
 
     home: str | None = Field(None, description="Folder of the server; MAESTRO_SERVER_HOME when not given.")

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from maestro.artifacts import ArtifactStore
 from maestro.execution.model_policy import engine_of
-from maestro.execution.session import LOCAL_TENANT
+from maestro.execution.request import LOCAL_TENANT
 from maestro.ledger.model import Attribution
 from maestro.llm.blocking import BlockingGateway
 from maestro.llm.model import Answer, Message, ModelRequest

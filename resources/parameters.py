@@ -20,7 +20,7 @@ _TYPES: dict[str, Any] = {
 }
 
 
-class ParametersResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class ParametersResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # Its argument is for resources that make another.
     """Base of every workflow's parameters."""
 
     def values(self) -> dict[str, Any]:

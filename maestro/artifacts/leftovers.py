@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -11,15 +12,19 @@ from maestro.artifacts import keys
 
 # obstore's name for a file being written.
 _BEING_WRITTEN = re.compile(r".#\d+\Z")
-_WRITTEN_TO = (keys.CAS, keys.CACHE, keys.RUNS, keys.REVISIONS, keys.QUARANTINE, keys.STAGING)
+_WRITTEN_TO = (keys.CAS, keys.CACHE, keys.RUNS, keys.REVISIONS, keys.ANSWERS, keys.QUARANTINE, keys.STAGING)
 # The journal's folder is left alone: its writer makes a folder and the file in it in two steps.
 _EMPTIED = (keys.CAS, keys.RUNS, keys.REVISIONS)
 
 
-def sweep(folder: Path, before: datetime) -> None:
-    """Delete half-written files last written earlier than ``before``, and empty folders, in the store at ``folder``."""
+def sweep(folder: Path, before: datetime, parts: Sequence[str] = _WRITTEN_TO) -> None:
+    """Delete half-written files last written earlier than ``before``, and empty folders, in the store at ``folder``.
+
+    Args:
+        parts: folders of the store; all that are written to unless given.
+    """
     limit = before.timestamp()
-    for part in _WRITTEN_TO:
+    for part in parts:
         for place, folders, files in os.walk(folder / part, topdown=False):
             for name in files:
                 if part == keys.STAGING or _BEING_WRITTEN.search(name):

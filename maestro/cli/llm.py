@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = {
     "override": "Send a target to one model for a while, for a reason.",
     "drill": "Show where every route would go if a provider or a model were down.",
     "export": "Write the decisions of a time as JSON lines or CSV.",
+    "prune": "Remove what nobody needs any more of models' calls.",
     "serve": "Serve OpenAI's API on this machine, spending under the same budgets.",
     "tokens": "Add, list and revoke the tokens of the OpenAI-compatible endpoint.",
 }

@@ -32,8 +32,9 @@ _WORDS = {
 def command(options: GlobalOptions, since: str, server_home: Path | None, as_json: bool) -> int:
     """Show what has changed at the models: their mix, cost, time and refusals.
 
-    The last week is compared with the four weeks before it. A value is shown when it is further from the usual one
-    than the weeks before, and the chance of so many calls, explain. Nothing is asked, and nothing spent.
+    The last week is compared with the four weeks of whole days (UTC) before it. A value is shown when it is further
+    from the usual one than the weeks before, and the chance of so many calls, explain. Nothing is asked, and nothing
+    spent.
     """
     from maestro.cli.budget_words import read_since
     from maestro.cli.llm_source import decisions_of
@@ -43,9 +44,9 @@ def command(options: GlobalOptions, since: str, server_home: Path | None, as_jso
     now = datetime.now(UTC)
     begin = read_since(since, now)
     place = place_of(options, server_home)
-    project = place.project if place.server is not None else None
+    whose = {} if place.server is None or place.project is None else {"tenant": place.tenant, "project": place.project}
     with decisions_of(place) as decisions:
-        found = drift_of(decisions, now=now, window=now - begin, project=project)
+        found = drift_of(decisions, now=now, window=now - begin, **whose)
     terminal = Terminal(options)
     if as_json:
         terminal.json(drifted_json(found))

@@ -33,22 +33,24 @@ def command(options: GlobalOptions, host: str, port: int, server_home: Path | No
     Other tools use it with OPENAI_BASE_URL and a token as OPENAI_API_KEY. A server's gateway serves the same under /v1
     as soon as it has a token.
     """
-    from maestro.cli.llm_source import catalogue_of
     from maestro.cli.llm_tokens_source import tokens_of
     from maestro.cli.money_source import place_of
+    from maestro.llm.opening import catalogue_for
 
     _check_loopback(host)
     place = place_of(options, server_home)
     tokens = tokens_of(place)
     if not tokens.all():
         raise InputError("nobody could use it: there is no token", next_step="maestro llm tokens add NAME")
+    # On a server each token is under what the default branch of its own project says, whatever is checked out here.
+    root = place.root if place.server is None else None
     # What is wrong with models.yaml is told now, not to the first who asks.
-    catalogue_of(place)
+    catalogue_for(root, place.environ)
     place.make_home()
     arguments = ["-m", "maestro.gateway.llm_program", "--home", str(tokens.path.parent), "--host", host]
     arguments += ["--port", str(port)]
-    if place.root is not None:
-        arguments += ["--workspace", str(place.root)]
+    if root is not None:
+        arguments += ["--workspace", str(root)]
     if place.profile is not None:
         arguments += ["--profile", place.profile]
     for stream in (sys.stdout, sys.stderr):

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from maestro.cli.crossed import look
 from maestro.cli.log_tail import LogTail
 from maestro.cli.prepare import Prepared
 from maestro.cli.progress import Progress, Started
@@ -48,11 +49,13 @@ class Ended:
 
     Args:
         skipped: steps the plan left out; they are no part of the run.
+        budgets: sentences about budgets that passed a threshold meanwhile.
     """
 
     view: RunView
     skipped: tuple[StepView, ...]
     tracker: Tracker
+    budgets: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -98,6 +101,7 @@ def carry_out(ready: Prepared, title: str, settings: Settings, progress: Progres
         assume_done=settings.assume_done,
         cached=ready.plan.cached,
     )
+    before = look(opened.project.home, session.environ)
     with start_run(source, request) as run:
         logs = StepLogs(run.instance, run.run_id)
         keys = op_names(ready.graph)
@@ -111,7 +115,8 @@ def carry_out(ready: Prepared, title: str, settings: Settings, progress: Progres
         _follow(run.events, tracker, settings, progress)
         view = tracker.finish(run.instance, recorded=settings.recorded)
     progress.end(view)
-    return Ended(view, skipped, tracker)
+    root = settings.resumes.root_run_id if settings.resumes else run.run_id
+    return Ended(view, skipped, tracker, before.told(source.tenant, source.project_name, root))
 
 
 def _follow(events: Iterable[DagsterEvent], tracker: Tracker, settings: Settings, progress: Progress) -> None:

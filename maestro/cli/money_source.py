@@ -120,7 +120,7 @@ def place_of(options: GlobalOptions, server_home: Path | None) -> MoneyPlace:
     Raises:
         InputError: there is neither a project nor a server, or the server's settings are wrong.
     """
-    from maestro.execution.session import LOCAL_TENANT
+    from maestro.execution.request import LOCAL_TENANT
     from maestro.server.home import HOME_VARIABLE, find_server
 
     environ: dict[str, str] = dict(os.environ)

@@ -11,9 +11,11 @@ from typing import Any
 from maestro.artifacts import ArtifactStore
 from maestro.cli.options import GlobalOptions
 from maestro.execution.expand import expanded
+from maestro.execution.outputs import products_of
 from maestro.execution.parameters import complete, parse_assignments
 from maestro.execution.planner import Plan, make_plan
-from maestro.execution.session import RunIdentity, RunRequest, RunSession, products_of
+from maestro.execution.request import RunIdentity, RunRequest
+from maestro.execution.session import RunSession
 from maestro.profile import Profile, load_profile
 from maestro.project import Project, Revision, checkout, current_revision, revision_of
 from maestro.steps import Registry
@@ -130,6 +132,7 @@ def prepared(opened: Opened, asked: Asked) -> Iterator[Prepared]:
             request=RunRequest(params, base=asked.base),
             store=open_store(opened.project, opened.profile),
             environ=os.environ,
+            profile=str(opened.profile.folder),
         )
         stack.callback(session.close)
         plan = make_plan(session, asked.words, only=asked.only)

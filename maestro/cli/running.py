@@ -11,6 +11,7 @@ from maestro.cli.prepare import Asked, Prepared, open_project, prepared
 from maestro.cli.progress import JsonLines, Lines, Progress
 from maestro.cli.summary import show_summary
 from maestro.cli.terminal import Terminal
+from maestro.cli.tracker import Change
 from maestro.errors import InputError
 
 
@@ -83,9 +84,13 @@ def run_prepared(ready: Prepared, shown: Shown, settings: object) -> int:
     if not ready.plan.selection:
         terminal.line(f"{title(ready)}: nothing to run, every step is skipped")
         return 0
-    ended = carry_out(ready, title(ready), settings, shown.progress(terminal))
-    if not shown.json_lines:
-        show_summary(terminal, ended.view, ended.tracker.tail, ended.skipped)
+    progress = shown.progress(terminal)
+    ended = carry_out(ready, title(ready), settings, progress)
+    if shown.json_lines:
+        for sentence in ended.budgets:
+            progress.change(Change(note=sentence, kind="budget"))
+    else:
+        show_summary(terminal, ended.view, ended.tracker.tail, ended.skipped, ended.budgets)
     if shown.as_json:
         Terminal(shown.options).json(ended.view.to_json())
     return ended.exit_code

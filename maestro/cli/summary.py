@@ -12,13 +12,18 @@ _LINES = 20
 
 
 def show_summary(
-    terminal: Terminal, run: RunView, tail: Callable[[str, int], Sequence[str]], left_out: Sequence[StepView] = ()
+    terminal: Terminal,
+    run: RunView,
+    tail: Callable[[str, int], Sequence[str]],
+    left_out: Sequence[StepView] = (),
+    budgets: Sequence[str] = (),
 ) -> None:
     """The end of a run for people.
 
     Args:
         tail: the last lines of a step's log.
         left_out: steps the plan skipped.
+        budgets: sentences about budgets that passed a threshold meanwhile.
     """
     short = run.run_id[:8]
     for step in run.steps:
@@ -34,6 +39,8 @@ def show_summary(
         terminal.line(terminal.paint(f"error: {printable(run.error)}", "red"))
     for compensation in run.compensations:
         terminal.line(f"compensation: {printable(compensation)}")
+    for sentence in budgets:
+        terminal.line(terminal.paint(f"budget: {printable(sentence)}", "yellow"))
     took = f" in {seconds(run.ended - run.started)}" if run.ended and run.started else ""
     terminal.line(f"{terminal.state(run.state)}{took}: {counts([*run.steps, *left_out])}")
     if run.state in ("failed", "cancelled"):

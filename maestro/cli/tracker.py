@@ -25,7 +25,7 @@ class Change:
 
     step: StepView | None = None
     note: str | None = None
-    kind: Literal["step", "stopping", "compensation", "evidence"] = "step"
+    kind: Literal["step", "stopping", "compensation", "evidence", "budget"] = "step"
 
 
 @dataclass

@@ -90,10 +90,9 @@ def watch_and_run(options: GlobalOptions, asked: Asked, shown: Shown, max_concur
     terminal = shown.terminal()
     project = find_project(options)
     saves = Saves(project)
-    last: str | None = None
     try:
         while True:
-            last = _tree(options, last)
+            last = _tree(options)
             code = _run(options, asked, shown, max_concurrent)
             obey_sigterm()
             if code == 130:
@@ -101,7 +100,7 @@ def watch_and_run(options: GlobalOptions, asked: Asked, shown: Shown, max_concur
             _say(terminal, shown, "waiting for a saved file; Ctrl-C ends")
             while True:
                 changed = saves.wait()
-                if _tree(options, last) != last:
+                if _tree(options) != last:
                     break
             more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
             _say(terminal, shown, f"changed: {printable(', '.join(changed[:_SHOWN]))}{more}")
@@ -119,14 +118,18 @@ def _run(options: GlobalOptions, asked: Asked, shown: Shown, max_concurrent: int
         return explain(error, options)
 
 
-def _tree(options: GlobalOptions, otherwise: str | None) -> str | None:
-    """What the checkout holds now, products of the workflow left out; ``otherwise`` when that cannot be said."""
+def _tree(options: GlobalOptions) -> str:
+    """What the checkout holds now, products of the workflow left out; when that cannot be said, why not.
+
+    One save may be heard of twice, as of a file that is emptied and then written; what is wrong in the same way as
+    before would only be explained again.
+    """
     from maestro.cli.prepare import open_project
 
     try:
         return open_project(options).current_revision().tree
-    except MaestroError:
-        return f"{otherwise} unreadable at {time.time()}"
+    except MaestroError as error:
+        return f"unreadable: {error}"
 
 
 def _say(terminal: Terminal, shown: Shown, text: str) -> None:

@@ -160,6 +160,8 @@ def _differences(pair: _Paired) -> list[str]:
         )
     if now.asked.prompt_digest != then.asked.prompt_digest:
         notes.append(f"the prompt changed since ({then.asked.prompt} to {now.asked.prompt}): a difference may be its")
+    if now.entry and then.entry and now.entry != then.entry:
+        notes.append("the model's entry in the catalogue changed since: a difference may be its")
     if now.runner != then.runner:
         notes.append(f"the questions were put by {then.runner} then, by {now.runner} now")
     return notes

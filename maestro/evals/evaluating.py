@@ -8,7 +8,7 @@ from typing import Literal
 
 from maestro.errors import InputError
 from maestro.evals.results import CaseResult, ModelRun
-from maestro.evals.running import OWN_RUNNER, Asking, Evaluation, begin, not_begun, run_cases
+from maestro.evals.running import OWN_RUNNER, Asking, Evaluation, begin, joins, not_begun, run_cases
 from maestro.evals.with_inspect import RUNNER, interpreter, run_with_inspect
 
 Runner = Literal["maestro", "inspect"]
@@ -31,17 +31,19 @@ def evaluate(
         runner: ``inspect``: inspect-ai puts the questions, in a process of its own; ``maestro``: nothing else is
             needed. Both have the same questions, the same gateway and the same scores, and the run names which it was.
         environ: for ``inspect``: which interpreter, and the path and language of its process.
-        earlier: a partial run of the same week whose answers need not be paid for again.
+        earlier: a run of the same week, whose answers are not asked again where they are to the same questions.
         limit: seconds for all of it, for ``inspect``.
 
     Returns:
-        The run, and inspect-ai's own log when it left a whole one.
+        The run, and inspect-ai's own log when it left a whole one. ``earlier`` itself when it has every answer.
 
     Raises:
         InputError: inspect-ai was wanted and is not there. There is no quiet change to the other runner.
     """
-    command = interpreter(environ) if runner == "inspect" else ()
     name = RUNNER if runner == "inspect" else OWN_RUNNER
+    if earlier is not None and earlier.state == "complete" and joins(earlier, evaluation, name):
+        return earlier, None
+    command = interpreter(environ) if runner == "inspect" else ()
     try:
         progress = begin(evaluation, models, runner=name, earlier=earlier, cancelled=cancelled, on_result=on_result)
     except InputError as error:
@@ -49,3 +51,12 @@ def evaluate(
     if runner == "inspect":
         return run_with_inspect(progress, command, limit=limit, environ=environ)
     return run_cases(progress), None
+
+
+def paid_nano(run: ModelRun, earlier: ModelRun | None) -> int:
+    """Nanodollars the answers of a run cost beside those it has from an earlier one."""
+    if run is earlier:
+        return 0
+    # Of a run that is gone on with, every answer it had is used again.
+    before = {one.case for one in earlier.answered} if earlier is not None and run.reused else set()
+    return sum(one.cost_nano for one in run.results if one.case not in before)

@@ -84,6 +84,8 @@ class ModelRun(_Frozen):
         problem: why it is partial.
         offline: the answers were made without any model.
         seconds: wall time of all of it.
+        entry: digest of the model's entry in the catalogue; empty: not known.
+        reused: how many of the answers are those of an earlier, partial attempt, which ``seconds`` has no part of.
     """
 
     schema_number: Literal[1] = Field(1, alias="schema", serialization_alias="schema")
@@ -96,6 +98,8 @@ class ModelRun(_Frozen):
     offline: bool = False
     started: datetime
     seconds: float
+    entry: str = ""
+    reused: int = 0
     results: tuple[CaseResult, ...]
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

@@ -48,6 +48,7 @@ class Evaluation:
         at_once: questions under way at the same time, 1 to 32.
         answer_seconds: limit of one answer.
         max_nano: most one answer may cost; None: what the budgets say.
+        entry: digest of the model's entry in the catalogue (:mod:`maestro.evals.entry`); empty: not known.
     """
 
     dataset: Dataset
@@ -57,6 +58,7 @@ class Evaluation:
     at_once: int = 4
     answer_seconds: float = 120.0
     max_nano: int | None = None
+    entry: str = ""
 
     def __post_init__(self) -> None:
         if not 1 <= self.at_once <= _MOST_AT_ONCE:
@@ -172,6 +174,8 @@ class Progress:
             offline=self.offline,
             started=started,
             seconds=round(seconds, 3),
+            entry=self.evaluation.entry,
+            reused=len(self.before),
             results=kept,
         )
 
@@ -189,13 +193,13 @@ def begin(
 
     Args:
         runner: what is going to put the questions.
-        earlier: a partial run of the same week; its answers count when the same was asked by the same runner.
+        earlier: a run of the same week; its answers count when the same was asked of the same by the same runner.
 
     Raises:
         InputError: another model would answer, or none.
     """
     progress = Progress(evaluation, models, cancelled or threading.Event(), on_result=on_result)
-    if earlier is not None and _joins(earlier, evaluation, runner):
+    if earlier is not None and joins(earlier, evaluation, runner):
         progress.before = {one.case: one for one in earlier.answered}
         progress.offline = earlier.offline
     left = progress.left()
@@ -226,14 +230,20 @@ def not_begun(evaluation: Evaluation, runner: str, problem: str) -> ModelRun:
         problem=problem[:1000],
         started=datetime.now(UTC),
         seconds=0.0,
+        entry=evaluation.entry,
         results=results,
     )
 
 
-def _joins(earlier: ModelRun, evaluation: Evaluation, runner: str) -> bool:
+def joins(earlier: ModelRun, evaluation: Evaluation, runner: str) -> bool:
+    """Whether answers of an earlier run are answers to this one's questions.
+
+    Data set, prompt, scores, week, model, its entry in the catalogue and what puts the questions have to be the same.
+    """
     questions = evaluation.questions
     return (
         earlier.model == evaluation.model
+        and earlier.entry == evaluation.entry
         and earlier.week == evaluation.week
         and earlier.runner == runner
         and earlier.asked == asked_of(evaluation.dataset, questions.name, questions.digest)

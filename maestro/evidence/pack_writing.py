@@ -9,6 +9,7 @@ import tarfile
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from maestro.errors import InputError
 from maestro.evidence import pack_layout as layout
@@ -43,11 +44,11 @@ def write_archive(target: Path, files: Mapping[str, bytes]) -> str:
     return digest
 
 
-def _pack(raw: io.BufferedRandom | object, files: Mapping[str, bytes]) -> None:
+def _pack(raw: BinaryIO, files: Mapping[str, bytes]) -> None:
     import zstandard
 
     with (
-        zstandard.ZstdCompressor(level=10).stream_writer(raw, closefd=False) as packed,  # type: ignore[arg-type]
+        zstandard.ZstdCompressor(level=10).stream_writer(raw, closefd=False) as packed,
         # ustar has no headers of any size, so a reader can refuse all others.
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.USTAR_FORMAT) as tar,
     ):

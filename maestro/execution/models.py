@@ -41,6 +41,7 @@ class RunModels:
         self.gateway = BlockingGateway(self._open)
         self.opened: Gateway | None = None
         self._usual: Mapping[str, int] | None = None
+        self._planning: PolicyEngine | None = None
 
     def _catalogue(self) -> Catalogue:
         budget = self._session.loaded.workflow.budget
@@ -78,12 +79,13 @@ class RunModels:
         return self.opened
 
     def _policies(self) -> PolicyEngine:
-        """That of the run's profile; its desk closes it."""
+        """That of the profile the run has, or would have."""
         session = self._session
         if session.desk is not None:
-            return session.desk.engine
-        # While planning nothing is asked, and no desk is open.
-        return engine_of(session.project.home, session.environ)()
+            return session.desk.engine  # Which closes it.
+        # While planning no desk is open, and nothing is asked but whether it might be.
+        self._planning = engine_of(session.project.home, session.environ, session.profile)()
+        return self._planning
 
     def of(self, step: str, stop: threading.Event | None, seconds: float | None) -> StepModels:
         """For one step; see ``maestro.steps.Models``."""
@@ -119,6 +121,8 @@ class RunModels:
     def close(self) -> None:
         """Waits for what is still to be settled."""
         self.gateway.close()
+        if self._planning is not None:
+            self._planning.close()
 
 
 def prompt_folders(workspace: Path) -> tuple[Path, ...]:
@@ -162,7 +166,7 @@ class StepModels:
             raise _late()
         try:
             return self._models.gateway.ask(
-                replace(self._masked(request), timeout=min(request.timeout, left)),
+                replace(self._of_the_run(request), timeout=min(request.timeout, left)),
                 self._attribution,
                 limits=self._limits,
                 cancelled=self._stop,
@@ -177,7 +181,7 @@ class StepModels:
 
     def decide(self, request: ModelRequest) -> Decision:
         """Which model would be asked."""
-        return self._models.gateway.decide(self._masked(request), self._attribution, limits=self._limits)
+        return self._models.gateway.decide(self._of_the_run(request), self._attribution, limits=self._limits)
 
     @property
     def usual_cost(self) -> int | None:
@@ -189,10 +193,14 @@ class StepModels:
         opened = self._models.opened
         return None if opened is None else opened.decisions.get(id).decision
 
-    def _masked(self, request: ModelRequest) -> ModelRequest:
-        """Without the secrets the run has read so far; what is no secret of the run, the gateway itself takes out."""
+    def _of_the_run(self, request: ModelRequest) -> ModelRequest:
+        """Without the secrets the run has read so far; what is no secret of the run, the gateway itself takes out.
+
+        And with the branch the run is of, which rules of routes may ask for.
+        """
         mask = self._session.masker.text
-        return replace(request, messages=[replace(one, content=mask(one.content)) for one in request.messages])
+        messages = [replace(one, content=mask(one.content)) for one in request.messages]
+        return replace(request, messages=messages, branch=self._session.revision.branch or "")
 
 
 def _late() -> StepTimeoutError:

@@ -8,8 +8,19 @@ from pathlib import Path
 from maestro.artifacts import Artifact, ArtifactStore
 from maestro.execution.errors import StepError
 from maestro.steps import Output
+from maestro.workflow.graph import named_steps
+from maestro.workflow.model import Workflow
 
 _MOST_FILES = 20_000
+
+
+def products_of(workflow: Workflow) -> tuple[str, ...]:
+    """Globs of files the steps of ``workflow`` declare as outputs; expressions among them are left out."""
+    found = []
+    for named in named_steps(workflow):
+        outputs = named.step.outputs
+        found += list(outputs.values()) if isinstance(outputs, dict) else outputs
+    return tuple(pattern.removeprefix("./") for pattern in found if "{{" not in pattern)
 
 
 def declared_files(workspace: Path, patterns: Mapping[str, str] | Sequence[str]) -> list[Output]:

@@ -10,6 +10,7 @@ from maestro.artifacts import StepRecord
 from maestro.errors import InputError
 from maestro.execution.last_keys import LastKeys
 from maestro.execution.resolve import Resolved
+from maestro.execution.reuse import reused
 from maestro.execution.selection import select
 from maestro.execution.session import RunSession
 from maestro.steps import Forecast, Requirement
@@ -139,7 +140,8 @@ class _Planner:
         does = resolved.kind.describe(resolved.params)
         record = session.records.cached(resolved.cache_key) if resolved.cache_key and not waits else None
         if record is not None:
-            self._known[node.name] = record
+            # As the steps after it will see it.
+            self._known[node.name] = reused(record, resolved.kind)
             return PlannedStep(
                 node, "cached", "nothing it depends on has changed", does, made_by_run=record.made_by_run
             )

@@ -45,6 +45,8 @@ class RunQuotas:
     def begin(self, *, refuse: bool = True) -> None:
         """Counts the run, once with all that resume it and all its processes.
 
+        Before that it takes back what callers that are gone have reserved: without a conductor nobody else looks.
+
         Args:
             refuse: False: what was begun is only brought to its end, however much is used up.
 
@@ -62,6 +64,7 @@ class RunQuotas:
         limits = self._limits = limits_for(self._attribution, limits_of(budget))
         id = f"run:{session.identity.root_run_id}"
         with self._ledger() as ledger:
+            ledger.expire()
             ledger.spend(self._attribution, {Unit.RUNS: 1}, id=id, limits=limits, refuse=refuse)
             found = ledger.balances(self._attribution.scopes(), limits=limits) if refuse else []
         self._counted = True

@@ -15,7 +15,8 @@ from maestro.execution.cache_writer import CacheWriter
 from maestro.execution.errors import StepError
 from maestro.execution.history import GitHistory
 from maestro.execution.last_keys import LastKeys
-from maestro.execution.outputs import restore
+from maestro.execution.outputs import products_of, restore
+from maestro.execution.request import RunIdentity, RunRequest
 from maestro.execution.resolve import Resolved, Resolver
 from maestro.execution.scope import EnvScope, GitScope, base_scope, steps_scope
 from maestro.execution.tools import Tools
@@ -25,86 +26,15 @@ from maestro.project import FileEntry, Project, Revision, current_revision, sour
 from maestro.secrets import Masker, SecretReader, SecretSource, SecretValues, kept_apart
 from maestro.steps import Models, PlanContext, Registry
 from maestro.workflow.expressions import Expressions
-from maestro.workflow.graph import Graph, Node, named_steps
+from maestro.workflow.graph import Graph, Node
 from maestro.workflow.load import LoadedWorkflow
-from maestro.workflow.model import Workflow
 
 if TYPE_CHECKING:
     from maestro.evidence.desk import EvidenceDesk
     from maestro.execution.models import RunModels
     from maestro.execution.quotas import RunQuotas
 
-
-LOCAL_TENANT = "local"
-"""Whom runs are charged to where there is no server."""
 _SERVER_HOME = "MAESTRO_SERVER_HOME"
-
-
-@dataclass(frozen=True, slots=True)
-class RunIdentity:
-    """Which run this is.
-
-    Args:
-        run_id: Dagster's id of it.
-        root_run_id: of the run it resumes, through any number of resumptions; its own when it resumes none.
-        earlier: ids of the runs it resumes, the nearest first.
-        tenant, pull_request: what it is charged to, besides the project; actor: who asked for it.
-    """
-
-    run_id: str
-    root_run_id: str
-    earlier: tuple[str, ...] = ()
-    tenant: str = LOCAL_TENANT
-    pull_request: int | None = None
-    actor: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What the steps of an untrusted run get at most.
-
-    Args:
-        network: whether their sandboxes have the network where a step asks for it.
-        seconds: how long a step may take, whatever its own timeout says.
-    """
-
-    network: bool = False
-    seconds: float = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What was asked for.
-
-    Args:
-        params: every parameter's value.
-        base: what ``changed()`` compares with, when it was given.
-        planned: the planner chose the steps, so plan-time conditions are not asked again.
-        redo: steps with effects to do again although nobody knows whether the effect happened.
-        assume_done: steps with effects a person vouches for.
-        cached: steps whose results the planner found in the cache.
-        untrusted: somebody without write access made the revision: no secrets, everything sandboxed, no effects,
-            nothing signed, and nothing kept where a trusted run would find it.
-        bounds: of an untrusted run.
-    """
-
-    params: Mapping[str, Any]
-    base: str | None = None
-    planned: bool = False
-    redo: frozenset[str] = frozenset()
-    assume_done: frozenset[str] = frozenset()
-    cached: frozenset[str] = frozenset()
-    untrusted: bool = False
-    bounds: Bounds = Bounds()
-
-
-def products_of(workflow: Workflow) -> tuple[str, ...]:
-    """Globs of files the steps of ``workflow`` declare as outputs; expressions among them are left out."""
-    found = []
-    for named in named_steps(workflow):
-        outputs = named.step.outputs
-        found += list(outputs.values()) if isinstance(outputs, dict) else outputs
-    return tuple(pattern.removeprefix("./") for pattern in found if "{{" not in pattern)
 
 
 @dataclass
@@ -116,6 +46,8 @@ class RunSession:
         environ: environment of Maestro itself; steps inherit an allow-list of it.
         stop: set to stop the steps; abort: set to stop finally steps and compensations as well.
         open_desk: of what signs and verifies evidence, opened when there is some; None while planning.
+        profile: name or folder of the one whose policies are asked while there is no desk; None: as
+            ``MAESTRO_PROFILE`` says.
     """
 
     project: Project
@@ -132,6 +64,7 @@ class RunSession:
     stop: threading.Event = field(default_factory=StopEvent)
     abort: threading.Event = field(default_factory=StopEvent)
     open_desk: Callable[[], EvidenceDesk] | None = None
+    profile: str | None = None
 
     def __post_init__(self) -> None:
         self.records = RecordStore(self.store)

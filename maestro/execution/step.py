@@ -22,6 +22,7 @@ from maestro.execution.log import StepLog
 from maestro.execution.outputs import declared_files, keep, restore
 from maestro.execution.perform import Work, perform
 from maestro.execution.resolve import Resolved
+from maestro.execution.reuse import reused
 from maestro.execution.session import RunSession
 from maestro.secrets import Masker
 from maestro.steps import Output, StepResult
@@ -113,7 +114,7 @@ def _from_cache(
         return None
     log.line(f"from the cache: run {found.made_by_run} made it ({found.seconds:.1f} s)")
     log.write(replayed)
-    hit = with_evidence(session, _hit(session, resolved.node, found, started))
+    hit = with_evidence(session, _hit(session, resolved, found, started))
     session.remember(hit)
     return hit
 
@@ -289,16 +290,14 @@ def _masked(claim: Claim, masker: Masker) -> Claim:
     return claim if claim.predicate is None else replace(claim, predicate=masker.value(dict(claim.predicate)))
 
 
-def _hit(session: RunSession, node: Node, found: StepRecord, started: float) -> StepRecord:
+def _hit(session: RunSession, resolved: Resolved, found: StepRecord, started: float) -> StepRecord:
     """What another run made, as this run's."""
     return replace(
-        found,
+        reused(found, resolved.kind),
         workflow=session.loaded.workflow.name,
-        step=node.name,
+        step=resolved.node.name,
         revision=session.revision.id,
         run_id=session.identity.run_id,
-        cache="hit",
         started=started,
         seconds=time.time() - started,
-        cost_usd=0.0,
     )

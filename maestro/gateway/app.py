@@ -49,7 +49,7 @@ def app(home: ServerHome) -> Starlette:
     intake = Intake(registry, writer, home.inbox_url, home.settings.gateway.body_limit, budget)
     log = AccessLog()
     readiness = Readiness(home.folder, writer, registry)
-    models = Mounted(home.folder, log.add, registry=metrics.registry)
+    models = Mounted(home, log.add, registry=metrics.registry)
     serving = ServingMount(home.folder)
 
     @contextlib.asynccontextmanager

@@ -20,8 +20,11 @@ from starlette.routing import Route
 
 if TYPE_CHECKING:
     from maestro.gateway.llm_endpoint import Endpoint
+    from maestro.gateway.llm_projects import ProjectCatalogues
+    from maestro.llm.catalogue import Catalogue
     from maestro.llm.endpoint_tokens import TokenFile
     from maestro.llm.gateway import Gateway
+    from maestro.server.home import ServerHome
 
 LOG = logging.getLogger(__name__)
 Opening = Callable[[], "Gateway"]
@@ -65,11 +68,13 @@ def opening(
     workspace: Path | None = None,
     masker: Any = None,
     profile: str | None = None,
+    catalogue: Callable[[], Catalogue] | None = None,
 ) -> Opening:
     """Opens the gateway of a home when it is called.
 
     Args:
         profile: whose policies count; a server has its own.
+        catalogue: gives it; None: as ``models.yaml`` of server and checkout say.
     """
 
     def opened() -> Gateway:
@@ -80,14 +85,26 @@ def opening(
         store = ArtifactStore.open(str(home / "artifacts")) if (home / "artifacts").is_dir() else None
         policies = engine_of(home, environ, profile)
         return open_gateway(
-            home=home, environ=environ, workspace=workspace, store=store, masker=masker, policies=policies
+            home=home,
+            environ=environ,
+            workspace=workspace,
+            store=store,
+            masker=masker,
+            policies=policies,
+            catalogue=catalogue() if catalogue is not None else None,
         )
 
     return opened
 
 
-def alone(tokens: TokenFile, open_gateway: Opening, log: Log | None = None) -> Starlette:
-    """The endpoint for one machine; it closes its gateway, with everything settled, at its end."""
+def alone(
+    tokens: TokenFile, open_gateway: Opening, log: Log | None = None, projects: ProjectCatalogues | None = None
+) -> Starlette:
+    """The endpoint as a process of its own; it closes its gateway, with everything settled, at its end.
+
+    Args:
+        projects: of a server; None: there is one project, and the gateway's catalogue is its own.
+    """
     from maestro.gateway.llm_endpoint import Endpoint
     from maestro.gateway.llm_metrics import LlmMetrics
 
@@ -99,6 +116,8 @@ def alone(tokens: TokenFile, open_gateway: Opening, log: Log | None = None) -> S
             yield
         finally:
             await later.close()
+            if projects is not None:
+                projects.close()
 
     async def alive(_request: Request) -> Response:
         return PlainTextResponse("alive\n")
@@ -109,7 +128,7 @@ def alone(tokens: TokenFile, open_gateway: Opening, log: Log | None = None) -> S
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     routes = [
-        *Endpoint(tokens, later.get, log, metrics).routes(),
+        *Endpoint(tokens, later.get, log, metrics, projects.of if projects is not None else None).routes(),
         Route("/healthz", alive, methods=["GET"]),
         Route("/metrics", measured, methods=["GET"]),
     ]
@@ -130,22 +149,24 @@ class Mounted:
     appear; no restart is needed.
 
     Args:
-        home: the server's folder.
+        home: the server's.
         registry: what the gateway's ``/metrics`` shows; None: it does not show this.
     """
 
     def __init__(
         self,
-        home: Path,
+        home: ServerHome,
         log: Log,
         environ: Mapping[str, str] | None = None,
         registry: CollectorRegistry | None = None,
     ) -> None:
-        self._file = home / TOKENS
+        self._home = home
+        self._file = home.folder / TOKENS
         self._log = log
         self._registry = registry
-        environ = {**(os.environ if environ is None else environ), "MAESTRO_SERVER_HOME": str(home)}
-        self._later = OpenedLater(opening(home, environ))
+        self._environ = {**(os.environ if environ is None else environ), "MAESTRO_SERVER_HOME": str(home.folder)}
+        self._later: OpenedLater | None = None
+        self._projects: ProjectCatalogues | None = None
         self._endpoint: dict[tuple[str, str], Callable[[Request], Awaitable[Response]]] | None = None
         self._importing = asyncio.Lock()
         self._looked = 0.0
@@ -162,9 +183,12 @@ class Mounted:
     async def close(self) -> None:
         """Everything that was spent is written; what cannot be is charged by its lease."""
         try:
-            await self._later.close()
+            if self._later is not None:
+                await self._later.close()
         except Exception:
             LOG.exception("the gateway to models could not be closed in good order")
+        if self._projects is not None:
+            self._projects.close()
 
     async def _passed(self, request: Request) -> Response:
         if not self._tokens_are_there():
@@ -192,9 +216,13 @@ class Mounted:
     def _made(self) -> Endpoint:
         from maestro.gateway.llm_endpoint import Endpoint
         from maestro.gateway.llm_metrics import LlmMetrics
+        from maestro.gateway.llm_projects import ProjectCatalogues
         from maestro.llm.endpoint_tokens import TokenFile
 
-        return Endpoint(TokenFile(self._file), self._later.get, self._log, LlmMetrics(self._registry))
+        self._projects = ProjectCatalogues(self._home)
+        self._later = OpenedLater(opening(self._home.folder, self._environ, catalogue=self._projects.base))
+        metrics = LlmMetrics(self._registry)
+        return Endpoint(TokenFile(self._file), self._later.get, self._log, metrics, self._projects.of)
 
 
 TOKENS = "llm-tokens"

@@ -27,6 +27,7 @@ from maestro.gateway.llm_metrics import LlmMetrics
 from maestro.gateway.llm_request import BODY_LIMIT, Asked, parse, read
 from maestro.gateway.refusal import RefusedError
 from maestro.llm.answer_stream import AnswerStream
+from maestro.llm.catalogue import Catalogue
 from maestro.llm.endpoint_tokens import Token, TokenFile
 from maestro.llm.gateway import Gateway
 from maestro.llm.model import Answer
@@ -47,6 +48,7 @@ class Endpoint:
         gateway: opened when the first request with a good token comes.
         log: takes a line about each request when it is over; nothing of what was asked or answered.
         metrics: counts what is asked.
+        catalogue: under which a token's calls are made, looked up when the gateway is open; None: the gateway's own.
     """
 
     def __init__(
@@ -55,11 +57,13 @@ class Endpoint:
         gateway: Callable[[], Awaitable[Gateway]],
         log: Log | None = None,
         metrics: LlmMetrics | None = None,
+        catalogue: Callable[[Token], Awaitable[Catalogue]] | None = None,
     ) -> None:
         self._tokens = tokens
         self._gateway = gateway
         self._log = log or (lambda **_values: None)
         self._metrics = metrics or LlmMetrics()
+        self._catalogue = catalogue
         self._bodies = Budget(MOST_BODY_BYTES)
         self._on_their_way: Counter[str] = Counter()
 
@@ -126,16 +130,20 @@ class Endpoint:
             )
         return found
 
-    async def _models(self, _request: Request, _token: Token) -> Response:
+    async def _opened(self, token: Token) -> tuple[Gateway, Catalogue]:
         gateway = await self._gateway()
-        return JSONResponse(llm_wire.models(gateway.catalogue, time.time()))
+        return gateway, gateway.catalogue if self._catalogue is None else await self._catalogue(token)
 
-    async def _model(self, request: Request, _token: Token) -> Response:
-        gateway = await self._gateway()
+    async def _models(self, _request: Request, token: Token) -> Response:
+        _, catalogue = await self._opened(token)
+        return JSONResponse(llm_wire.models(catalogue, time.time()))
+
+    async def _model(self, request: Request, token: Token) -> Response:
+        _, catalogue = await self._opened(token)
         name = request.path_params["name"]
-        found = llm_wire.model(gateway.catalogue, name, time.time())
+        found = llm_wire.model(catalogue, name, time.time())
         if found is None:
-            near = gateway.catalogue.nearest(name)
+            near = catalogue.nearest(name)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             raise LlmError(404, f"there is no model '{name[:120]}'{hint}", code="model_not_found", param="model")
         return JSONResponse(found)
@@ -153,11 +161,13 @@ class Endpoint:
         stream: AnswerStream | None = None
         try:
             asked = await self._asked(request)
-            gateway = await self._gateway()
+            gateway, catalogue = await self._opened(token)
+            whose = token.attribution()
             if not asked.stream:
-                answer = await _while_connected(request, gateway.ask(asked.request, token.attribution()))
-                return Whole(answer)
-            stream = await _while_connected(request, gateway.stream(asked.request, token.attribution()))
+                asking = gateway.ask(asked.request, whose, catalogue=catalogue)
+                return Whole(await _while_connected(request, asking))
+            streaming = gateway.stream(asked.request, whose, catalogue=catalogue)
+            stream = await _while_connected(request, streaming)
             return EventStream(stream, usage=asked.usage, finally_=lambda: self._over(token))
         finally:
             if stream is None:

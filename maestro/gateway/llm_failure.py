@@ -96,10 +96,13 @@ def _no_model(error: NoModelError, message: str, headers: Mapping[str, str]) -> 
     reasons = [{code for code, _sentence in one.skipped} for one in decision.candidates]
     if all("context" in one for one in reasons):
         return LlmError(400, message, code="context_length_exceeded", param="messages", headers=headers)
-    if all(one & {"policy", "region"} for one in reasons):
+    if all(one & {"policy", "region", "rule"} for one in reasons):
         return LlmError(403, message, "permission_error", "not_allowed", "model", headers)
     if all(one & {"capability", "quality_floor"} for one in reasons):
         return LlmError(400, message, code="model_cannot", param="model", headers=headers)
+    if all(one == {"over_budget"} for one in reasons):
+        # What one request may cost: the same again is refused again.
+        return LlmError(429, message, "insufficient_quota", "insufficient_quota", headers={**headers, **NEVER_AGAIN})
     return LlmError(503, message, "server_error", "no_model_available", "model", {"retry-after": "30", **headers})
 
 

@@ -11,8 +11,10 @@ from pathlib import Path
 from maestro.errors import MaestroError
 from maestro.gateway.access_log import AccessLog
 from maestro.gateway.llm_app import alone, opening
+from maestro.gateway.llm_projects import ProjectCatalogues
 from maestro.gateway.program import listen, log_to_stderr, run, shown
 from maestro.llm.endpoint_tokens import FILE, TokenFile
+from maestro.server.home import HOME_VARIABLE, find_server
 
 
 def serve(home: Path, workspace: Path | None, *, host: str, port: int, profile: str | None = None) -> None:
@@ -22,7 +24,7 @@ def serve(home: Path, workspace: Path | None, *, host: str, port: int, profile: 
 
     Args:
         home: the project's state folder, or a server's; its tokens count.
-        workspace: the project's checkout.
+        workspace: the project's checkout; of no use on a server.
         port: 0: any that is free.
         profile: whose policies count; a server has its own.
 
@@ -34,8 +36,13 @@ def serve(home: Path, workspace: Path | None, *, host: str, port: int, profile: 
     with contextlib.closing(listen(host, port)) as listener:
         listener.listen()
         print(f"OPENAI_BASE_URL={shown(listener, None)}/v1", flush=True)
-        opened = opening(home, os.environ, workspace, profile=profile)
-        run(alone(TokenFile(home / FILE), opened, log.add), listener)
+        projects = ProjectCatalogues(find_server()) if os.environ.get(HOME_VARIABLE) else None
+        if projects is None:
+            opened = opening(home, os.environ, workspace, profile=profile)
+        else:
+            # Tokens of several projects, each under what its own default branch says.
+            opened = opening(home, os.environ, profile=profile, catalogue=projects.base)
+        run(alone(TokenFile(home / FILE), opened, log.add, projects), listener)
     log.flush()
 
 

@@ -25,7 +25,7 @@ from maestro.inbox.liveness import lively
 from maestro.inbox.model import NewDelivery, Stored
 from maestro.inbox.storing import probe, store, take_turn
 from maestro.inbox.tables import METADATA
-from maestro.server.database import first_line, make_tables, open_engine
+from maestro.server.database import first_line, let_go, make_tables, open_engine
 
 LOG = logging.getLogger(__name__)
 PATIENCE = 4.0
@@ -197,14 +197,8 @@ class InboxWriter:
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        try:
-            connection.invalidate()
-            connection.close()
-        except SQLAlchemyError:
-            # It is broken already, which is why it is let go.
-            pass
+        if connection is not None:
+            let_go(connection)
 
 
 def _settle(one: _Waiting, result: Stored | Exception | None) -> None:

@@ -133,12 +133,13 @@ def _reserve(books: Books, operation: Reserve) -> Change | None:
 
 
 def _reserve_again(books: Books, operation: Reserve, entry: Entry) -> Change | None:
+    # First: of one that was removed after its time nobody knows what it was reserved at.
+    if not entry.is_open:
+        raise ReservationClosedError(entry.id, f"is over: it was {entry.state}")
     if (entry.attribution, dict(entry.amounts)) != (operation.attribution, dict(operation.amounts)):
         raise InputError(
             f"'{operation.id}' was reserved before, for something else", next_step="give every call an id of its own"
         )
-    if not entry.is_open:
-        raise ReservationClosedError(entry.id, f"is over: it was {entry.state}")
     if entry.holder == operation.holder:
         return None
     if entry.state == "sent":

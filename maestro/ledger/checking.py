@@ -1,4 +1,8 @@
-"""Adds everything up again, from the charges and the reservations themselves, and says where the sums differ."""
+"""Adds everything up again, from the charges and the reservations themselves, and says where the sums differ.
+
+Charges of reservations that were removed after their time have to come to what was noted when that was done, together
+and each: their fingerprint is of every reservation and its amount.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,9 @@ import sqlalchemy as sa
 from maestro.ledger.limits import Cell
 from maestro.ledger.model import Unit
 from maestro.ledger.names import key_of, scope_of, scopes_in
+from maestro.ledger.pruning import Amount, fingerprint
 from maestro.ledger.rows import attribution_of, entry_of
-from maestro.ledger.tables import CHARGES, OPEN, RESERVATIONS, SUMS
+from maestro.ledger.tables import CHARGES, OPEN, REMOVED, RESERVATIONS, SUMS
 
 _WHOM = tuple(CHARGES.c[name] for name in ("tenant", "project", "pull_request", "run", "step", "actor", "month"))
 
@@ -21,8 +26,8 @@ class Discrepancy:
     """Something that does not add up.
 
     Args:
-        what: a scope as text, or the id of a reservation.
-        column: ``spent``, ``reserved`` or ``charged``.
+        what: a scope as text, the id of a reservation, or the month of removed ones.
+        column: ``spent``, ``reserved``, ``charged``, or ``fingerprint``, of what was removed.
         recorded: what the ledger says; counted: what it comes to.
     """
 
@@ -58,14 +63,18 @@ def discrepancies(connection: sa.Connection) -> list[Discrepancy]:
             says = 0 if kept is None else getattr(kept, column)
             if says != counted:
                 found.append(Discrepancy(str(scope_of(key)), Unit(unit), column, says, counted))
-    return found + _of_reservations(connection)
+    return found + _of_reservations(connection) + _of_removed(connection)
 
 
 def _of_reservations(connection: sa.Connection) -> list[Discrepancy]:
     """Reservations whose charges do not come to what their row says."""
     charged: dict[Cell, int] = defaultdict(int)
     total = sa.func.sum(CHARGES.c.amount).label("total")
-    per = sa.select(CHARGES.c.reservation, CHARGES.c.unit, total).group_by(CHARGES.c.reservation, CHARGES.c.unit)
+    per = (
+        sa.select(CHARGES.c.reservation, CHARGES.c.unit, total)
+        .join(RESERVATIONS, RESERVATIONS.c.id == CHARGES.c.reservation)
+        .group_by(CHARGES.c.reservation, CHARGES.c.unit)
+    )
     for id, unit, amount in connection.execute(per):
         charged[id, unit] = int(amount)
     found: list[Discrepancy] = []
@@ -76,4 +85,29 @@ def _of_reservations(connection: sa.Connection) -> list[Discrepancy]:
             if says != counted:
                 found.append(Discrepancy(entry.id, unit, "charged", says, counted))
     found += [Discrepancy(id, Unit(unit), "charged", 0, counted) for (id, unit), counted in charged.items() if counted]
+    return found
+
+
+def _of_removed(connection: sa.Connection) -> list[Discrepancy]:
+    """Months whose charges without a reservation are not those of the reservations that were removed."""
+    counted: dict[Cell, Amount] = defaultdict(Amount)
+    orphans = (
+        sa.select(CHARGES.c.reservation, CHARGES.c.month, CHARGES.c.unit, sa.func.sum(CHARGES.c.amount))
+        .outerjoin(RESERVATIONS, RESERVATIONS.c.id == CHARGES.c.reservation)
+        .where(RESERVATIONS.c.id.is_(None))
+        .group_by(CHARGES.c.reservation, CHARGES.c.month, CHARGES.c.unit)
+        .execution_options(yield_per=1000)
+    )
+    for id, month, unit, amount in connection.execute(orphans):
+        counted[month, unit] += Amount(int(amount), fingerprint(id, unit, int(amount)))
+    noted = {(row.month, row.unit): row for row in connection.execute(sa.select(REMOVED))}
+    found: list[Discrepancy] = []
+    for month, unit in sorted({*counted, *noted}):
+        row, now = noted.get((month, unit)), counted[month, unit]
+        what = f"removed reservations of {month}"
+        amount, print_ = (0, 0) if row is None else (row.amount, row.fingerprint)
+        if amount != now.amount:
+            found.append(Discrepancy(what, Unit(unit), "charged", amount, now.amount))
+        elif print_ != now.fingerprint:
+            found.append(Discrepancy(what, Unit(unit), "fingerprint", print_, now.fingerprint))
     return found

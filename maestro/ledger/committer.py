@@ -28,7 +28,7 @@ from maestro.ledger.operations import Extend, Operation, Release, Reserve, Settl
 from maestro.ledger.rows import CrossingKey
 from maestro.ledger.sweeping import lapsing
 from maestro.ledger.transaction import Outcome, carry_out
-from maestro.server.database import first_line, open_engine
+from maestro.server.database import first_line, let_go, open_engine
 
 PATIENCE = 5.0
 """Seconds a database that went away is tried again, before callers are told."""
@@ -264,14 +264,8 @@ class Committer:
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        try:
-            connection.invalidate()
-            connection.close()
-        except SQLAlchemyError:
-            # It is broken already, which is why it is let go.
-            pass
+        if connection is not None:
+            let_go(connection)
 
 
 def _tell(answer: Future[Any], outcome: Outcome) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from maestro.errors import InputError
+from maestro.ledger.holders import this_holder
 from maestro.ledger.model import Attribution, Scope, Unit
 from maestro.ledger.names import checked_amount, checked_attribution, checked_scope, checked_text
 
@@ -30,7 +31,11 @@ class Companion:
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """Set the worst case aside in every scope, or nothing at all."""
+    """Set the worst case aside in every scope, or nothing at all.
+
+    Args:
+        holder: names the process it is for.
+    """
 
     id: str
     attribution: Attribution
@@ -42,7 +47,7 @@ class Reserve:
     model: str = ""
     provider: str = ""
     decision: str = ""
-    holder: str = ""
+    holder: str = field(default_factory=this_holder)
 
     def checked(self) -> Reserve:
         """The operation itself.
@@ -63,7 +68,7 @@ class Send:
     """The call is about to leave: whatever happens to the caller from here on, it may cost."""
 
     id: str
-    holder: str = ""
+    holder: str = field(default_factory=this_holder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ class Release:
     """Nothing was spent."""
 
     id: str
-    reason: str
+    reason: str = ""
     also: Sequence[Companion] = ()
 
 

@@ -93,6 +93,52 @@ class Rows:
         found = self._select(f"SELECT {', '.join(_ENTRY)} FROM {RESERVATIONS.name} WHERE id IN ({{}}){lock}", wanted)
         return {row[0]: entry_of(dict(zip(_ENTRY, row, strict=True))) for row in found}
 
+    def opening(self, fresh: Sequence[str]) -> tuple[float, set[str]]:
+        """The time, as ``now``, and which of these ids something was charged under before.
+
+        Both at once, since to PostgreSQL each way there and back counts.
+        """
+        if not fresh:
+            return self.now(), set()
+        if self._postgresql:
+            self._cursor.execute(
+                "SELECT extract(epoch from clock_timestamp())::float8, "
+                f"ARRAY(SELECT DISTINCT reservation FROM {CHARGES.name} WHERE reservation = ANY(%s))",
+                (list(fresh),),
+            )
+            now, charged = self._cursor.fetchone()
+            return float(now), set(charged)
+        found = self._select(f"SELECT DISTINCT reservation FROM {CHARGES.name} WHERE reservation IN ({{}})", fresh)
+        return self.now(), {row[0] for row in found}
+
+    def removed(self, ids: Iterable[str]) -> dict[str, Entry]:
+        """Reservations whose rows were removed after their time, made again from what was charged for them.
+
+        Only what was over is ever removed, so each of them is settled, whatever it was reserved at.
+        """
+        found = self._select(
+            f"SELECT reservation, {', '.join(_WHOM)}, month, unit, sum(amount), max(at) FROM {CHARGES.name} "
+            f"WHERE reservation IN ({{}}) GROUP BY reservation, {', '.join(_WHOM)}, month, unit",
+            sorted(set(ids)),
+        )
+        entries: dict[str, Entry] = {}
+        for id, *whom, month, unit, amount, at in found:
+            before = entries[id].actual if id in entries else {}
+            entries[id] = Entry(
+                id=id,
+                state="settled",
+                attribution=Attribution(*whom),
+                month=month,
+                amounts={},
+                limits={},
+                actual={**before, Unit(unit): int(amount)},
+                holder="",
+                lease=0.0,
+                expires=at,
+                at=at,
+            )
+        return entries
+
     def sums(self, cells: Iterable[Cell]) -> dict[Cell, tuple[int, int]]:
         """The sums that are there, locked; with PostgreSQL all of ``cells`` are there afterwards."""
         wanted = sorted(cells)

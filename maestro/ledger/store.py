@@ -9,7 +9,7 @@ truth is known.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -19,11 +19,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from maestro.errors import InputError, Location
-from maestro.ledger import reading
+from maestro.ledger import pruning, reading
 from maestro.ledger.checking import Discrepancy, discrepancies
 from maestro.ledger.committer import PATIENCE, Committer
 from maestro.ledger.errors import LedgerUnavailableError
-from maestro.ledger.holders import this_holder
 from maestro.ledger.model import Attribution, Balance, Charge, Crossing, Reservation, Scope, Unit
 from maestro.ledger.names import key_of
 from maestro.ledger.operations import (
@@ -39,11 +38,13 @@ from maestro.ledger.operations import (
     Spend,
     checked_lease,
 )
+from maestro.ledger.pruning import Pruned
 from maestro.ledger.reading import Held, LimitSet
 from maestro.ledger.rows import Rows
 from maestro.ledger.tables import METADATA
 from maestro.server.database import first_line, make_tables, open_engine
 from maestro.server.database import reading as for_reading
+from maestro.server.removal import always
 
 Limits = Mapping[Scope, Mapping[Unit, int]]
 
@@ -122,9 +123,7 @@ class Ledger:
             ReservationClosedError: the id was used up, or another process has sent its call under it.
             InputError: a name, an amount, a limit or the lease cannot be one.
         """
-        wish = Reserve(
-            *(id, attribution, amounts, lease, limits, also, sent, model, provider, decision), holder=this_holder()
-        )
+        wish = Reserve(id, attribution, amounts, lease, limits, also, sent, model, provider, decision)
         return cast(Reservation, self.committer.perform(wish.checked()))
 
     def sent(self, id: str) -> None:
@@ -134,7 +133,7 @@ class Ledger:
             ReservationClosedError: it was given up meanwhile, so the call must not be made.
             UnknownReservationError: there is none.
         """
-        self.committer.perform(Send(id, this_holder()))
+        self.committer.perform(Send(id))
 
     def settle(
         self,
@@ -264,6 +263,32 @@ class Ledger:
         named = {} if id is None else {"id": id}
         wish = Spend(attribution, amounts, facts, limits, refuse, also=also, **named)
         return cast(tuple[Crossing, ...], self.committer.perform(wish.checked()))
+
+    def prune(self, before: datetime | None = None, *, go_on: Callable[[], bool] = always) -> Pruned:
+        """Removes reservations that were settled or released, and had to end, before then; charges stay for ever.
+
+        Settling, releasing or reserving under such an id again is refused, or does nothing, as before. So that
+        ``budget events`` and ``adjust`` go on, what is ``assumed`` stays. Crossings that were told go with them where
+        they cannot come again: of months, runs, steps and overdrafts.
+
+        Args:
+            before: None: 90 days ago by the database's clock.
+            go_on: asked before each small transaction; False leaves the rest for another time.
+        """
+        with _answering():
+            return pruning.prune(self.engine, self._limit(before), go_on)
+
+    def prunable(self, before: datetime | None = None) -> Pruned:
+        """What ``prune`` would remove."""
+        limit = self._limit(before)
+        with self._read() as connection:
+            return pruning.prunable(connection, limit)
+
+    def _limit(self, before: datetime | None) -> float:
+        if before is not None:
+            return before.timestamp()
+        with self._read() as connection, Rows(connection) as rows:
+            return rows.now() - pruning.KEPT_FOR.total_seconds()
 
     def balances(self, scopes: Sequence[Scope], *, limits: Limits = {}) -> list[Balance]:  # noqa: B006 - only read
         """What scopes have, in their order: the units that are limited or were ever used.

@@ -62,12 +62,26 @@ RESERVATIONS = sa.Table(
     sa.Column("reason", sa.Text, nullable=False, comment="why it was released or assumed"),
     sqlite_with_rowid=False,
 )
-OPEN = RESERVATIONS.c.state.in_(("reserved", "sent"))
+
+
+def _in_state(*states: str) -> sa.ColumnElement[bool]:
+    # As literals: SQLite uses a partial index only where the condition stands in the statement itself.
+    return RESERVATIONS.c.state.in_([sa.literal_column(f"'{state}'") for state in states])
+
+
+OPEN = _in_state("reserved", "sent")
 sa.Index(
     "maestro_ledger_open",
     RESERVATIONS.c.expires,
     sqlite_where=sa.text("state IN ('reserved', 'sent')"),
     postgresql_where=sa.text("state IN ('reserved', 'sent')"),
+)
+OVER = _in_state("settled", "released")
+sa.Index(
+    "maestro_ledger_over",
+    RESERVATIONS.c.expires,
+    sqlite_where=sa.text("state IN ('settled', 'released')"),
+    postgresql_where=sa.text("state IN ('settled', 'released')"),
 )
 CHARGES = sa.Table(
     "maestro_ledger_charges",
@@ -97,4 +111,13 @@ CROSSINGS = sa.Table(
     sa.Column("at", sa.Double, nullable=False),
     sa.Column("taken", sa.Double, comment="when somebody took it to tell people; null: nobody yet"),
     sa.UniqueConstraint("scope", "unit", "level", "amount", "overdraft"),
+)
+REMOVED = sa.Table(
+    "maestro_ledger_removed",
+    METADATA,
+    sa.Column("month", sa.String(7), primary_key=True),
+    sa.Column("unit", sa.String(20), primary_key=True),
+    sa.Column("amount", sa.BigInteger, nullable=False, comment="charged for reservations that were removed"),
+    sa.Column("fingerprint", sa.BigInteger, nullable=False, comment="of each of them and its amount, added up"),
+    sqlite_with_rowid=False,
 )

@@ -12,7 +12,7 @@ from maestro.ledger.applying import again, apply, cells
 from maestro.ledger.books import Books, Change
 from maestro.ledger.errors import CompanionError
 from maestro.ledger.model import Crossing
-from maestro.ledger.operations import Companion, Operation
+from maestro.ledger.operations import Companion, Operation, Reserve, SetLimit, Spend
 from maestro.ledger.rows import CrossingKey, Rows, crossing_key
 
 
@@ -40,7 +40,7 @@ def carry_out(
         CompanionError: what was to be written with the only operation cannot be; the transaction must be rolled back.
     """
     with Rows(connection) as rows:
-        books = Books(rows.now(), rows.entries(_ids(operations)))
+        books = _open(rows, operations)
         wanted = set().union(*(cells(books, operation) for operation in operations))
         if wanted:
             books.locked = wanted
@@ -88,5 +88,11 @@ def write(connection: sa.Connection, companions: Sequence[Companion]) -> None:
             raise error.error from error
 
 
-def _ids(operations: Sequence[Operation]) -> list[str]:
-    return [operation.id for operation in operations if hasattr(operation, "id")]
+def _open(rows: Rows, operations: Sequence[Operation]) -> Books:
+    fresh = {one.id for one in operations if isinstance(one, Reserve | Spend)}
+    # Asked first: what is removed meanwhile was charged long before.
+    now, charged = rows.opening(sorted(fresh))
+    ids = {operation.id for operation in operations if not isinstance(operation, SetLimit)}
+    entries = rows.entries(ids)
+    gone = ids - entries.keys() - (fresh - charged)
+    return Books(now, {**entries, **rows.removed(gone)} if gone else entries)

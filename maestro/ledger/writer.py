@@ -8,30 +8,17 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from datetime import datetime
-from typing import Any, cast
+from typing import Any, overload
 
 from maestro.errors import MaestroError
-from maestro.ledger.holders import this_holder
-from maestro.ledger.model import Attribution, Crossing, Reservation, Unit
-from maestro.ledger.operations import (
-    LEASE,
-    Companion,
-    Extend,
-    Operation,
-    Release,
-    Reserve,
-    Settle,
-    Spend,
-    checked_lease,
-)
-from maestro.ledger.store import Ledger, Limits
+from maestro.ledger.model import Crossing, Reservation
+from maestro.ledger.operations import Release, Reserve, Settle
+from maestro.ledger.store import Ledger
 
 
 class AsyncLedger:
-    """Submits what ``Ledger`` does; each method means the same, and the future has its result or its error.
+    """Submits what a call of a model asks of ``Ledger``; the future has its result or its error.
 
     Bad input fails the future too, so a caller looks in one place. A reservation whose future could be cancelled is not
     made; everything else is carried out all the same.
@@ -52,70 +39,30 @@ class AsyncLedger:
         """
         return cls(Ledger.open(url))
 
-    def submit_reserve(
-        self,
-        id: str,
-        attribution: Attribution,
-        amounts: Mapping[Unit, int],
-        *,
-        lease: float = LEASE,
-        limits: Limits = {},  # noqa: B006 - it is only read
-        also: Sequence[Companion] = (),
-        sent: bool = False,
-        model: str = "",
-        provider: str = "",
-        decision: str = "",
-    ) -> Future[Reservation]:
-        """``Ledger.reserve``."""
-        wish = Reserve(
-            *(id, attribution, amounts, lease, limits, also, sent, model, provider, decision), holder=this_holder()
-        )
-        return cast("Future[Reservation]", self._submit(wish))
-
-    def submit_settle(
-        self,
-        id: str,
-        actual: Mapping[Unit, int],
-        *,
-        model: str = "",
-        provider: str = "",
-        decision: str = "",
-        facts: Mapping[str, object] = {},
-        also: Sequence[Companion] = (),
-        wake: bool = True,
-    ) -> Future[tuple[Crossing, ...]]:
-        """``Ledger.settle``.
+    @overload
+    def submit(self, wish: Reserve, *, wake: bool = True) -> Future[Reservation]: ...
+    @overload
+    def submit(self, wish: Settle, *, wake: bool = True) -> Future[tuple[Crossing, ...]]: ...
+    @overload
+    def submit(self, wish: Release, *, wake: bool = True) -> Future[None]: ...
+    def submit(self, wish: Reserve | Settle | Release, *, wake: bool = True) -> Future[Any]:
+        """``Ledger.reserve``, ``settle`` or ``release``.
 
         Args:
             wake: False: it is written with whatever is submitted next, or when ``wake`` is called, which the caller
                 has to see to.
         """
-        wish = Settle(id, actual, model, provider, decision, facts, also)
-        return cast("Future[tuple[Crossing, ...]]", self._submit(wish, wake=wake))
-
-    def submit_release(self, id: str, reason: str = "", *, also: Sequence[Companion] = ()) -> Future[None]:
-        """``Ledger.release``."""
-        return cast("Future[None]", self._submit(Release(id, reason, also)))
-
-    def submit_extend(self, id: str, lease: float = LEASE) -> Future[datetime]:
-        """``Ledger.extend``."""
-        return cast("Future[datetime]", self._submit(Extend(id, lease)))
-
-    def submit_spend(
-        self,
-        attribution: Attribution,
-        amounts: Mapping[Unit, int],
-        facts: Mapping[str, object] = {},
-        *,
-        limits: Limits = {},  # noqa: B006 - it is only read
-        refuse: bool = True,
-        id: str | None = None,
-        also: Sequence[Companion] = (),
-    ) -> Future[tuple[Crossing, ...]]:
-        """``Ledger.spend``."""
-        named = {} if id is None else {"id": id}
-        wish = Spend(attribution, amounts, facts, limits, refuse, also=also, **named)
-        return cast("Future[tuple[Crossing, ...]]", self._submit(wish))
+        try:
+            if not isinstance(wish, Release):
+                wish.checked()
+        except MaestroError as error:
+            failed: Future[Any] = Future()
+            failed.set_exception(error)
+            return failed
+        answer = self.ledger.committer.put(wish, self.wake)
+        if wake:
+            self.wake()
+        return answer
 
     def close(self, *, ledger: bool = True) -> None:
         """Writes what was submitted and ends the thread.
@@ -145,22 +92,6 @@ class AsyncLedger:
                 self._thread.start()
             self._waits = True
             self._changed.notify()
-
-    def _submit(self, operation: Operation, *, wake: bool = True) -> Future[Any]:
-        try:
-            match operation:
-                case Reserve() | Settle() | Spend():
-                    operation.checked()
-                case Extend():
-                    checked_lease(operation.lease)
-        except MaestroError as error:
-            failed: Future[Any] = Future()
-            failed.set_exception(error)
-            return failed
-        answer = self.ledger.committer.put(operation, self.wake)
-        if wake:
-            self.wake()
-        return answer
 
     def _run(self) -> None:
         while True:

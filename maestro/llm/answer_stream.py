@@ -132,7 +132,7 @@ class AnswerStream:
         # Somebody let go of it without closing it: the money must not stay set aside until the lease is over.
         if not getattr(self, "_ended", True):
             with contextlib.suppress(Exception):
-                self._gateway.in_loop(self._leave)
+                self._gateway.bookkeeper.in_loop(self._leave)
 
     def _take(self, piece: Chunk) -> list[Chunk]:
         self._assembly.add(piece)

@@ -10,14 +10,16 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from maestro.artifacts import keys
+from maestro.artifacts import keys, leftovers
 from maestro.llm.catalogue import Model
 from maestro.llm.model import Completion, Usage
 from maestro.llm.redact import Redaction
+from maestro.server.removal import always
 
 if TYPE_CHECKING:
     from maestro.artifacts.store import ArtifactStore
@@ -26,6 +28,7 @@ KEPT_FOR = timedelta(days=30)
 """A provider changes what stands behind a name; an older answer is not used."""
 _LOG = logging.getLogger(__name__)
 _VERSION = 1
+_AT_ONCE = 500
 
 
 class AnswerCache:
@@ -59,6 +62,42 @@ class AnswerCache:
             await asyncio.to_thread(self._objects.replace, keys.answer(key), _sealed(body))
         except Exception as error:  # noqa: BLE001 - as above
             _LOG.warning("an answer cannot be kept: %s", type(error).__name__)
+
+
+def old_answers(store: ArtifactStore, now: datetime | None = None) -> int:
+    """How many kept answers are too old to be given again.
+
+    Raises:
+        ArtifactStoreError: the store does not answer.
+    """
+    before = (now or datetime.now(UTC)) - KEPT_FOR
+    return sum(one.last_modified < before for one in store.objects.under(keys.ANSWERS))
+
+
+def prune_answers(store: ArtifactStore, now: datetime | None = None, *, go_on: Callable[[], bool] = always) -> int:
+    """Deletes kept answers that are too old to be given again, and what a crash left of writing one; how many.
+
+    Args:
+        go_on: asked before each few hundred; False leaves the rest for another time.
+
+    Raises:
+        ArtifactStoreError: the store does not answer.
+    """
+    objects = store.objects
+    before = (now or datetime.now(UTC)) - KEPT_FOR
+
+    def delete(key: str) -> bool:
+        # It may have been given and kept anew since it was listed.
+        info = objects.info(key)
+        return info is not None and info.last_modified < before and objects.delete(key)
+
+    old = (one.key for one in objects.under(keys.ANSWERS) if one.last_modified < before)
+    deleted = 0
+    while go_on() and (some := list(islice(old, _AT_ONCE))):
+        deleted += sum(objects.each(delete, some))
+    if objects.folder is not None:
+        leftovers.sweep(objects.folder, before, (keys.ANSWERS,))
+    return deleted
 
 
 def question(

@@ -100,6 +100,8 @@ class Rule:
         needs: capabilities of which the request asks for at least one.
         tenants, projects: names, ``*`` stands for any part (``acme/*``).
         prompts: names of prompts.
+        branches: patterns of the branch; of several the last that matches counts, ``!`` before one takes out again. A
+            request of an unknown branch is under what the rule takes away, and under nothing else of it.
         personal: whether the request has marked personal data; pull_request: whether it is one's.
         prefer: models that come first, in this order; deny: models that are not used; only: no others are used.
         min_quality: a floor in place of the route's; regions: further limit.
@@ -112,6 +114,7 @@ class Rule:
     tenants: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()
     prompts: tuple[str, ...] = ()
+    branches: tuple[str, ...] = ()
     personal: bool | None = None
     pull_request: bool | None = None
     prefer: tuple[str, ...] = ()
@@ -215,8 +218,24 @@ def nearest(name: str, kinds: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
     return tuple(f"{known[lowered[one]]} {lowered[one]}" for one in close)
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A catalogue file that was read already.
+
+    Args:
+        name: what it is called in messages and restrictions.
+    """
+
+    name: str
+    content: bytes
+
+
 def load_catalogue(
-    files: Sequence[Path] = (), *, builtin: bool = True, server: Path | None = None, prices: Prices | None = None
+    files: Sequence[Path | Given] = (),
+    *,
+    builtin: bool = True,
+    server: Path | Given | None = None,
+    prices: Prices | None = None,
 ) -> Catalogue:
     """The catalogue of these files; later ones change earlier ones, entry by entry and field by field.
 

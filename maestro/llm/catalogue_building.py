@@ -11,7 +11,7 @@ from typing import Any
 
 from maestro.errors import Location
 from maestro.ledger.model import nanodollars
-from maestro.llm.catalogue import LOCAL, Catalogue, Model, ProviderSettings, Restriction
+from maestro.llm.catalogue import LOCAL, Catalogue, Given, Model, ProviderSettings, Restriction
 from maestro.llm.catalogue_checking import check
 from maestro.llm.catalogue_entries import Entry, Field, Section, values_of
 from maestro.llm.catalogue_file import ModelsFile, PriceEntry, per_million_usd
@@ -28,7 +28,9 @@ class _File:
     content: ModelsFile
 
 
-def build(files: Sequence[Path], *, builtin: Path | None, server: Path | None, prices: Prices) -> Catalogue:
+def build(
+    files: Sequence[Path | Given], *, builtin: Path | None, server: Path | Given | None, prices: Prices
+) -> Catalogue:
     """The catalogue of these files.
 
     Raises:
@@ -63,7 +65,9 @@ def build(files: Sequence[Path], *, builtin: Path | None, server: Path | None, p
     return dataclasses.replace(made, digest=_digest(made))
 
 
-def _read_all(files: Sequence[Path], *, builtin: Path | None, server: Path | None) -> tuple[list[_File], list[Problem]]:
+def _read_all(
+    files: Sequence[Path | Given], *, builtin: Path | None, server: Path | Given | None
+) -> tuple[list[_File], list[Problem]]:
     paths = [("builtin", builtin), ("server", server), *(("project", path) for path in files)]
     found: list[_File] = []
     problems: list[Problem] = []

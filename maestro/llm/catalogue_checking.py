@@ -36,6 +36,7 @@ _PATTERNS = {
     "key": "a reference to a key, env:NAME or file:/path, never the key itself",
     "api_base": "a URL, http:// or https://, without a user or a query",
     "metrics": "a URL, http:// or https://, without a user or a query",
+    "branches": "names of branches, which may have * in them and one ! before them",
 }
 
 _SINGLE: dict[str | int, type[BaseModel]] = {"restrict": RestrictEntry, "policy": PolicyEntry}

@@ -99,6 +99,9 @@ class ModelEntry(Entry):
     concurrency: Annotated[int, Field(gt=0, le=10_000)] | None = Field(None, description="Calls at once.")
 
 
+Branches = list[Annotated[str, Field(pattern=r"^!?[^!].{0,254}$")]]
+
+
 class ConditionEntry(Entry):
     """When a rule holds: all that is given must."""
 
@@ -108,6 +111,12 @@ class ConditionEntry(Entry):
     tenants: list[str] | None = Field(None, min_length=1, description="Names of tenants; * stands for any part.")
     projects: list[str] | None = Field(None, min_length=1, description="tenant/project; * stands for any part.")
     prompts: list[str] | None = Field(None, min_length=1, description="Names of prompts; * stands for any part.")
+    branches: Branches | None = Field(
+        None,
+        min_length=1,
+        description="Names of branches; * stands for any part, ! before one takes it out again. Where the branch is "
+        "not known, what the rule takes away holds, and nothing else of it.",
+    )
     personal: bool | None = Field(None, description="Whether the request has marked personal data.")
     pull_request: bool | None = Field(None, description="Whether it is for a pull request.")
 

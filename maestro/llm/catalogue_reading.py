@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from maestro.errors import InputError, Location
+from maestro.llm.catalogue import Given
 from maestro.llm.catalogue_problems import CatalogueErrors, Problem
 from maestro.notation.document import Node
 from maestro.notation.yaml_reader import MAX_BYTES, FileKind, refuse_large
@@ -44,8 +45,8 @@ class Tree:
         return Problem(self.location(path, key=key), what)
 
 
-def read(path: Path, *, name: str | None = None) -> Tree | None:
-    """The file at ``path``; None when there is none.
+def read(path: Path | Given, *, name: str | None = None) -> Tree | None:
+    """The file at ``path``, or what was read of it; None when there is none.
 
     Args:
         name: what it is called in messages; None: its path.
@@ -54,6 +55,8 @@ def read(path: Path, *, name: str | None = None) -> Tree | None:
         CatalogueErrors: it is no YAML, over a limit, or uses a part of YAML that is not taken.
         InputError: it cannot be read.
     """
+    if isinstance(path, Given):
+        return parse(path.content, file=path.name)
     shown = name or str(path)
     try:
         with path.open("rb") as stream:

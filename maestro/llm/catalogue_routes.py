@@ -89,6 +89,7 @@ def _rule(entry: Any) -> Rule:
         tenants=tuple(when.tenants or ()),
         projects=tuple(when.projects or ()),
         prompts=tuple(when.prompts or ()),
+        branches=tuple(when.branches or ()),
         personal=when.personal,
         pull_request=when.pull_request,
         prefer=tuple(entry.prefer or ()),

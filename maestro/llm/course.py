@@ -8,7 +8,6 @@ import logging
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,17 +15,17 @@ from maestro.errors import InputError, MaestroError
 from maestro.ledger.model import (
     Attribution,
     BudgetExceededError,
-    Reservation,
     Scope,
     Unit,
     nanodollars,
     shown,
 )
-from maestro.llm.catalogue import Model
+from maestro.ledger.operations import Reserve
+from maestro.llm.catalogue import Catalogue, Model
 from maestro.llm.charging import Bounds, bounds
 from maestro.llm.decisions import decision_row
 from maestro.llm.errors import NoAnswerError
-from maestro.llm.grant import Grant, granted
+from maestro.llm.grant import Grant
 from maestro.llm.model import (
     Answer,
     Attempt,
@@ -59,7 +58,11 @@ Ask = Callable[[Grant, Model, ProviderCall], Awaitable[T]]
 
 
 class Course:
-    """One request on its way. Not for two tasks at once."""
+    """One request on its way. Not for two tasks at once.
+
+    Args:
+        catalogue: None: the gateway's own.
+    """
 
     def __init__(
         self,
@@ -67,8 +70,10 @@ class Course:
         request: ModelRequest,
         attribution: Attribution,
         limits: Mapping[Scope, Mapping[Unit, int]],
+        catalogue: Catalogue | None = None,
     ) -> None:
         self.gateway = gateway
+        self.catalogue = gateway.catalogue if catalogue is None else catalogue
         self.attribution = attribution
         self.began = time.monotonic()
         self.attempts: list[Attempt] = []
@@ -127,20 +132,30 @@ class Course:
             BudgetExceededError: none is left because of a budget.
         """
         gateway = self.gateway
-        self.decision = await gateway.situation.decide(self.request, self.attribution, self.tokens, self._limits)
+        self.decision = await self.decided_now()
         if self.decision.chosen is None and _over_budget(self.decision):
             # Budgets are remembered for a moment; money may have come back since.
             gateway.situation.forget_balances()
-            self.decision = await gateway.situation.decide(self.request, self.attribution, self.tokens, self._limits)
+            self.decision = await self.decided_now()
         if self.decision.chosen is not None:
             return self.decision
         needed = {
-            one.model: self._bounds(gateway.catalogue.models[one.model]).amounts() for one in self.decision.candidates
+            one.model: self._bounds(self.catalogue.models[one.model]).amounts() for one in self.decision.candidates
         }
         exceeded = gateway.situation.exceeded(self.decision, self.attribution, self._limits, needed)
         if exceeded is not None:
             raise exceeded
         raise NoModelError(self.decision.why, decision=self.decision, next_step=_next_step(self.decision))
+
+    async def decided_now(self) -> Decision:
+        """What would be decided, as things are; nothing is kept of it.
+
+        Raises:
+            NoModelError: the target names nothing.
+        """
+        return await self.gateway.situation.decide(
+            self.request, self.attribution, self.tokens, self._limits, self.catalogue
+        )
 
     async def first_answer(self, ask: Ask[T]) -> T:
         """What ``ask`` gives of the first candidate that answers; each try has a reservation of its own.
@@ -152,7 +167,7 @@ class Course:
         order = self.decided.order
         exceeded: BudgetExceededError | None = None
         for place, name in enumerate(order):
-            model = self.gateway.catalogue.models[name]
+            model = self.catalogue.models[name]
             tried = 0
             while True:
                 if over := self._beyond_the_request(model):
@@ -278,34 +293,24 @@ class Course:
 
     async def _reserve(self, model: Model, place: Callable[[], None]) -> Grant:
         """Sets the worst case aside; the decision is kept in the same transaction, before anything leaves."""
-        gateway = self.gateway
         decision = self.decided
         most = self._bounds(model)
-        id = f"{decision.id}.{len(self.grants) + 1}"
-        first = not self._kept
-        future: Future[Reservation] = gateway.ledger.submit_reserve(
-            id,
+        wish = Reserve(
+            f"{decision.id}.{len(self.grants) + 1}",
             self.attribution,
             most.amounts(),
             lease=max(1.0, self.left) + LEASE_BEYOND,
             limits=self._limits,
-            also=(decision_row(decision),) if first else (),
+            also=() if self._kept else (decision_row(decision),),
             sent=True,
             model=model.name,
             provider=model.provider,
             decision=decision.id,
         )
-        gateway.being_written(future)
-        try:
-            reservation = await granted(future)
-        except asyncio.CancelledError:
-            # The writer may still grant it, to nobody.
-            future.add_done_callback(lambda done: _give_back(gateway, id, done))
-            raise
+        await self.gateway.bookkeeper.reserve(wish)
         self._kept = True
-        grant = Grant(gateway, id, decision.id, most, place)
+        grant = Grant(self.gateway, wish.id, decision.id, most, place)
         self.grants.append(grant)
-        gateway.crossed(reservation.crossed)
         return grant
 
     def _beyond_the_request(self, model: Model) -> str:
@@ -313,7 +318,7 @@ class Course:
         spent = self.cost_nano
         if not spent:
             return ""  # The decision has looked at the first.
-        catalogue, request = self.gateway.catalogue, self.request
+        catalogue, request = self.catalogue, self.request
         groups = [group_of(catalogue, target) for target in (request.target, *request.fallback)]
         its = next((one for one in groups if any(model.name == other.name for other in one.candidates)), groups[0])
         limits = [limit for limit, _by in its.max_nano]
@@ -358,11 +363,6 @@ def _short(messages: Sequence[Message], options: Mapping[str, Any]) -> bool:
     if any(message.extra for message in messages) or any(isinstance(one, list | dict) for one in options.values()):
         return False
     return sum(len(message.content) for message in messages) <= AT_ONCE
-
-
-def _give_back(gateway: Gateway, id: str, done: Future[Any]) -> None:
-    if not done.cancelled() and done.exception() is None:
-        gateway.release(id, "cancelled before it was sent")
 
 
 def _over_budget(decision: Decision) -> bool:

@@ -283,7 +283,9 @@ def _last_resort(
     if name is None or (name in judged and "quality_floor" not in _codes(judged[name])):
         return None
     others = [one for one in judged.values() if one.candidate.name != name]
-    if not all(_codes(one) & _NOT_SET_UP for one in others if not one.candidate.forbidden):
+    allowed = [one for one in others if not one.candidate.forbidden]
+    # What is denied has no stand-in; beside it, what is allowed may merely not be set up.
+    if (others and not allowed) or not all(_codes(one) & _NOT_SET_UP for one in allowed):
         return None
     # That it is worse than what was asked for is known; every other reason holds for it as well.
     lenient = replace(terms, floor=0.0)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,40 +13,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from maestro.errors import InputError, MaestroError
 from maestro.ledger.operations import Companion
 from maestro.ledger.transaction import write
+from maestro.llm import retention
 from maestro.llm.decision_documents import decision_from, decision_text, outcome_from, outcome_text
 from maestro.llm.decision_id import decision_id
+from maestro.llm.decision_tables import CALLS, DECISIONS, METADATA
 from maestro.llm.model import Answer, Attempt, Decision, NoModelError
 from maestro.server.database import first_line, make_tables, reading
+from maestro.server.removal import always
 
-METADATA = sa.MetaData()
-DECISIONS = sa.Table(
-    "maestro_llm_decisions",
-    METADATA,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("at", sa.Double, nullable=False, index=True),
-    sa.Column("tenant", sa.Text, nullable=False),
-    sa.Column("project", sa.Text, nullable=False),
-    sa.Column("pull_request", sa.BigInteger),
-    sa.Column("run", sa.Text, index=True),
-    sa.Column("step", sa.Text),
-    sa.Column("actor", sa.Text, nullable=False),
-    sa.Column("target", sa.Text, nullable=False),
-    sa.Column("route", sa.Text, nullable=False),
-    sa.Column("chosen", sa.Text),
-    sa.Column("document", sa.Text, nullable=False, comment="JSON: all of it"),
-    sqlite_with_rowid=False,
-)
-CALLS = sa.Table(
-    "maestro_llm_calls",
-    METADATA,
-    sa.Column("decision", sa.Text, primary_key=True),
-    sa.Column("at", sa.Double, nullable=False),
-    sa.Column("state", sa.String(20), nullable=False),
-    sa.Column("model", sa.Text, nullable=False),
-    sa.Column("cost_nano", sa.BigInteger, nullable=False),
-    sa.Column("document", sa.Text, nullable=False, comment="JSON: all of it"),
-    sqlite_with_rowid=False,
-)
 _PAGE = 500
 
 
@@ -112,7 +86,8 @@ class DecisionStore:
     """
 
     def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+        self.engine = engine
+        """Of the database they are in."""
         make_tables(engine, METADATA)
 
     def keep(self, decision: Decision, outcome: Outcome | None = None) -> None:
@@ -121,7 +96,7 @@ class DecisionStore:
         Raises:
             MaestroError: the database does not answer.
         """
-        with _told("the decision cannot be kept"), self._engine.begin() as connection:
+        with answering("the decision cannot be kept"), self.engine.begin() as connection:
             write(connection, [decision_row(decision), *([] if outcome is None else [outcome_row(outcome)])])
 
     def get(self, id: str) -> Kept:
@@ -129,6 +104,7 @@ class DecisionStore:
 
         Raises:
             InputError: there is none, or more than one.
+            RemovedDecisionError: there may have been one, and such old ones were removed.
         """
         query = _query().limit(2 if id != "last" else 1)
         if id == "last":
@@ -138,8 +114,10 @@ class DecisionStore:
             if not id.isascii() or not id:
                 raise _none_such(id)
             query = query.where(DECISIONS.c.id >= id, DECISIONS.c.id < f"{id}\x7f").order_by(DECISIONS.c.id)
-        with _told("decisions cannot be read"), reading(self._engine).begin() as connection:
+        with answering("decisions cannot be read"), reading(self.engine).begin() as connection:
             rows = connection.execute(query).all()
+            if not rows:
+                retention.require_kept(connection, id)
         exact = [row for row in rows if row[0] == id]
         if len(rows) > 1 and not exact:
             raise InputError(
@@ -176,8 +154,6 @@ class DecisionStore:
         query = _query().order_by(DECISIONS.c.at.desc(), DECISIONS.c.id.desc())
         if since is not None:
             query = query.where(DECISIONS.c.at >= since.timestamp())
-        if until is not None:
-            query = query.where(DECISIONS.c.at < until.timestamp())
         given: dict[str, Any] = {
             "tenant": tenant,
             "project": project,
@@ -193,19 +169,42 @@ class DecisionStore:
             query = query.where(sa.func.coalesce(sa.func.nullif(CALLS.c.model, ""), DECISIONS.c.chosen) == model)
         if state is not None:
             query = query.where(CALLS.c.decision.is_(None) if state == "open" else CALLS.c.state == state)
-        return self._pages(query, limit)
+        return self._pages(query, limit, None if until is None else (until.timestamp(), ""))
 
-    def _pages(self, query: sa.Select[Any], limit: int | None) -> Iterator[Kept]:
+    def older(self, before: datetime) -> int:
+        """How many were made before then.
+
+        Raises:
+            MaestroError: the database does not answer.
+        """
+        query = sa.select(sa.func.count()).select_from(DECISIONS).where(DECISIONS.c.at < before.timestamp())
+        with answering("decisions cannot be counted"), reading(self.engine).begin() as connection:
+            return connection.execute(query).scalar_one()
+
+    def prune(self, days: int, *, now: datetime | None = None, go_on: Callable[[], bool] = always) -> int:
+        """Removes decisions made longer ago than so many days, with what became of them; how many.
+
+        Args:
+            go_on: asked before each small transaction; False leaves the rest for another time.
+
+        Raises:
+            MaestroError: the database does not answer.
+        """
+        before = (now or datetime.now(UTC)) - timedelta(days=days)
+        with answering("old decisions cannot be removed"):
+            return retention.remove_decisions(self.engine, before, days=days, go_on=go_on)
+
+    def _pages(self, query: sa.Select[Any], limit: int | None, after: tuple[float, str] | None) -> Iterator[Kept]:
         # By place, and not with a cursor held open: a reader who thinks must not keep a transaction.
+        # The end of the time is a place too: beside it, SQLite would look for each page from there.
         left = limit
-        after: tuple[float, str] | None = None
         while left is None or left > 0:
             page = query.limit(_PAGE if left is None else min(_PAGE, left))
             if after is not None:
                 page = page.where(
                     sa.tuple_(DECISIONS.c.at, DECISIONS.c.id) < sa.tuple_(sa.literal(after[0]), sa.literal(after[1]))
                 )
-            with _told("decisions cannot be read"), reading(self._engine).begin() as connection:
+            with answering("decisions cannot be read"), reading(self.engine).begin() as connection:
                 rows = connection.execute(page).all()
             for row in rows:
                 yield _kept(row)
@@ -296,7 +295,7 @@ def _none_such(id: str) -> InputError:
     return InputError(f"there is no decision '{shown}'", next_step="list them with `maestro llm decisions`")
 
 
-class _told:  # noqa: N801 - reads as a word in a `with`
+class answering:  # noqa: N801 - reads as a word in a `with`
     """Turns the database's errors into Maestro's."""
 
     def __init__(self, what: str) -> None:

@@ -7,14 +7,13 @@ does not widen. A value counts when it has enough calls, and lies outside by mor
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Literal
 
-from maestro.llm.decisions import Kept
+from maestro.llm.calls import Call
 
 Metric = Literal["mix", "cost", "latency", "refusals"]
 
@@ -42,12 +41,50 @@ class Fact:
         cost_nano, seconds: None where nothing answered.
     """
 
-    at: datetime
     group: str
     model: str
     cost_nano: int | None
     seconds: float | None
     refused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Costs or times of a model on a day.
+
+    Args:
+        middle: trimmed mean of their logarithms; spread: median absolute deviation of those, as standard deviations.
+    """
+
+    count: int
+    middle: float
+    spread: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDay:
+    """A model's day."""
+
+    calls: int
+    refused: int
+    numbers: Mapping[Metric, Numbers] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What the calls of a day come to; all that is needed of them to judge later days.
+
+    Args:
+        groups: route -> model (empty: none was chosen) -> calls.
+    """
+
+    groups: Mapping[str, Mapping[str, int]]
+    models: Mapping[str, ModelDay]
+
+    @property
+    def calls(self) -> int:
+        """How many there were."""
+        return sum(sum(models.values()) for models in self.groups.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,100 +139,89 @@ _SHOWN: dict[str, Callable[[float], str]] = {
 }
 
 
-def facts(kept: Iterable[Kept]) -> list[Fact]:
-    """What drift looks at; answers from the cache are left out, as they cost and take nothing."""
-    found = []
-    for one in kept:
-        decision, outcome = one.decision, one.outcome
-        if outcome is not None and outcome.state in ("cached", "cancelled"):
-            continue
-        model = (outcome.model if outcome and outcome.model else decision.chosen) or ""
-        answered = outcome is not None and outcome.state == "answered"
-        found.append(
-            Fact(
-                decision.at,
-                decision.route or decision.target,
-                model,
-                outcome.cost_nano if outcome is not None and answered else None,
-                outcome.seconds if outcome is not None and answered else None,
-                outcome is not None and outcome.state == "refused",
-            )
-        )
-    return found
+def fact(call: Call) -> Fact | None:
+    """What drift looks at; None: an answer from the cache, which costs and takes nothing, or a cancelled call."""
+    if call.state in ("cached", "cancelled"):
+        return None
+    answered = call.state == "answered"
+    cost, seconds = (call.cost_nano, call.seconds) if answered else (None, None)
+    return Fact(call.group, call.model, cost, seconds, call.state == "refused")
 
 
-def drift(
-    found: Iterable[Fact], *, now: datetime, window: timedelta = timedelta(days=1), weeks: int = WEEKS
-) -> tuple[DriftAlert, ...]:
-    """What of the last ``window`` lies outside of the band of the ``weeks`` before it; sorted, mix first."""
-    begin = now - window
-    first = begin - timedelta(weeks=weeks)
-    recent: list[Fact] = []
-    days: dict[int, list[Fact]] = defaultdict(list)
-    for fact in found:
-        if begin <= fact.at < now:
-            recent.append(fact)
-        elif first <= fact.at < begin:
-            days[int((begin - fact.at) / timedelta(days=1))].append(fact)
-    before = list(days.values())
+def day_of(facts: Iterable[Fact]) -> Day:
+    """What the calls of a day come to."""
+    groups: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    models: dict[str, list[Fact]] = defaultdict(list)
+    for one in facts:
+        groups[one.group][one.model] += 1
+        models[one.model].append(one)
+    return Day(
+        {group: dict(counts) for group, counts in groups.items()},
+        {model: _model_day(model, of_it) for model, of_it in models.items() if model},
+    )
+
+
+def drift(recent: Sequence[Fact], before: Sequence[Day]) -> tuple[DriftAlert, ...]:
+    """What of the ``recent`` calls lies outside of the band of the days ``before``; sorted, mix first."""
     alerts = [*_mix(recent, before), *_numbers(recent, before), *_refusals(recent, before)]
     order = ("mix", "cost", "latency", "refusals")
     return tuple(sorted(alerts, key=lambda one: (order.index(one.metric), one.subject)))
 
 
-def _mix(recent: Sequence[Fact], before: Sequence[Sequence[Fact]]) -> Iterable[DriftAlert]:
-    for group in sorted({fact.group for fact in recent}):
-        now = [fact for fact in recent if fact.group == group]
-        past = [[fact for fact in day if fact.group == group] for day in before]
-        for model in sorted({fact.model for day in (now, *past) for fact in day if fact.model}):
-            yield from _share("mix", f"{group}: {model}", now, past, _of(model), _SHARE_FLOOR)
+def _model_day(model: str, of_it: Sequence[Fact]) -> ModelDay:
+    numbers = {}
+    for metric, read in _READERS.items():
+        logs = _logs(of_it, model, read)
+        if logs:
+            numbers[metric] = Numbers(len(logs), _middle(logs), _spread(logs))
+    return ModelDay(len(of_it), sum(one.refused for one in of_it), numbers)
 
 
-def _of(model: str) -> Callable[[Fact], bool]:
-    return lambda fact: fact.model == model
+def _mix(recent: Sequence[Fact], before: Sequence[Day]) -> Iterable[DriftAlert]:
+    for group in sorted({one.group for one in recent}):
+        now = Counter(one.model for one in recent if one.group == group)
+        past = [day.groups[group] for day in before if group in day.groups]
+        for model in sorted({name for models in (now, *past) for name in models if name}):
+            shares = [(models.get(model, 0), sum(models.values())) for models in past]
+            yield from _share("mix", f"{group}: {model}", (now[model], now.total()), shares, _SHARE_FLOOR)
 
 
-def _refusals(recent: Sequence[Fact], before: Sequence[Sequence[Fact]]) -> Iterable[DriftAlert]:
-    for model in sorted({fact.model for fact in recent if fact.model}):
-        now = [fact for fact in recent if fact.model == model]
-        past = [[fact for fact in day if fact.model == model] for day in before]
-        yield from _share("refusals", model, now, past, lambda fact: fact.refused, _REFUSAL_FLOOR)
+def _refusals(recent: Sequence[Fact], before: Sequence[Day]) -> Iterable[DriftAlert]:
+    for model in sorted({one.model for one in recent if one.model}):
+        now = [one.refused for one in recent if one.model == model]
+        past = [day.models[model] for day in before if model in day.models]
+        shares = [(day.refused, day.calls) for day in past]
+        yield from _share("refusals", model, (sum(now), len(now)), shares, _REFUSAL_FLOOR)
 
 
 def _share(
-    metric: Metric,
-    subject: str,
-    now: Sequence[Fact],
-    past: Sequence[Sequence[Fact]],
-    counts: Callable[[Fact], bool],
-    floor: float,
+    metric: Metric, subject: str, now: tuple[int, int], past: Sequence[tuple[int, int]], floor: float
 ) -> Iterable[DriftAlert]:
-    usual = [sum(map(counts, day)) / len(day) for day in past if len(day) >= LEAST_CALLS]
-    if len(now) < LEAST_CALLS or len(usual) < LEAST_DAYS:
+    """Of shares, each as counted and of how many."""
+    counted, calls = now
+    usual = [part / whole for part, whole in past if whole >= LEAST_CALLS]
+    if calls < LEAST_CALLS or len(usual) < LEAST_DAYS:
         return
-    value = sum(map(counts, now)) / len(now)
+    value = counted / calls
     middle = median(usual)
     # A share of 0 or 1 would seem certain; half a call more is what nobody has seen yet.
-    share = min(max(middle, 0.5 / len(now)), 1 - 0.5 / len(now))
-    half = max(floor, WIDTH * _spread(usual), WIDTH * math.sqrt(share * (1 - share) / len(now)))
+    share = min(max(middle, 0.5 / calls), 1 - 0.5 / calls)
+    half = max(floor, WIDTH * _spread(usual), WIDTH * math.sqrt(share * (1 - share) / calls))
     if abs(value - middle) > half:
-        yield DriftAlert(metric, subject, value, middle, max(0.0, middle - half), min(1.0, middle + half), len(now))
+        yield DriftAlert(metric, subject, value, middle, max(0.0, middle - half), min(1.0, middle + half), calls)
 
 
-def _numbers(recent: Sequence[Fact], before: Sequence[Sequence[Fact]]) -> Iterable[DriftAlert]:
-    readers: tuple[tuple[Metric, Callable[[Fact], float | None]], ...] = (
-        ("cost", lambda fact: None if not fact.cost_nano else fact.cost_nano / 1e9),
-        ("latency", lambda fact: fact.seconds if fact.seconds and math.isfinite(fact.seconds) else None),
-    )
-    for metric, read in readers:
-        for model in sorted({fact.model for fact in recent if fact.model}):
+def _numbers(recent: Sequence[Fact], before: Sequence[Day]) -> Iterable[DriftAlert]:
+    for metric, read in _READERS.items():
+        for model in sorted({one.model for one in recent if one.model}):
             now = _logs(recent, model, read)
-            past = [logs for day in before if len(logs := _logs(day, model, read)) >= LEAST_CALLS]
+            days = [day.models[model].numbers.get(metric) for day in before if model in day.models]
+            past = [one for one in days if one is not None and one.count >= LEAST_CALLS]
             if len(now) < LEAST_CALLS or len(past) < LEAST_DAYS:
                 continue
-            usual = [_middle(logs) for logs in past]
+            usual = [one.middle for one in past]
             middle, value = median(usual), _middle(now)
-            chance = max(_spread(now), median([_spread(logs) for logs in past])) * _UNSURE / math.sqrt(len(now))
+            chance = max(_spread(now), median([one.spread for one in past])) * _UNSURE / math.sqrt(len(now))
             half = max(_FACTOR_FLOOR, WIDTH * _spread(usual), WIDTH * chance)
             if abs(value - middle) > half:
                 yield DriftAlert(
@@ -207,6 +233,12 @@ def _numbers(recent: Sequence[Fact], before: Sequence[Sequence[Fact]]) -> Iterab
                     math.exp(middle + half),
                     len(now),
                 )
+
+
+_READERS: Mapping[Metric, Callable[[Fact], float | None]] = {
+    "cost": lambda one: None if not one.cost_nano else one.cost_nano / 1e9,
+    "latency": lambda one: one.seconds if one.seconds and math.isfinite(one.seconds) else None,
+}
 
 
 def _logs(facts_: Sequence[Fact], model: str, read: Callable[[Fact], float | None]) -> list[float]:

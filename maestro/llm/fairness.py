@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from maestro.llm.decisions import Kept
+from maestro.llm.calls import Call
 
 SLOWEST = 0.1
 """A call is slow when it is among this part of its model's calls."""
@@ -41,15 +41,13 @@ class TenantShare:
     worse: bool
 
 
-def fairness(kept: Iterable[Kept]) -> tuple[TenantShare, ...]:
+def fairness(found: Iterable[Call]) -> tuple[TenantShare, ...]:
     """How each tenant fares, the worst off first. Calls that are not over, cached or cancelled do not count."""
-    calls: list[tuple[str, str, float, bool]] = []
-    for one in kept:
-        outcome = one.outcome
-        if outcome is None or outcome.state not in ("answered", "failed"):
-            continue
-        model = outcome.model or one.decision.chosen or ""
-        calls.append((one.decision.attribution.tenant, model, outcome.seconds, outcome.state == "failed"))
+    calls = [
+        (one.tenant, one.model, one.seconds or 0.0, one.state == "failed")
+        for one in found
+        if one.state in ("answered", "failed")
+    ]
     limits = _limits(calls)
     counted: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for tenant, model, seconds, failed in calls:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from maestro.errors import InputError
 from maestro.ledger.model import Attribution, Balance, BudgetExceededError, Crossing, Scope, Unit
 from maestro.llm.answer_stream import AnswerStream
 from maestro.llm.answers import AnswerCache, question, worth_keeping
+from maestro.llm.bookkeeper import Bookkeeper
 from maestro.llm.breaker import Breakers
 from maestro.llm.catalogue import Catalogue, Model
 from maestro.llm.charging import texts_in
 from maestro.llm.course import Course
-from maestro.llm.decisions import DecisionStore, Outcome, outcome_of, outcome_row
+from maestro.llm.decisions import DecisionStore, outcome_of, outcome_row
 from maestro.llm.grant import Grant
 from maestro.llm.keyring import Keyring
 from maestro.llm.latencies import Latencies
@@ -39,13 +39,10 @@ from maestro.llm.situation import Limits, Situation, Sources
 
 if TYPE_CHECKING:
     from maestro.artifacts.store import ArtifactStore
-    from maestro.ledger.operations import Companion
     from maestro.ledger.writer import AsyncLedger
 
 _LOG = logging.getLogger(__name__)
 HEALTH_SECONDS = 5.0
-TOGETHER_SECONDS = 0.005
-"""A settlement waits so long for the next reservation: one transaction serves both."""
 NO_LIMITS: Limits = {}
 
 
@@ -86,6 +83,7 @@ class Gateway:
         self.decisions = decisions
         self.keyring = keyring
         self.redactor = redactor or Redactor()
+        self.bookkeeper = Bookkeeper(ledger, decisions, self.redactor, self._crossed)
         self.breakers = breakers or Breakers()
         self.latencies = Latencies()
         self.retries = retries or Retries()
@@ -100,16 +98,21 @@ class Gateway:
         self._on_event = on_event
         self._on_close = on_close
         self._places: dict[str, asyncio.Semaphore | None] = {}
-        self._writing: set[Future[Any]] = set()
-        self._recorder: ThreadPoolExecutor | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._waking = False
 
-    async def ask(self, request: ModelRequest, attribution: Attribution, *, limits: Limits = NO_LIMITS) -> Answer:
+    async def ask(
+        self,
+        request: ModelRequest,
+        attribution: Attribution,
+        *,
+        limits: Limits = NO_LIMITS,
+        catalogue: Catalogue | None = None,
+    ) -> Answer:
         """The answer to ``request``, charged to ``attribution``.
 
         Args:
             limits: budgets of the workflow, which can only lower those of the ledger.
+            catalogue: for this request; None: the gateway's own. Its models, keys and providers are the gateway's,
+                whatever a project restricts, routes and weighs.
 
         Raises:
             NoModelError: the target names nothing, or no candidate is left.
@@ -117,55 +120,41 @@ class Gateway:
             NoAnswerError: none of the candidates answered; says what was tried.
             InputError: the request cannot be made as it is.
         """
-        course = Course(self, request, attribution, limits)
-        try:
-            async with asyncio.timeout(request.timeout):
-                await course.prepare()
-                await course.decide()
-                key = self._question(course)
-                kept = await self._kept_answer(course, key)
-                if kept is not None:
-                    return kept
-                answer, completion = await course.first_answer(
-                    lambda grant, model, call: self._completed(course, grant, model, call)
-                )
-            if key is not None and self._cache is not None and (request.idempotency or worth_keeping(completion)):
-                await self._cache.keep(key, completion, answer.model)
-            return answer
-        except TimeoutError:
-            error = course.no_answer(timed_out=True)
-            self.ended_badly(course, error)
-            raise error from None
-        except BaseException as error:
-            self.ended_badly(course, error)
-            raise
+        course = Course(self, request, attribution, limits, catalogue)
+        async with self._decided(course):
+            key = self._question(course)
+            kept = await self._kept_answer(course, key)
+            if kept is not None:
+                return kept
+            answer, completion = await course.first_answer(
+                lambda grant, model, call: self._completed(course, grant, model, call)
+            )
+        if key is not None and self._cache is not None and (request.idempotency or worth_keeping(completion)):
+            await self._cache.keep(key, completion, answer.model)
+        return answer
 
     async def stream(
-        self, request: ModelRequest, attribution: Attribution, *, limits: Limits = NO_LIMITS
+        self,
+        request: ModelRequest,
+        attribution: Attribution,
+        *,
+        limits: Limits = NO_LIMITS,
+        catalogue: Catalogue | None = None,
     ) -> AnswerStream:
         """The answer as it comes: other candidates are tried until the first piece is there, then no more.
 
-        Close what is given (``async with``), or iterate to its end. Answers are not taken from the cache.
+        Close what is given (``async with``), or iterate to its end. Answers are not taken from the cache. Arguments are
+        those of :meth:`ask`.
 
         Raises:
             NoModelError, BudgetExceededError, NoAnswerError, InputError: as :meth:`ask`. Iterating raises
                 StreamBrokenError when the answer ends in the middle.
         """
-        course = Course(self, request, attribution, limits)
-        try:
-            async with asyncio.timeout(request.timeout):
-                await course.prepare()
-                await course.decide()
-                return await course.first_answer(
-                    lambda grant, model, call: AnswerStream.begin(self, course, grant, model, call)
-                )
-        except TimeoutError:
-            error = course.no_answer(timed_out=True)
-            self.ended_badly(course, error)
-            raise error from None
-        except BaseException as error:
-            self.ended_badly(course, error)
-            raise
+        course = Course(self, request, attribution, limits, catalogue)
+        async with self._decided(course):
+            return await course.first_answer(
+                lambda grant, model, call: AnswerStream.begin(self, course, grant, model, call)
+            )
 
     async def decide(self, request: ModelRequest, attribution: Attribution, *, limits: Limits = NO_LIMITS) -> Decision:
         """What would be chosen now: nothing is set aside, kept or asked.
@@ -175,7 +164,7 @@ class Gateway:
         """
         course = Course(self, request, attribution, limits)
         await course.prepare()
-        return await self.situation.decide(course.request, attribution, course.tokens, limits)
+        return await course.decided_now()
 
     async def health(self, models: Sequence[str] | None = None) -> Mapping[str, str | None]:
         """Why each model cannot be used right now, None where it can; looks at all that have their key, and asks none.
@@ -190,9 +179,7 @@ class Gateway:
 
     async def settled(self) -> None:
         """Returns when everything that was spent is in the ledger."""
-        while self._writing:
-            self.ledger.wake()
-            await asyncio.wait([asyncio.wrap_future(future) for future in list(self._writing)])
+        await self.bookkeeper.written()
 
     async def close(self) -> None:
         """Waits for what is to be written, and ends all connections. Streams are to be closed before."""
@@ -202,9 +189,7 @@ class Gateway:
             with contextlib.suppress(Exception):
                 await provider.close()
         self._providers.clear()
-        if self._recorder is not None:
-            self._recorder.shutdown()
-            self._recorder = None
+        self.bookkeeper.close()
         self._on_close()
 
     async def __aenter__(self) -> Gateway:
@@ -230,44 +215,6 @@ class Gateway:
             limit = model.concurrency
             self._places[model.name] = asyncio.Semaphore(limit) if limit else None
         return self._places[model.name]
-
-    def settle(
-        self, id: str, actual: Mapping[Unit, int], *, model: Model, decision: str, facts: Mapping[str, object],
-        also: Sequence[Companion],
-    ) -> Future[tuple[Crossing, ...]]:  # fmt: skip
-        """Hands a settlement to the writer; its crossings are told when it is done."""
-        future = self.ledger.submit_settle(
-            id, actual, model=model.name, provider=model.provider, decision=decision, facts=facts, also=also,
-            wake=not self._will_wake(),
-        )  # fmt: skip
-        return self._written(future, f"reservation {id} could not be settled")
-
-    def release(self, id: str, reason: str) -> None:
-        """Hands a release to the writer."""
-        self._written(self.ledger.submit_release(id, reason), f"reservation {id} could not be released")
-
-    def crossed(self, crossings: Sequence[Crossing]) -> None:
-        """Budgets passed a threshold."""
-        if not crossings:
-            return
-        self.situation.forget_balances()
-        for crossing in crossings:
-            try:
-                if self._on_event is not None:
-                    self._on_event(crossing)
-            except Exception:  # noqa: BLE001 - whoever listens must not stop what is paid for
-                _LOG.exception("a crossed budget could not be told")
-
-    def in_loop(self, work: Callable[[], object]) -> None:
-        """Does it now, or, from a thread in which nothing of the gateway may be touched, soon."""
-        try:
-            here = asyncio.get_running_loop()
-        except RuntimeError:
-            here = None
-        if self._loop is None or self._loop is here or self._loop.is_closed():
-            work()
-        else:
-            self._loop.call_soon_threadsafe(work)
 
     def settled_answer(
         self, course: Course, grant: Grant, completion: Completion, *, first_token: float | None = None
@@ -295,62 +242,35 @@ class Gateway:
             attempts=tuple(course.attempts),
             cost_nano=course.cost_nano,
         )
-        self._record(course, outcome)
-
-    def _record(self, course: Course, outcome: Outcome) -> None:
-        """Keeps the outcome, and the decision where no reservation has; nobody waits for it."""
-        if self._recorder is None:
-            self._recorder = ThreadPoolExecutor(1, thread_name_prefix="llm-outcomes")
-        future = self._recorder.submit(self.decisions.keep, course.decided, outcome)
-        self._written(future, f"the outcome of {course.decided.id} could not be kept")
-
-    def _will_wake(self) -> bool:
-        """Whether the ledger's writer is woken in a moment, so that what is settled now need not."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return False  # A stream that nobody closed, found by the garbage collector.
-        if loop is not (self._loop or loop):
-            return False
-        if not self._waking:
-            self._waking = True
-            loop.call_later(TOGETHER_SECONDS, self._wake)
-        return True
-
-    def _wake(self) -> None:
-        self._waking = False
-        self.ledger.wake()
+        self.bookkeeper.record(course.decided, outcome)
 
     def _balances(self, scopes: Sequence[Scope], limits: Limits) -> Sequence[Balance]:
         return self.ledger.ledger.balances(scopes, limits=limits)
 
-    def being_written(self, future: Future[Any]) -> None:
-        """Remembers it until it is."""
-        self._writing.add(future)
-        future.add_done_callback(self._writing.discard)
-
-    def _written(self, future: Future[Any], trouble: str) -> Future[Any]:
-        loop = self._loop = self._loop or asyncio.get_running_loop()
-        self._writing.add(future)
-
-        def done(written: Future[Any]) -> None:
-            # In the writer's thread, which must not wait for anybody.
+    def _crossed(self, crossings: Sequence[Crossing]) -> None:
+        self.situation.forget_balances()
+        for crossing in crossings:
             try:
-                loop.call_soon_threadsafe(self._after, written, trouble)
-            except RuntimeError:
-                self._writing.discard(written)
+                if self._on_event is not None:
+                    self._on_event(crossing)
+            except Exception:  # noqa: BLE001 - whoever listens must not stop what is paid for
+                _LOG.exception("a crossed budget could not be told")
 
-        future.add_done_callback(done)
-        return future
-
-    def _after(self, written: Future[Any], trouble: str) -> None:
-        self._writing.discard(written)
-        error = written.exception()
-        if error is not None:
-            # The lease is what is left: the ledger then charges the worst case.
-            _LOG.error("%s: %s", trouble, self.redactor.text(str(error)))
-        elif isinstance(written.result(), tuple):
-            self.crossed(written.result())
+    @contextlib.asynccontextmanager
+    async def _decided(self, course: Course) -> AsyncIterator[None]:
+        """After the decision, in the time the request has; when it ends without an answer, its outcome is kept."""
+        try:
+            async with asyncio.timeout(course.request.timeout):
+                await course.prepare()
+                await course.decide()
+                yield
+        except TimeoutError:
+            error = course.no_answer(timed_out=True)
+            self.ended_badly(course, error)
+            raise error from None
+        except BaseException as error:
+            self.ended_badly(course, error)
+            raise
 
     async def _completed(
         self, course: Course, grant: Grant, model: Model, call: ProviderCall
@@ -365,7 +285,7 @@ class Gateway:
     def _question(self, course: Course) -> str | None:
         """The key of what is asked; None where the answer is neither kept nor looked for."""
         request = course.request
-        model = self.catalogue.models[course.decided.order[0]]
+        model = course.catalogue.models[course.decided.order[0]]
         if self._cache is None or model.offline or not request.cache:
             return None
         if request.temperature != 0 and not request.idempotency:
@@ -385,9 +305,9 @@ class Gateway:
         completion = await self._cache.find(key)
         if completion is None:
             return None
-        model = self.catalogue.models[course.decided.order[0]]
+        model = course.catalogue.models[course.decided.order[0]]
         answer = course.answer(completion, model=model, cost_nano=0, cached=True)
-        self._record(course, outcome_of(course.decided, answer))
+        self.bookkeeper.record(course.decided, outcome_of(course.decided, answer))
         return answer
 
     async def _health(self, model: Model) -> str | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from maestro.ledger.model import Unit
+from maestro.ledger.operations import Release, Settle
 from maestro.llm.charging import Bounds
 from maestro.llm.model import Attempt, ProviderError, Usage
 
@@ -76,7 +75,7 @@ class Grant:
             if error.sent or used is not None:
                 self._settle(used or self.bounds.usage, {"failed": error.kind})
             else:
-                self._gateway.release(self.id, error.kind)
+                self._gateway.bookkeeper.release(Release(self.id, error.kind))
         return attempt
 
     def left(self, why: str, usage: Usage | None = None) -> Attempt:
@@ -105,9 +104,7 @@ class Grant:
         }
         if usage.estimated:
             facts["estimated"] = True
-        self._gateway.settle(self.id, actual, model=self.bounds.model, decision=self._decision, facts=facts, also=also)
-
-
-async def granted(future: Future[Any]) -> Any:
-    """The result of the ledger's writer; when the caller is cancelled meanwhile, the writer still goes on."""
-    return await asyncio.shield(asyncio.wrap_future(future))
+        model = self.bounds.model
+        self._gateway.bookkeeper.settle(
+            Settle(self.id, actual, model.name, model.provider, self._decision, facts, also)
+        )

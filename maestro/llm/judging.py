@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from maestro.ledger.model import Attribution, Balance, Unit, shown
@@ -78,10 +78,15 @@ def terms_of(group: Group, request: ModelRequest, attribution: Attribution, like
     rules: tuple[Rule, ...] = ()
     prefer: tuple[str, ...] = ()
     if route.rules:
-        rules = tuple(one for one in route.rules if holds(one, request, attribution, likely))
+        rules = tuple(
+            _taking_away(one) if one.branches and not request.branch else one
+            for one in route.rules
+            if holds(one, request, attribution, likely)
+        )
         for rule in rules:
             prefer += rule.prefer
-            if rule.min_quality is not None:
+            known = not rule.branches or bool(request.branch)
+            if rule.min_quality is not None and (known or rule.min_quality > floor):
                 floor, by = rule.min_quality, f"a rule of route {route.name}"
             if rule.regions:
                 regions = (*regions, (rule.regions, f"a rule of route {route.name}"))
@@ -96,7 +101,7 @@ def terms_of(group: Group, request: ModelRequest, attribution: Attribution, like
 
 
 def holds(rule: Rule, request: ModelRequest, attribution: Attribution, likely: int) -> bool:
-    """Whether everything the rule asks for is so."""
+    """Whether everything the rule asks for is so; of a branch that is not known, that may be."""
     if rule.input_tokens_over is not None and likely <= rule.input_tokens_over:
         return False
     if rule.input_tokens_under is not None and likely >= rule.input_tokens_under:
@@ -111,7 +116,27 @@ def holds(rule: Rule, request: ModelRequest, attribution: Attribution, likely: i
         return False
     if rule.projects and not _like(f"{attribution.tenant}/{attribution.project}", rule.projects):
         return False
+    if rule.branches and request.branch and not on_branch(request.branch, rule.branches):
+        return False
     return not rule.prompts or (request.prompt is not None and _like(request.prompt.name, rule.prompts))
+
+
+def on_branch(branch: str, patterns: tuple[str, ...]) -> bool:
+    """Whether the branch is one of these: the last pattern that matches counts, and ``!`` takes out.
+
+    Patterns that begin with one to be taken out mean all other branches.
+    """
+    found = patterns[0].startswith("!")
+    for pattern in patterns:
+        if fnmatchcase(branch, pattern.removeprefix("!")):
+            found = not pattern.startswith("!")
+    return found
+
+
+def _taking_away(rule: Rule) -> Rule:
+    """What is left of a rule that may hold or not, so that nobody gets round it by naming no branch."""
+    because = rule.because or "a rule of the route about branches does not let it take this request"
+    return replace(rule, prefer=(), because=f"{because} (the branch of the request is not known)")
 
 
 def _like(name: str, patterns: tuple[str, ...]) -> bool:

@@ -55,6 +55,7 @@ class ModelRequest:
         personal: texts marked as personal data, replaced before anything leaves.
         options: further parameters of OpenAI's chat completions (``tools``, ``response_format``, ``stop``, ``seed`` …).
         idempotency: equal for repeats of the same request of the same step; empty: every request is its own.
+        branch: it is asked for a revision of; empty: not known, as of tags.
     """
 
     messages: Sequence[Message]
@@ -72,6 +73,7 @@ class ModelRequest:
     prompt: PromptRef | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     idempotency: str = ""
+    branch: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,15 +87,24 @@ class Situation:
         self._overrides = Refreshed[Sequence[Override]](self.sources.overrides, (), fresh=1.0, stale=1.0)
 
     async def decide(
-        self, request: ModelRequest, attribution: Attribution, tokens: TokenCount, limits: Limits
+        self,
+        request: ModelRequest,
+        attribution: Attribution,
+        tokens: TokenCount,
+        limits: Limits,
+        catalogue: Catalogue | None = None,
     ) -> Decision:
         """The decision about this request, as things are now.
+
+        Args:
+            catalogue: for this request; None: the gateway's own.
 
         Raises:
             NoModelError: the target names nothing.
         """
-        state = await self._state(request, attribution, tokens, limits)
-        return decide(request, attribution, state, self.catalogue, tokens=tokens)
+        catalogue = self.catalogue if catalogue is None else catalogue
+        state = await self._state(request, attribution, tokens, limits, catalogue)
+        return decide(request, attribution, state, catalogue, tokens=tokens)
 
     def exceeded(
         self, decision: Decision, attribution: Attribution, limits: Limits, needed: Mapping[str, Mapping[Unit, int]]
@@ -134,7 +143,12 @@ class Situation:
             await one.close()
 
     async def _state(
-        self, request: ModelRequest, attribution: Attribution, tokens: TokenCount, limits: Limits
+        self,
+        request: ModelRequest,
+        attribution: Attribution,
+        tokens: TokenCount,
+        limits: Limits,
+        catalogue: Catalogue,
     ) -> State:
         at = datetime.now(UTC)
         await self._read(attribution, limits)
@@ -148,7 +162,7 @@ class Situation:
             balances=self._known(attribution, limits),
             latency=self.latencies.summary(),
             queue=await self._queues.value(),
-            policy=await self._policy(request, attribution, tokens, overrides),
+            policy=await self._policy(request, attribution, tokens, overrides, catalogue),
             ollama=await self._ollama.value(),
             overrides=overrides,
         )
@@ -168,13 +182,18 @@ class Situation:
         return () if found is None else found[1]
 
     async def _policy(
-        self, request: ModelRequest, attribution: Attribution, tokens: TokenCount, overrides: Sequence[Override]
+        self,
+        request: ModelRequest,
+        attribution: Attribution,
+        tokens: TokenCount,
+        overrides: Sequence[Override],
+        catalogue: Catalogue,
     ) -> Mapping[str, PolicyVerdict] | None:
         ask = self.sources.policy
         if ask is None:
             return None
         verdicts: dict[str, PolicyVerdict] = {}
-        for model in candidates_of(request, self.catalogue, overrides):
+        for model in candidates_of(request, catalogue, overrides):
             most = bounds(model, tokens.at_most, request.max_output_tokens)
             worst = most.amounts()[Unit.USD] if model.price else None
             facts, evaluate = ask(model, request, attribution, worst)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import sqlalchemy as sa
 
 from maestro.errors import InputError
+from maestro.llm.calls import Call, calls
+from maestro.llm.days import DaySummaries, Whose
 from maestro.llm.decisions import DecisionStore
-from maestro.llm.drift import LEAST_CALLS, WEEKS, DriftAlert, Fact, drift, facts
+from maestro.llm.drift import LEAST_CALLS, WEEKS, Day, DriftAlert, Fact, day_of, drift, fact
 from maestro.llm.fairness import TenantShare, fairness
 from maestro.server.database import make_tables, reading
 
@@ -61,32 +63,42 @@ def drift_of(
     tenant: str | None = None,
     project: str | None = None,
 ) -> Drifted:
-    """The last ``window`` against the weeks before it.
+    """The last ``window`` against the four weeks of whole days (UTC) before it.
+
+    Args:
+        tenant, project: None: of all together. With both, the days before are taken as they were kept.
 
     Raises:
         InputError: the window is too short or too long.
         MaestroError: the database does not answer.
     """
-    _check(window)
-    since = now - window - timedelta(weeks=WEEKS)
-    kept = store.list(since=since, until=now, tenant=tenant, project=project, limit=None)
-    return _drifted(facts(kept), now, window)
+    first, last = _before(now, window)
+    recent = _facts(calls(store.engine, since=now - window, until=now, tenant=tenant, project=project))
+    if tenant is not None and project is not None:
+        whose = (tenant, project)
+        before = DaySummaries(store.engine).of(first, last, now, whose).get(whose, [])
+    else:
+        before = _made(
+            calls(store.engine, since=_midnight(first), until=_midnight(last), tenant=tenant, project=project)
+        )
+    return _drifted(recent, before, now, window)
 
 
-def drift_by_project(
-    store: DecisionStore, *, now: datetime, window: timedelta = DAY
-) -> Mapping[tuple[str, str], Drifted]:
-    """The same for each tenant and project that asked anything, read once.
+def drift_by_project(store: DecisionStore, *, now: datetime, window: timedelta = DAY) -> Mapping[Whose, Drifted]:
+    """The same for each tenant and project that asked anything in that time.
 
     Raises:
         MaestroError: the database does not answer.
     """
-    _check(window)
-    found: dict[tuple[str, str], list[Fact]] = defaultdict(list)
-    for one in store.list(since=now - window - timedelta(weeks=WEEKS), until=now, limit=None):
-        who = one.decision.attribution
-        found[who.tenant, who.project].extend(facts((one,)))
-    return {whose: _drifted(of_it, now, window) for whose, of_it in sorted(found.items())}
+    first, last = _before(now, window)
+    days = DaySummaries(store.engine).of(first, last, now)
+    recent: dict[Whose, list[Call]] = defaultdict(list)
+    for call in calls(store.engine, since=now - window, until=now):
+        recent[call.tenant, call.project].append(call)
+    return {
+        whose: _drifted(_facts(recent.get(whose, ())), days.get(whose, ()), now, window)
+        for whose in sorted({*recent, *days})
+    }
 
 
 def fairness_of(store: DecisionStore, *, since: datetime, until: datetime) -> tuple[TenantShare, ...]:
@@ -95,7 +107,7 @@ def fairness_of(store: DecisionStore, *, since: datetime, until: datetime) -> tu
     Raises:
         MaestroError: the database does not answer.
     """
-    return fairness(store.list(since=since, until=until, limit=None))
+    return fairness(calls(store.engine, since=since, until=until))
 
 
 class ToldAlerts:
@@ -153,22 +165,37 @@ def _key(alert: DriftAlert) -> tuple[str, str, bool]:
     return alert.metric, alert.subject, alert.above
 
 
-def _check(window: timedelta) -> None:
+def _before(now: datetime, window: timedelta) -> tuple[date, date]:
+    """The first day the window is compared with, and the one after the last: whole ones only.
+
+    Raises:
+        InputError: the window is too short or too long.
+    """
     if not LEAST_WINDOW <= window <= MOST_WINDOW:
         raise InputError(
             "that is no time whose calls can be compared with those of the weeks before",
             next_step=f"take from {LEAST_WINDOW.total_seconds() / 3600:.0f} hour to {MOST_WINDOW.days} days, like 1d",
         )
+    last = (now - window).astimezone(UTC).date()
+    return last - timedelta(weeks=WEEKS), last
 
 
-def _drifted(found: Sequence[Fact], now: datetime, window: timedelta) -> Drifted:
-    begin = now - window
-    days: dict[int, int] = defaultdict(int)
-    calls = 0
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def _facts(found: Iterable[Call]) -> list[Fact]:
+    return [seen for one in found if (seen := fact(one)) is not None]
+
+
+def _made(found: Iterable[Call]) -> list[Day]:
+    """Days made for this look alone."""
+    days: dict[int, list[Call]] = defaultdict(list)
     for one in found:
-        if one.at >= begin:
-            calls += 1
-        else:
-            days[int((begin - one.at) / DAY)] += 1
-    enough = sum(count >= LEAST_CALLS for count in days.values())
-    return Drifted(begin, now, calls, enough, drift(found, now=now, window=window))
+        days[int(one.at // DAY.total_seconds())].append(one)
+    return [day_of(_facts(of_it)) for _, of_it in sorted(days.items())]
+
+
+def _drifted(recent: Sequence[Fact], before: Sequence[Day], now: datetime, window: timedelta) -> Drifted:
+    enough = sum(day.calls >= LEAST_CALLS for day in before)
+    return Drifted(now - window, now, len(recent), enough, drift(recent, before))

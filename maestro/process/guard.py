@@ -122,8 +122,8 @@ class Warden:
         self._send({**result, **times, "max_rss_bytes": usage.ru_maxrss * 1024})
 
     def _start(self, request: dict[str, object]) -> None:
-        argv = [word.encode("latin-1") for word in request["argv"]]  # type: ignore[attr-defined]
-        env = {k.encode("latin-1"): v.encode("latin-1") for k, v in request["env"].items()}  # type: ignore[attr-defined]
+        argv = [word.encode("latin-1") for word in request["argv"]]  # type: ignore[attr-defined]  # as the runner sends it
+        env = {k.encode("latin-1"): v.encode("latin-1") for k, v in request["env"].items()}  # type: ignore[attr-defined]  # as the runner sends it
         warden = os.getpid()
         ready, starting = os.pipe()
         self.main = os.fork()

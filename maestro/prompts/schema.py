@@ -5,63 +5,31 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from maestro.notation.json_schema import DRAFT, free_text, model_schema, with_pattern_message, without_null, written
 from maestro.prompts.shape import TERMS, PromptFile
-
-DRAFT = "http://json-schema.org/draft-07/schema#"
-# A plain 1.0 or true is taken as text where text is wanted.
-_TEXT = ["string", "number", "boolean"]
-_LIMITS = {"enum", "const"}
 
 
 def prompt_schema() -> dict[str, Any]:
     """The schema of one file."""
-    schema = PromptFile.model_json_schema(ref_template="#/definitions/{model}")
-    schema["definitions"] = schema.pop("$defs")
-    tidied: dict[str, Any] = _tidy(schema)
-    variables = tidied["properties"]["variables"]
+    schema = model_schema(PromptFile, _own)
+    variables = schema["properties"]["variables"]
     variables["properties"] = {
         "type": {"const": "object"},
         "properties": {"type": "object", "description": "Name of a variable to its JSON Schema."},
         "required": {"type": "array", "items": {"type": "string"}},
     }
-    return {"$schema": DRAFT, "title": "Maestro prompt", **tidied}
+    return {"$schema": DRAFT, "title": "Maestro prompt", **schema}
 
 
-def _tidy(value: Any, *, names: bool = False) -> Any:
-    if isinstance(value, list):
-        return [_tidy(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if names:
-        return {key: _tidy(item) for key, item in value.items()}
-    found = {
-        key: _tidy(item, names=key in ("properties", "definitions"))
-        for key, item in value.items()
-        if key != "title" and not (key == "default" and item in (None, "", [], {}))
-    }
-    if isinstance(found.get("description"), str):
-        found["description"] = " ".join(found["description"].split()).replace("``", "`")
-    if found.get("type") == "string" and not _LIMITS & set(found):
-        found["type"] = list(_TEXT)
-    if found.get("pattern") in TERMS.patterns:
-        found["patternErrorMessage"] = f"Must be {TERMS.patterns[found['pattern']]}."
-    choices = found.get("anyOf")
-    if isinstance(choices, list) and choices[-1] == {"type": "null"}:
-        # What may be left out need not be offered as null.
-        del found["anyOf"]
-        found = {**choices[0], **found} if len(choices) == 2 else {**found, "anyOf": choices[:-1]}
-    if "$ref" in found and len(found) > 1:
-        # Draft-07 ignores what stands beside a reference.
-        found = {"allOf": [{"$ref": found.pop("$ref")}], **found}
-    return found
+def _own(schema: dict[str, Any]) -> dict[str, Any]:
+    return without_null(with_pattern_message(free_text(schema, unless=("enum", "const")), TERMS.patterns))
 
 
 def text() -> str:
     """The schema as it is checked in."""
-    return json.dumps(prompt_schema(), indent=2, ensure_ascii=False) + "\n"
+    return written(prompt_schema())
 
 
 def main() -> None:

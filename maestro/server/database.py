@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +13,9 @@ from maestro.errors import InputError, MaestroError
 WAIT_SECONDS = 30.0
 """How long one writer waits for another."""
 _TABLES_LOCK = 0x6D61657374726F5F  # PostgreSQL's advisory lock while tables are made: "maestro_".
+_SQLITE_NOW = sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Double)
+# Not now(): that is when the transaction began, which may be before it waited for another one's.
+_POSTGRESQL_NOW = sa.literal_column("extract(epoch from clock_timestamp())::float8", sa.Double)
 
 
 def open_engine(url: str) -> sa.Engine:
@@ -66,6 +70,11 @@ def reading(engine: sa.Engine) -> sa.Engine:
     return engine.execution_options(reads=True)
 
 
+def database_now(connection: sa.Connection) -> sa.ColumnElement[float]:
+    """Seconds since 1970 by the database's clock, for a statement: hosts need not agree on theirs."""
+    return _POSTGRESQL_NOW if connection.dialect.name == "postgresql" else _SQLITE_NOW
+
+
 def make_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
     """Makes the tables of ``metadata`` that are not there; several processes may do so at once.
 
@@ -82,6 +91,13 @@ def make_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
             f"the server's database cannot be used: {first_line(error)}",
             next_step="check that it runs and that `database` in server.yaml is right",
         ) from error
+
+
+def let_go(connection: sa.Connection) -> None:
+    """Closes a connection that may be broken; nobody gets it again."""
+    with suppress(SQLAlchemyError):
+        connection.invalidate()
+        connection.close()
 
 
 def first_line(error: SQLAlchemyError) -> str:

@@ -21,7 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from maestro.errors import InputError, MaestroError
-from maestro.server.database import first_line, make_tables, reading
+from maestro.server.database import database_now, first_line, make_tables, reading
 
 _METADATA = sa.MetaData()
 _LEASES = sa.Table(
@@ -32,9 +32,6 @@ _LEASES = sa.Table(
     sa.Column("epoch", sa.BigInteger, nullable=False),
     sa.Column("expires", sa.Double, nullable=False, comment="seconds since 1970 by the database's clock"),
 )
-_SQLITE_NOW = sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Double)
-# Not now(): that is when the transaction began, which may be before it waited for another one's.
-_POSTGRESQL_NOW = sa.literal_column("extract(epoch from clock_timestamp())::float8", sa.Double)
 _SHORTEST = 0.2
 """Seconds of the shortest term; renewing takes a moment too."""
 
@@ -77,7 +74,11 @@ class Lease:
             # A holder that is stopped within the transaction must not keep the others waiting for longer than its term.
             milliseconds = max(1, int(self.seconds * 1000))
             connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}")
-        still = _LEASES.update().where(_is(self), _LEASES.c.expires > _now(connection)).values(epoch=_LEASES.c.epoch)
+        still = (
+            _LEASES.update()
+            .where(_is(self), _LEASES.c.expires > database_now(connection))
+            .values(epoch=_LEASES.c.epoch)
+        )
         if connection.execute(still).rowcount != 1:
             raise LeaseLostError(self.name)
 
@@ -141,7 +142,7 @@ class Leases:
             MaestroError: the database does not answer; the lease may have been renewed or not.
         """
         with self._transaction() as connection:
-            now = _now(connection)
+            now = database_now(connection)
             renewed = _LEASES.update().where(_is(lease), _LEASES.c.expires > now).values(expires=now + lease.seconds)
             return connection.execute(renewed).rowcount == 1
 
@@ -162,7 +163,7 @@ class Leases:
             MaestroError: the database does not answer.
         """
         with self._transaction(reads=True) as connection:
-            now = _now(connection)
+            now = database_now(connection)
             wanted = sa.select(_LEASES.c.holder, _LEASES.c.epoch, (_LEASES.c.expires - now).label("remaining"))
             row = connection.execute(wanted.where(_LEASES.c.name == name, _LEASES.c.expires > now)).one_or_none()
         return None if row is None else Holding(name, row.holder, row.epoch, row.remaining)
@@ -236,7 +237,7 @@ class Leases:
             )
         insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
         with self._transaction() as connection:
-            now = _now(connection)
+            now = database_now(connection)
             taken = insert(_LEASES).values(name=name, holder=holder, epoch=1, expires=now + seconds)
             statement = taken.on_conflict_do_update(
                 index_elements=[_LEASES.c.name],
@@ -338,10 +339,6 @@ class Held:
 
 def _is(lease: Lease) -> sa.ColumnElement[bool]:
     return sa.and_(_LEASES.c.name == lease.name, _LEASES.c.holder == lease.holder, _LEASES.c.epoch == lease.epoch)
-
-
-def _now(connection: sa.Connection) -> sa.ColumnElement[float]:
-    return _POSTGRESQL_NOW if connection.dialect.name == "postgresql" else _SQLITE_NOW
 
 
 def _clock() -> float:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from maestro.errors import InputError, Location
+from maestro.notation.settings_file import read_settings_file
 from maestro.server.references import Reference
 
 FILE = "server.yaml"
+DECISION_DAYS = 400
+"""More than a year, so that an auditor of the last one finds why a model was chosen."""
 Port = Annotated[int, Field(ge=0, le=65535)]
 Places = Annotated[int, Field(ge=1, le=100_000)]
 
@@ -108,6 +109,16 @@ class ForkSettings(_Settings):
     step_seconds: float = Field(3600.0, gt=0)
 
 
+class ModelSettings(_Settings):
+    """What is kept of calls of language models.
+
+    Args:
+        decision_days: after which decisions are removed; None: never. Charges are not: they are the books.
+    """
+
+    decision_days: int | None = Field(DECISION_DAYS, ge=30, le=36_500)
+
+
 class ServerSettings(_Settings):
     """All of ``server.yaml``.
 
@@ -124,6 +135,7 @@ class ServerSettings(_Settings):
     limits: LimitSettings = LimitSettings()
     launcher: LauncherSettings = LauncherSettings()
     forks: ForkSettings = ForkSettings()
+    models: ModelSettings = ModelSettings()
 
 
 def read_settings(file: Path) -> ServerSettings:
@@ -134,19 +146,4 @@ def read_settings(file: Path) -> ServerSettings:
     """
     if not file.is_file():
         return ServerSettings()
-    place = Location(str(file))
-    try:
-        content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
-        return ServerSettings.model_validate({} if content is None else content)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("the server's settings cannot be read", where=place, next_step="check the file") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        if mark is not None:
-            place = Location(str(file), mark.line + 1, mark.column + 1)
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise InputError(f"not YAML: {problem}", where=place, next_step="correct the file") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        name = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(f"{name}: {first['msg']}", where=place, next_step="correct the file") from None
+    return read_settings_file(file, ServerSettings, "the server's settings")

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from maestro.errors import InputError, Location
+from maestro.notation.settings_file import read_settings_file
 from maestro.serving.settings import Kind, LaneSettings
 
 FILE = "serving.yaml"
@@ -75,7 +75,7 @@ def read_lanes(file: Path, known: Sequence[LaneSettings] = ()) -> tuple[LaneSett
         InputError: it is not YAML, a setting is unknown or wrong, or a new lane has no ``url``; with its place.
     """
     lanes = {one.name: one for one in known}
-    for name, entry in _read(file).lanes.items():
+    for name, entry in read_settings_file(file, ServingFile, "the serving lanes").lanes.items():
         told = _told(entry, "slo", "scaling")
         lane = lanes.get(name)
         if lane is None and entry.url is None:
@@ -102,24 +102,3 @@ def _told(entry: BaseModel, *without: str) -> Mapping[str, Any]:
     return {
         name: getattr(entry, name) for name in entry.model_fields_set - set(without) if getattr(entry, name) is not None
     }
-
-
-def _read(file: Path) -> ServingFile:
-    place = Location(str(file))
-    try:
-        content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
-        return ServingFile.model_validate({} if content is None else content)
-    except FileNotFoundError:
-        return ServingFile()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("the serving lanes cannot be read", where=place, next_step="check the file") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        if mark is not None:
-            place = Location(str(file), mark.line + 1, mark.column + 1)
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise InputError(f"not YAML: {problem}", where=place, next_step="correct the file") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        name = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(f"{name}: {first['msg']}", where=place, next_step="correct the file") from None

@@ -315,6 +315,8 @@ class StepKind(Generic[P]):
         depends: what else a result depends on, given the checkout and the parameters: name -> digest or short text;
             part of the cache key and of provenance.
         forecast: what it is expected to cost, for ``maestro plan``; None: nothing.
+        reused: given summary and metadata of a result, what they are where it comes from the cache: otherwise for a
+            kind that says what it spent. Given the metadata it returned itself, it returns the same again.
         confined: True: what the source has it do, it does in processes of ``run_process`` alone, reads nothing of the
             host and reaches nobody; so a run of a stranger's commit, whose processes are sandboxed, may have it.
     """
@@ -333,3 +335,4 @@ class StepKind(Generic[P]):
     confined: bool = False
     depends: Callable[[PlanContext, P], Mapping[str, str]] = lambda _context, _params: {}
     forecast: Callable[[PlanContext, P], Forecast | None] = lambda _context, _params: None
+    reused: Callable[[str, Mapping[str, Any]], tuple[str, Mapping[str, Any]]] = lambda summary, said: (summary, said)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from maestro.notation.json_schema import DRAFT, REFERENCE, TEXT, free_text, model_schema, with_pattern_message, written
 from maestro.workflow.check_kinds import DEFAULT_COMPENSATION
 from maestro.workflow.model import Workflow
 from maestro.workflow.plain import EXTENSION
@@ -18,18 +19,14 @@ from maestro.workflow.words import PATTERNS
 if TYPE_CHECKING:
     from maestro.steps.registry import Registry
 
-DRAFT = "http://json-schema.org/draft-07/schema#"
-_REFERENCE = "#/definitions/{model}"
 _EXPRESSION = {"type": "string", "pattern": r"\{\{", "description": "An expression."}
-# A plain 1.0 or true is taken as text where text is wanted.
-_TEXT = ["string", "number", "boolean"]
 _ANY_TYPE = {"enum", "const", "anyOf", "allOf", "oneOf", "$ref"}
 _TEXT_LIMITS = {"pattern", "enum", "const", "format"}
 
 
 def workflow_schema(registry: Registry) -> dict[str, Any]:
     """The schema of a workflow whose steps are of the kinds in ``registry``."""
-    schema = _model_schema(Workflow)
+    schema = model_schema(Workflow, _own)
     definitions: dict[str, Any] = schema.setdefault("definitions", {})
     kinds = [registry.get(name) for name in registry.names]
     for kind in kinds:
@@ -52,7 +49,7 @@ def workflow_schema(registry: Registry) -> dict[str, Any]:
 
 def _rule(owner: str, kind: str, definitions: dict[str, Any]) -> dict[str, Any]:
     """What stands under ``with`` when ``run`` names ``kind``."""
-    reference = {"$ref": _REFERENCE.format(model=_with_name(kind))}
+    reference = {"$ref": REFERENCE.format(model=_with_name(kind))}
     condition: dict[str, Any] = {"properties": {"run": {"const": kind}}}
     # Where 'run' has a default, a missing one is that kind.
     if owner != "Compensate" or kind != DEFAULT_COMPENSATION:
@@ -69,7 +66,7 @@ def _with_name(kind: str) -> str:
 
 def _parameters(model: type[BaseModel], kind: str, definitions: dict[str, Any]) -> dict[str, Any]:
     """The schema of ``model``, in which an expression may stand for any value that is no text."""
-    schema = _model_schema(model)
+    schema = model_schema(model, _own)
     for name, inner in schema.pop("definitions", {}).items():
         # Two kinds may have inner models of one name.
         definitions[f"{kind}.{name}"] = inner
@@ -80,7 +77,7 @@ def _parameters(model: type[BaseModel], kind: str, definitions: dict[str, Any]) 
             definitions[name] = _with_expressions(json.loads(text.replace(f"{kind}.{kind}.", f"{kind}.")))
     result = _with_expressions(renamed)
     result.setdefault("properties", {})["cache_key"] = {
-        "type": _TEXT,
+        "type": list(TEXT),
         "description": "Text that is part of the cache key; may also stand beside 'with'.",
     }
     return result
@@ -93,57 +90,20 @@ def _with_expressions(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _or_expression(schema: dict[str, Any]) -> dict[str, Any]:
-    if set(_TEXT) <= set(_listed(schema.get("type", []))):
+    if set(TEXT) <= set(_listed(schema.get("type", []))):
         return schema
     kept: dict[str, Any] = {key: schema.pop(key) for key in ("description", "default") if key in schema}
     if schema.get("type") == "array" and isinstance(schema.get("items"), dict):
         schema["items"] = _or_expression(schema["items"])
     choices = schema["anyOf"] if set(schema) == {"anyOf"} else [schema]
-    if any(set(_TEXT) <= set(_listed(choice.get("type", []))) for choice in choices):
+    if any(set(TEXT) <= set(_listed(choice.get("type", []))) for choice in choices):
         return {**kept, **schema}
     return {**kept, "anyOf": [*choices, dict(_EXPRESSION)]}
 
 
-def _model_schema(model: type[BaseModel]) -> dict[str, Any]:
-    schema = model.model_json_schema(by_alias=True, ref_template=_REFERENCE)
-    if "$defs" in schema:
-        schema["definitions"] = schema.pop("$defs")
-    tidied: dict[str, Any] = _tidy(schema)
-    return tidied
-
-
-def _tidy(value: Any, *, names: bool = False) -> Any:
-    """Without the library's titles and defaults that say nothing; free text may be a plain number or boolean."""
-    if isinstance(value, list):
-        return [_tidy(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if names:
-        return {key: _tidy(item) for key, item in value.items()}
-    found = {
-        key: _tidy(item, names=key in ("properties", "definitions", "patternProperties"))
-        for key, item in value.items()
-        if not (key == "title" and isinstance(item, str))
-        and not (key == "default" and item in (None, "", [], {}))
-        and key not in ("enum", "const", "default")
-    }
-    found |= {key: value[key] for key in ("enum", "const") if key in value}
-    if value.get("default") not in (None, "", [], {}):
-        found["default"] = value["default"]
-    if found.get("type") == "string" and not _TEXT_LIMITS & set(found):
-        found["type"] = list(_TEXT)
-    if isinstance(found.get("description"), str):
-        found["description"] = " ".join(found["description"].split()).replace("``", "`")
-    if found.get("pattern") in PATTERNS:
-        found["patternErrorMessage"] = f"Must be {PATTERNS[found['pattern']]}."
-    if "anyOf" in found:
-        found = _simpler(found)
-    if "patternProperties" in found:
-        found.setdefault("additionalProperties", False)
-    if isinstance(found.get("$ref"), str) and len(found) > 1:
-        # Draft-07 ignores what stands beside a reference.
-        found = {"allOf": [{"$ref": found.pop("$ref")}], **found}
-    return found
+def _own(schema: dict[str, Any]) -> dict[str, Any]:
+    found = with_pattern_message(free_text(schema, unless=_TEXT_LIMITS), PATTERNS)
+    return _simpler(found) if "anyOf" in found else found
 
 
 def _simpler(schema: dict[str, Any]) -> dict[str, Any]:
@@ -184,7 +144,7 @@ def _listed(types: str | list[str]) -> list[str]:
 
 def text(registry: Registry) -> str:
     """The schema as it is checked in."""
-    return json.dumps(workflow_schema(registry), indent=2, ensure_ascii=False) + "\n"
+    return written(workflow_schema(registry))
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ def celery_settings(queue: str, transport: dict[str, Any] | None = None) -> dict
 
 def open_app(broker: str, queue: str = QUEUE) -> Celery:
     """The application at ``broker``, as dagster-celery makes it."""
-    return make_app(  # type: ignore[no-untyped-call]
+    return make_app(  # type: ignore[no-untyped-call]  # dagster-celery's is.
         app_args={"broker": broker, "config_source": celery_settings(queue)}
     )
 

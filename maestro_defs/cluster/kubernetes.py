@@ -52,7 +52,7 @@ class KubernetesLauncher(K8sRunLauncher):
     @classmethod
     def config_type(cls) -> Mapping[str, Any]:
         """dagster-k8s's settings, and ``home``."""
-        theirs: Mapping[str, Any] = super().config_type()  # type: ignore[no-untyped-call]
+        theirs: Mapping[str, Any] = super().config_type()  # type: ignore[no-untyped-call]  # dagster-k8s's is.
         return {**theirs, "home": dg.Field(dg.StringSource, is_required=False)}
 
     @classmethod
@@ -88,7 +88,7 @@ class KubernetesLauncher(K8sRunLauncher):
         """
         run = self._instance.get_run_by_id(run_id)
         if run is not None and run.status == dg.DagsterRunStatus.CANCELING:
-            return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
+            return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]  # dagster-k8s's is.
         return ask_to_stop(self._instance, Leases(self._server.engine), run_id)
 
 
@@ -135,7 +135,7 @@ def pod_parts(settings_map: str) -> dict[str, Any]:
 
 
 def _job_name(run_id: str, attempt: int | None = None) -> str:
-    name: str = get_job_name_from_run_id(run_id, resume_attempt_number=attempt)  # type: ignore[no-untyped-call]
+    name: str = get_job_name_from_run_id(run_id, resume_attempt_number=attempt)  # type: ignore[no-untyped-call]  # dagster-k8s's is.
     return name
 
 

@@ -6,8 +6,8 @@ import logging
 import time
 
 import dagster as dg
-from celery import Celery  # type: ignore[import-untyped]
-from celery.exceptions import Reject  # type: ignore[import-untyped]
+from celery import Celery  # type: ignore[import-untyped]  # Celery has no annotations.
+from celery.exceptions import Reject  # type: ignore[import-untyped]  # see above
 from dagster._core.launcher.base import LaunchRunContext, ResumeRunContext
 
 from maestro.server.home import ServerHome
@@ -68,7 +68,7 @@ def serve(app: Celery, node: Node, queue: str, places: int) -> int:
         places: runs at once.
     """
 
-    @app.task(name=TASK)  # type: ignore[untyped-decorator]
+    @app.task(name=TASK)  # type: ignore[untyped-decorator]  # Celery's is.
     def take(run_id: str) -> None:
         try:
             node.carry_out(run_id)

@@ -7,17 +7,14 @@ the next one finds them in the records. What takes a moment is done while others
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import select
 import signal
 import socket
-import sys
 import time
-import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from maestro.errors import MaestroError
@@ -25,40 +22,19 @@ from maestro.server.home import ServerHome
 from maestro_defs.warm import wire
 from maestro_defs.warm.body import Body, Preparation
 from maestro_defs.warm.changes import Stamps, changed, stamp_of, stamps
-from maestro_defs.warm.child import become_worker, print_to
-from maestro_defs.warm.preload import check_single
+from maestro_defs.warm.forks import Forked, first_places, fork_worker
 from maestro_defs.warm.processes import ProcessName, boot_id
 from maestro_defs.warm.records import Records, checked, run_log, worker_socket
-from maestro_defs.warm.worker import LEFT, Assignment, Worker
+from maestro_defs.warm.spares import QUIET_SECONDS, Spares
+from maestro_defs.warm.worker import LEFT, Assignment
 
 _log = logging.getLogger("maestro.warm")
-_START_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
 _SETTLE_SECONDS = 0.5
 """Files that were changed a moment ago may not be all of a change."""
 _CUT_OFF_SECONDS = 10.0
 """After its time to leave, a worker that is still there is killed."""
 _PRUNE_SECONDS = 3600.0
-_SPARE_SECONDS = 0.3
-"""How long nothing must be asked before a spare worker is made: a run that has just begun needs the processor."""
-
-
-@dataclass(eq=False)
-class _Forked:
-    """A worker this server has forked. ``control``: it says here how many places it has; None once it has hung up."""
-
-    pid: int
-    control: socket.socket | None
-    free: int = 0
-    runs: set[str] = field(default_factory=set)
-
-
-@dataclass(frozen=True, slots=True)
-class _Spare:
-    """A worker that waits for its first run."""
-
-    pid: int
-    control: socket.socket
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +62,15 @@ class WarmServer:
         refusal: Callable[[], str | None],
         prepare: Preparation | None = None,
     ) -> None:
-        self._prepare = prepare
-        self._spares: list[_Spare] = []
-        self._spare_at = 0.0
+        self._spares = Spares(home, body, prepare)
         self._refusal = refusal
         self._home = home
         self._body = body
         self._listener = listener
         self._drain_seconds = drain_seconds
         self._leave_seconds = home.settings.launcher.leave_seconds
-        self._places = home.settings.launcher.runs_per_worker
         self._records = Records(home)
-        self._forked: dict[int, _Forked] = {}
+        self._forked: dict[int, Forked] = {}
         self._doomed: list[_Doomed] = []
         self._stamps: Stamps = stamps(home)
         self._drain_until: float | None = None
@@ -124,7 +97,7 @@ class WarmServer:
             if self._listener.fileno() in ready and (connection := wire.accept(self._listener)):
                 self._serve(connection)
             elif not ready:
-                self._keep_spares()
+                self._spares.keep()
             self._keep_deadlines()
 
     def _wait(self) -> set[int]:
@@ -134,7 +107,7 @@ class WarmServer:
         for forked in self._forked.values():
             if forked.control is not None:
                 poll.register(forked.control, select.POLLIN)
-        patience = _SPARE_SECONDS if self._spares_wanted() else _LOOK_SECONDS
+        patience = QUIET_SECONDS if self._spares.missing else _LOOK_SECONDS
         if self._drain_until is not None and not self._told_to_leave:
             patience = min(patience, max(0.0, self._drain_until - time.monotonic()))
         return {descriptor for descriptor, _ in poll.poll(1000 * patience)}
@@ -161,10 +134,10 @@ class WarmServer:
             self._died(pid, os.waitstatus_to_exitcode(status))
 
     def _died(self, pid: int, code: int) -> None:
-        self._spares = [spare for spare in self._spares if spare.pid != pid]
+        self._spares.forget(pid)
         forked = self._forked.pop(pid, None)
-        if forked is not None and forked.control is not None:
-            forked.control.close()
+        if forked is not None:
+            forked.hang_up()
         if code in (0, LEFT):
             return
         reason = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
@@ -178,15 +151,7 @@ class WarmServer:
     def _hear_workers(self, ready: set[int]) -> None:
         for forked in self._forked.values():
             if forked.control is not None and forked.control.fileno() in ready:
-                try:
-                    said = forked.control.recv(4096)
-                except OSError:
-                    said = b""
-                if said:
-                    forked.free = int(said.split()[-1])
-                else:
-                    forked.control.close()
-                    forked.control, forked.free = None, 0
+                forked.hear()
 
     def _outdated(self) -> bool:
         files = changed(self._stamps)
@@ -261,69 +226,14 @@ class WarmServer:
             forked.free = 0
         return None
 
-    def _spares_wanted(self) -> int:
-        if self._prepare is None or self._drain_until is not None:
-            return 0
-        return self._home.settings.launcher.spare_workers - len(self._spares)
-
-    def _keep_spares(self) -> None:
-        """In a quiet moment; one that died at once is not followed by another at once."""
-        if self._spares_wanted() <= 0 or time.monotonic() < self._spare_at:
-            return
-        self._spare_at = time.monotonic() + _SPARE_SECONDS
-        check_single()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        log = self._home.logs / "spare-worker.log"
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                become_worker(self._home, log, {theirs.fileno()})
-                code = self._wait_for_run(theirs)
-            except BaseException:  # noqa: BLE001 - a fork of the server must never go on as the server
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(code)
-        theirs.close()
-        self._spares.append(_Spare(pid, ours))
-
-    def _wait_for_run(self, control: socket.socket) -> int:
-        """In the fork: gets ready, and then is the worker of the run it is given; nothing when nobody gives it one."""
-        assert self._prepare is not None
-        try:
-            self._prepare(self._home)
-        except Exception:  # noqa: BLE001 - the run itself says what is wrong, in its own log
-            traceback.print_exc()
-        said = control.recv(4096)
-        if not said:
-            return 0
-        asked = json.loads(said)
-        print_to(run_log(self._home, asked["run_id"]))
-        return self._work(Assignment(asked["run_id"], asked["resume"]), control)
-
     def _give_to_spare(self, assignment: Assignment) -> dict[str, Any] | None:
         """Gives the run to a worker that waits for one; None when there is none."""
-        while self._spares:
-            spare = self._spares.pop()
-            asked = json.dumps({"run_id": assignment.run_id, "resume": assignment.resume})
-            try:
-                spare.control.settimeout(_START_SECONDS)
-                spare.control.send(asked.encode())
-                said = spare.control.recv(4096)
-            except OSError:
-                said = b""
-            if said:
-                spare.control.setblocking(False)
-                free = int(said.split()[-1])
-                self._forked[spare.pid] = _Forked(spare.pid, spare.control, free, {assignment.run_id})
-                self._spare_at = time.monotonic() + _SPARE_SECONDS
+        while (spare := self._spares.take()) is not None:
+            forked = spare.give(assignment)
+            if forked is not None:
+                self._forked[spare.pid] = forked
+                self._spares.rest()
                 return {"ok": True, "pid": spare.pid}
-            # It must not begin the run after all, once another worker has it.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(spare.pid, signal.SIGKILL)
-            spare.control.close()
             self._reap()
             record = self._records.get(assignment.run_id)
             if record is not None and record.process.pid == spare.pid:
@@ -336,53 +246,19 @@ class WarmServer:
         log.symlink_to(run_log(self._home, first).resolve())
 
     def _fork(self, assignment: Assignment) -> dict[str, Any]:
-        check_single()
         ours, theirs = socket.socketpair()
         log = run_log(self._home, assignment.run_id)
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                become_worker(self._home, log, {theirs.fileno()})
-                code = self._work(assignment, theirs)
-            except BaseException:  # noqa: BLE001 - a fork of the server must never go on as the server
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(code)
-        theirs.close()
-        forked = _Forked(pid, ours, runs={assignment.run_id})
-        self._forked[pid] = forked
-        try:
-            ours.settimeout(_START_SECONDS)
-            said = ours.recv(4096)
-            ours.setblocking(False)
-        except OSError:
-            said = b""
-        if not said:
+        pid = fork_worker(self._home, self._body, log, theirs, lambda: assignment)
+        forked = self._forked[pid] = Forked(pid, ours, runs={assignment.run_id})
+        free = first_places(ours)
+        if free is None:
             os.kill(pid, signal.SIGKILL)
             raise MaestroError(f"a worker for run {assignment.run_id} does not start", next_step=f"read {log}")
-        forked.free = int(said.split()[-1])
+        forked.free = free
         return {"ok": True, "pid": pid}
 
-    def _work(self, assignment: Assignment, control: socket.socket) -> int:
-        """In the fork: its whole life."""
-        control.setblocking(False)
-
-        def tell(free: int) -> None:
-            control.send(b"%d\n" % free)
-
-        worker = Worker(self._home, self._body, self._places, tell)
-        return worker.run(assignment, lambda: tell(self._places - 1))
-
-    def _dismiss_spares(self) -> None:
-        for spare in self._spares:
-            spare.control.close()  # It ends when nobody can give it a run any more.
-        self._spares = []
-
     def _drained(self) -> bool:
-        self._dismiss_spares()
+        self._spares.dismiss()
         going_on = [record for record in self._records.all() if record.going_on]
         if not going_on:
             return True

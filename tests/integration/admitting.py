@@ -35,7 +35,7 @@ class FolderLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
     def __init__(self, folder: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._inst_data = inst_data
         self.folder = Path(folder)
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # Dagster's is.
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:

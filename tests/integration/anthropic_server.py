@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from tests.integration.model_server import STARTUP_SECONDS
+from tests.loopback import serving_asgi
 
 
 @dataclass
@@ -40,9 +37,6 @@ class AnthropicServer:
 def anthropic_server() -> Iterator[AnthropicServer]:
     """A running server, gone when the block ends."""
     state = AnthropicServer()
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
-    state.port = listening.getsockname()[1]
 
     async def messages(request: Request) -> Response:
         body = await request.json()
@@ -51,21 +45,8 @@ def anthropic_server() -> Iterator[AnthropicServer]:
         return _answer(body, request.headers.get("x-api-key", ""))
 
     application = Starlette(routes=[Route("/v1/messages", messages, methods=["POST"])])
-    server = uvicorn.Server(uvicorn.Config(application, log_level="critical", access_log=False))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    waited = threading.Event()
-    for _ in range(int(STARTUP_SECONDS / 0.01)):
-        if server.started:
-            break
-        waited.wait(0.01)
-    assert server.started, "the server did not start"
-    try:
+    with serving_asgi(application) as state.port:
         yield state
-    finally:
-        server.should_exit = server.force_exit = True
-        thread.join(STARTUP_SECONDS)
-        listening.close()
 
 
 def _answer(body: dict[str, Any], key: str) -> Response:

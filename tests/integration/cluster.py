@@ -112,12 +112,12 @@ class Cluster:
         loaded = self.server.workflow(project, sha)
         made = make_run(self.server, self.instance, project, loaded, AskedRun(delivery, sha, sha, "main"))
         assert made is not None
-        self.instance.run_coordinator.submit_run(SubmitRunContext(made.run, workspace=None))  # type: ignore[arg-type]
+        self.instance.run_coordinator.submit_run(SubmitRunContext(made.run, None))  # type: ignore[arg-type]  # not looked at
         return made.run.run_id
 
     def admit(self) -> None:
         """One round of the conductor."""
-        admit_queued(self.instance, None, self.server.home.settings.limits)  # type: ignore[arg-type]
+        admit_queued(self.instance, None, self.server.home.settings.limits)
 
     def monitor(self) -> None:
         """One round of Dagster's monitoring daemon."""
@@ -190,7 +190,7 @@ def open_cluster(
     }
     server = Server(find_server(make_home(folder / "coordinator")))
     with ExitStack() as stack:
-        cluster = Cluster(folder, services, server, None, stack)  # type: ignore[arg-type]
+        cluster = Cluster(folder, services, server, None, stack)  # type: ignore[arg-type]  # comes below
         for name, value in cluster.environment("127.0.0.1", folder / "coordinator").items():
             if name.startswith(("MAESTRO_", "AWS_")):
                 patch.setenv(name, value)

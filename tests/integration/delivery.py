@@ -15,9 +15,11 @@ from dagster import DagsterEvent, DagsterInstance, DagsterRunStatus
 
 from maestro.artifacts import ArtifactStore, RecordStore, StepRecord
 from maestro.execution.expand import expanded
+from maestro.execution.outputs import products_of
 from maestro.execution.parameters import complete
 from maestro.execution.planner import Plan, make_plan
-from maestro.execution.session import RunIdentity, RunRequest, RunSession, products_of
+from maestro.execution.request import RunIdentity, RunRequest
+from maestro.execution.session import RunSession
 from maestro.profile import Profile, load_profile
 from maestro.project import Project, current_revision
 from maestro.steps import Registry
@@ -106,7 +108,9 @@ class Delivery:
         return load_workflow(self.project.workflow_file, registry=self.make_registry())
 
     @contextmanager
-    def session(self, given: Mapping[str, Any] | None = None, base: str | None = None) -> Iterator[RunSession]:
+    def session(
+        self, given: Mapping[str, Any] | None = None, base: str | None = None, *, profile: str | None = None
+    ) -> Iterator[RunSession]:
         project, loaded, registry = self.project, self.load(), self.make_registry()
         params = complete(loaded.workflow, given or {})
         session = RunSession(
@@ -121,6 +125,7 @@ class Delivery:
             request=RunRequest(params, base=base),
             store=self.store(),
             environ=os.environ,
+            profile=profile,
         )
         try:
             yield session

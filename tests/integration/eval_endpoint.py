@@ -6,10 +6,10 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from maestro.evals.cases import Case
+from tests.loopback import Handler, serving
 from tests.unit.eval_models import builtin, right
 
 
@@ -53,27 +53,12 @@ def eval_endpoint() -> Iterator[EvalEndpoint]:
     """Starts it; stops it at the end."""
     endpoint = EvalEndpoint()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Answering(Handler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            data = json.dumps(endpoint.answer(body)).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+            data = json.dumps(endpoint.answer(json.loads(self.body()))).encode()
+            self.reply(200, data, {"Content-Type": "application/json"})
 
-        def log_message(self, *_arguments: Any) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    endpoint.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with serving(Answering) as endpoint.url:
         yield endpoint
-    finally:
-        server.shutdown()
-        server.server_close()

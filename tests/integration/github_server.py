@@ -27,6 +27,8 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.loopback import HOST, Handler
+
 APP_ID = "4711"
 INSTALLATION = 42
 TOKEN = "ghp_" + "t" * 36
@@ -152,7 +154,7 @@ class GitHubServer:
     def up(self) -> None:
         """Listens, at the same port as before."""
         if self._http is None:
-            self._http = _Server(("127.0.0.1", self._port), _handler(self))
+            self._http = _Server((HOST, self._port), _handler(self))
             self._port = self._http.server_address[1]
             threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
@@ -450,9 +452,6 @@ _ROUTES: list[tuple[str, dict[str, str]]] = [
 
 
 class _Server(ThreadingHTTPServer):
-    allow_reuse_address = True
-    daemon_threads = True
-
     def __init__(self, *arguments: Any) -> None:
         self._open: set[socket.socket] = set()
         super().__init__(*arguments)
@@ -473,12 +472,11 @@ class _Server(ThreadingHTTPServer):
 
 
 def _handler(state: GitHubServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+    class Answering(Handler):
         protocol_version = "HTTP/1.1"
 
         def _handle(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            status, answer, extra = state.take(self.command, self.path, self.headers, body)
+            status, answer, extra = state.take(self.command, self.path, self.headers, self.body())
             if status == 0:
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)
@@ -493,12 +491,9 @@ def _handler(state: GitHubServer) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _handle  # noqa: N815 - names of http.server
+        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _handle
 
-        def log_message(self, *_arguments: Any) -> None:
-            return
-
-    return Handler
+    return Answering
 
 
 @contextmanager

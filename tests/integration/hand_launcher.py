@@ -32,7 +32,7 @@ class HandLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         self._inst_data = inst_data
         self.lock = threading.Lock()
         self.forget()
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # Dagster's is.
 
     def forget(self) -> None:
         """As if it had just been made."""

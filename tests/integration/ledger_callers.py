@@ -15,6 +15,7 @@ import threading
 from pathlib import Path
 
 from maestro.ledger.model import Attribution, BudgetExceededError, Unit
+from maestro.ledger.operations import Settle
 from maestro.ledger.store import Ledger
 from maestro.ledger.writer import AsyncLedger
 
@@ -107,7 +108,7 @@ class Caller:
         if crash != "after reserve":
             amount = self.provider_charges(f"{self.id}-crash")
             if crash == "while settling":
-                AsyncLedger(self.ledger).submit_settle(f"{self.id}-crash", {Unit.USD: amount})
+                AsyncLedger(self.ledger).submit(Settle(f"{self.id}-crash", {Unit.USD: amount}))
         os.kill(os.getpid(), signal.SIGKILL)
 
     def provider_charges(self, id: str) -> int:

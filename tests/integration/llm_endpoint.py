@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 from openai import OpenAI
 
 from maestro.gateway.connection import Connection
@@ -24,8 +22,8 @@ from maestro.ledger.store import Ledger
 from maestro.llm.decisions import DecisionStore, Kept
 from maestro.llm.endpoint_tokens import FILE, Token, TokenFile, make_token
 from tests.integration.model_server import ModelServer
+from tests.loopback import serving_asgi
 
-STARTUP_SECONDS = 20.0
 PRICE = {"input": 1000, "output": 2000}
 """Dollars per million tokens, so that a few words cost cents."""
 WIRE_MODELS = {
@@ -130,25 +128,7 @@ def llm_endpoint(folder: Path, models: ModelServer) -> Iterator[LlmEndpoint]:
     home.mkdir(parents=True)
     write_catalogue(folder, models)
     state = LlmEndpoint(home, TokenFile(home / FILE))
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
-    state.port = listening.getsockname()[1]
     app = alone(state.tokens, opening(home, {}, folder), lambda **line: state.lines.append(line))
-    config = uvicorn.Config(
-        app, http=Connection, log_level="critical", access_log=False, lifespan="on", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="llm-endpoint", daemon=True)
-    thread.start()
-    waited = threading.Event()
-    for _ in range(int(STARTUP_SECONDS / 0.01)):
-        if server.started:
-            break
-        waited.wait(0.01)
-    assert server.started, "the endpoint did not start"
-    try:
+    settings = {"http": Connection, "lifespan": "on", "timeout_graceful_shutdown": 1}
+    with serving_asgi(app, abruptly=False, **settings) as state.port:
         yield state
-    finally:
-        server.should_exit = True
-        thread.join(STARTUP_SECONDS)
-        listening.close()

@@ -9,8 +9,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+
+from tests.loopback import Handler, serving
 
 _ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -93,17 +95,17 @@ class GitServer:
     headers: list[str] = field(default_factory=list)
     holding: threading.Event = field(default_factory=threading.Event)
     let_go: threading.Event = field(default_factory=threading.Event)
-    port: int = 0
+    base: str = ""
     watch: Callable[[], object] | None = None
 
     def url(self, name: str = "app.git") -> str:
-        return f"http://127.0.0.1:{self.port}/{name}"
+        return f"{self.base}/{name}"
 
     @contextmanager
     def running(self) -> Iterator[GitServer]:
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Answering(Handler):
             protocol_version = "HTTP/1.0"
 
             def do_GET(self) -> None:
@@ -112,21 +114,11 @@ class GitServer:
             def do_POST(self) -> None:
                 outer.handle(self)
 
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
-        self.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield self
-        finally:
-            self.let_go.set()
-            server.shutdown()
-            server.server_close()
-            thread.join()
+        with serving(Answering) as self.base:
+            try:
+                yield self
+            finally:
+                self.let_go.set()
 
     def handle(self, request: BaseHTTPRequestHandler) -> None:
         self.asked.append(request.path)

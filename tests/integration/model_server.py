@@ -35,7 +35,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -43,13 +42,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-STARTUP_SECONDS = 10.0
+from tests.loopback import serving_asgi
 
 
 @dataclass
@@ -74,26 +72,8 @@ class ModelServer:
 def model_server() -> Iterator[ModelServer]:
     """A running server, gone when the block ends."""
     state = ModelServer()
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
-    state.port = listening.getsockname()[1]
-    config = uvicorn.Config(application(state), log_level="critical", access_log=False, timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="model-server", daemon=True)
-    thread.start()
-    waited = threading.Event()
-    for _ in range(int(STARTUP_SECONDS / 0.01)):
-        if server.started:
-            break
-        waited.wait(0.01)
-    assert server.started, "the model server did not start"
-    try:
+    with serving_asgi(application(state), timeout_graceful_shutdown=1) as state.port:
         yield state
-    finally:
-        server.should_exit = True
-        server.force_exit = True
-        thread.join(STARTUP_SECONDS)
-        listening.close()
 
 
 def application(state: ModelServer) -> Any:

@@ -8,9 +8,9 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+
+from tests.loopback import Handler, serving
 
 
 @contextmanager
@@ -21,34 +21,22 @@ def answering(status: int, body: bytes, *, held: threading.Event | None = None) 
         held: the answer waits for this.
     """
 
-    class Handler(BaseHTTPRequestHandler):
+    class Answering(Handler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("content-length", 0)))
+            self.body()
             if held is not None:
                 held.wait(30)
             try:
-                self.send_response(status)
-                self.send_header("location", "http://127.0.0.1:9/")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.reply(status, body, {"location": "http://127.0.0.1:9/"})
             except OSError:
                 return
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Says nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        if held is not None:
-            held.set()
-        server.shutdown()
-        server.server_close()
+    with serving(Answering) as url:
+        try:
+            yield url
+        finally:
+            if held is not None:
+                held.set()
 
 
 @contextmanager

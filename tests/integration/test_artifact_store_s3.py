@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 import subprocess
@@ -27,6 +28,9 @@ from maestro.artifacts import (
     plan_collection,
     verify_all,
 )
+from maestro.llm.answers import AnswerCache, old_answers, prune_answers
+from maestro.llm.model import Completion, Usage
+from tests.unit import step_records
 
 SERVER = """
 import sys, threading
@@ -73,24 +77,7 @@ def store(endpoint: str, request: pytest.FixtureRequest) -> ArtifactStore:
 
 
 def a_record(**changes: Any) -> StepRecord:
-    members: dict[str, Any] = {
-        "project": "shop/é #1",
-        "workflow": "delivery",
-        "revision": "abc",
-        "step": "test/unit/py 3.12",
-        "kind": "shell",
-        "kind_version": "1",
-        "cache_key": "key",
-        "passed": True,
-        "summary": "done",
-        "outputs": (),
-        "run_id": "run",
-        "made_by_run": "run",
-        "started": 1.0,
-        "seconds": 0.5,
-        "cache": "miss",
-    }
-    return StepRecord(**{**members, **changes})
+    return step_records.a_record(**{"project": "shop/é #1", "step": "test/unit/py 3.12", **changes})
 
 
 def test_small_and_large_files_come_back(store: ArtifactStore, tmp_path: Path) -> None:
@@ -191,3 +178,19 @@ def test_a_large_file_that_changes_on_the_way_leaves_no_object(store: ArtifactSt
     with pytest.raises(RuntimeError, match="it changed"):
         store.objects.replace(f"cas/sha256/{digest[:2]}/{digest[2:]}", changing())
     assert not store.exists(digest)
+
+
+def test_answers_of_models_go_once_they_are_too_old_to_be_given_again(store: ArtifactStore) -> None:
+    for number in range(20):
+        asyncio.run(AnswerCache(store).keep(str(number), Completion("yes", Usage(1, 1)), "big"))
+    kept = store.put_bytes(b"wheel", name="wheel")
+    assert (old_answers(store), prune_answers(store)) == (0, 0)
+    later = datetime.now(UTC) + timedelta(days=31)
+    assert (old_answers(store, later), prune_answers(store, later), prune_answers(store, later)) == (20, 20, 0)
+    assert store.verify(kept.sha256)
+
+
+def test_answers_of_a_bucket_that_is_not_there_cannot_be_pruned(endpoint: str) -> None:
+    store = ArtifactStore.open("s3://no-such-bucket/maestro", options(endpoint))
+    with pytest.raises(ArtifactStoreError, match="cannot be listed"):
+        prune_answers(store)

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from maestro.audit.forward import BATCH, follow, forward, position
 from maestro.audit.http_receiver import HttpReceiver
 from maestro.audit.receiver import open_receiver
 from tests.integration.audit_logs import Intruder, Place, events
+from tests.loopback import HOST, Handler, serving
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -46,10 +47,8 @@ class Collector(ThreadingHTTPServer):
         answers: status codes of the first requests; 200 after them. A body is kept only when the answer is 200.
     """
 
-    daemon_threads = True
-
     def __init__(self, answers: tuple[int, ...] = ()) -> None:
-        super().__init__(("127.0.0.1", 0), _Collect)
+        super().__init__((HOST, 0), _Collect)
         self.answers = list(answers)
         self.kept: list[dict[str, Any]] = []
         self.requests: list[dict[str, str]] = []
@@ -63,34 +62,16 @@ class Collector(ThreadingHTTPServer):
         return [one["index"] for one in self.kept]
 
 
-class _Collect(BaseHTTPRequestHandler):
+class _Collect(Handler):
     server: Collector
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
+        body = self.body()
         self.server.requests.append({name.lower(): value for name, value in self.headers.items()})
         status = self.server.answers.pop(0) if self.server.answers else 200
         if status == 200:
             self.server.kept += [json.loads(line) for line in body.decode().splitlines()]
-        self.send_response(status)
-        self.send_header("retry-after", "0")
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        return
-
-
-@contextmanager
-def running(server: ThreadingHTTPServer) -> Iterator[None]:
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        self.reply(status, headers={"retry-after": "0"})
 
 
 def quick(url: str) -> HttpReceiver:
@@ -100,7 +81,7 @@ def quick(url: str) -> HttpReceiver:
 
 def test_a_receiver_gets_every_entry_once_while_all_goes_well(place: Place) -> None:
     collector = Collector()
-    with place.open() as log, running(collector):
+    with place.open() as log, serving(collector):
         log.append_many(events(BATCH + 20))
         assert forward(log, quick(collector.url), "siem") == BATCH + 20
         assert forward(log, quick(collector.url), "siem") == 0
@@ -112,7 +93,7 @@ def test_a_receiver_gets_every_entry_once_while_all_goes_well(place: Place) -> N
 
 def test_each_receiver_has_a_cursor_of_its_own(sqlite_log: AuditLog) -> None:
     first, second = Collector(), Collector()
-    with running(first), running(second):
+    with serving(first), serving(second):
         sqlite_log.append_many(events(2))
         forward(sqlite_log, quick(first.url), "first")
         sqlite_log.append_many(events(2))
@@ -123,7 +104,7 @@ def test_each_receiver_has_a_cursor_of_its_own(sqlite_log: AuditLog) -> None:
 
 def test_a_busy_receiver_is_tried_again(sqlite_log: AuditLog) -> None:
     collector = Collector(answers=(503, 429, 500))
-    with running(collector):
+    with serving(collector):
         sqlite_log.append_many(events(4))
         assert forward(sqlite_log, quick(collector.url), "siem") == 4
     assert collector.indexes == [0, 1, 2, 3]
@@ -135,7 +116,7 @@ def test_a_receiver_that_refuses_is_an_error_and_loses_nothing(
     sqlite_log: AuditLog, answers: tuple[int, ...], requests: int
 ) -> None:
     collector = Collector(answers)
-    with running(collector):
+    with serving(collector):
         sqlite_log.append_many(events(4))
         with pytest.raises(
             ForwardError, match=f"did not take the entries from 0 on: HTTP {answers[0]}\n  next: they are"
@@ -151,7 +132,7 @@ def test_what_was_logged_while_the_receiver_was_down_comes_when_it_is_back(place
     collector = Collector()
     url = collector.url
     with place.open() as log:
-        with running(collector):
+        with serving(collector):
             log.append_many(events(2))
             forward(log, quick(url), "siem")
         log.append_many(events(5))
@@ -159,14 +140,14 @@ def test_what_was_logged_while_the_receiver_was_down_comes_when_it_is_back(place
             forward(log, quick(url), "siem")
     with place.open() as log:
         back = Collector()
-        with running(back):
+        with serving(back):
             assert forward(log, quick(back.url), "siem") == 5
         assert back.indexes == [2, 3, 4, 5, 6]
 
 
 def test_batches_before_the_one_that_failed_are_not_sent_again(sqlite_log: AuditLog) -> None:
     collector = Collector(answers=(200, 400))
-    with running(collector):
+    with serving(collector):
         sqlite_log.append_many(events(BATCH + 5))
         with pytest.raises(ForwardError, match=f"from {BATCH} on"):
             forward(sqlite_log, quick(collector.url), "siem")
@@ -176,7 +157,7 @@ def test_batches_before_the_one_that_failed_are_not_sent_again(sqlite_log: Audit
 
 def test_large_entries_are_sent_in_smaller_batches(sqlite_log: AuditLog) -> None:
     collector = Collector()
-    with running(collector):
+    with serving(collector):
         sqlite_log.append_many([AuditEvent("a.b", "ann", "x", {"text": "y" * 900_000}) for _ in range(6)])
         forward(sqlite_log, quick(collector.url), "siem")
     assert collector.indexes == list(range(6))
@@ -193,7 +174,7 @@ def test_following_goes_on_through_failures_until_it_is_stopped(sqlite_log: Audi
             stop.set()
 
     receiver = Stopping(collector.url, form="jsonl", headers={}, ca_file=None, timeout=10)
-    with running(collector):
+    with serving(collector):
         sqlite_log.append_many(events(2))
         follow(sqlite_log, receiver, "siem", stop, every=0.001, failed=failures.append)
     assert collector.indexes == [0, 1]
@@ -202,7 +183,7 @@ def test_following_goes_on_through_failures_until_it_is_stopped(sqlite_log: Audi
 
 def test_the_token_goes_into_the_header_and_nowhere_else(sqlite_log: AuditLog) -> None:
     collector = Collector(answers=(200, 400))
-    with running(collector):
+    with serving(collector):
         sqlite_log.append_many(events(BATCH + 1))
         receiver = open_receiver(f"{collector.url}?key=q", headers={"authorization": "Bearer hunter2"})
         with pytest.raises(ForwardError) as raised:
@@ -215,7 +196,7 @@ def test_the_token_goes_into_the_header_and_nowhere_else(sqlite_log: AuditLog) -
 
 def test_an_entry_that_was_tampered_with_is_not_forwarded(place: Place) -> None:
     collector = Collector()
-    with place.open() as log, running(collector):
+    with place.open() as log, serving(collector):
         log.append_many(events(4))
         intruder = Intruder(place.url)
         intruder.run("UPDATE audit_entries SET data = 'nonsense' WHERE idx = 2")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -81,13 +81,13 @@ def in_progress_on_one(cluster: Cluster, **settings: object) -> str:
 
 @pytest.mark.parametrize("accident", [Machine.lose_power, Machine.cut_off])
 def test_a_run_whose_machine_is_lost_goes_on_on_another_at_its_first_unfinished_step(
-    cluster: Cluster, accident: object
+    cluster: Cluster, accident: Callable[[Machine], object]
 ) -> None:
     run_id = in_progress_on_one(cluster)
     one, _ = cluster.nodes["one"], cluster.start_node("two")
     cluster.monitor()
     assert str(worker_of(cluster.run(run_id)).name).startswith("one "), "a living worker keeps its run"
-    accident(one)  # type: ignore[operator]
+    accident(one)
     cluster.until(lambda: cluster.run(run_id).is_finished, "the run ends on the second machine", monitored=True)
     assert cluster.run(run_id).status == DONE
     assert cluster.run(run_id).tags[WORKER_TAG].startswith("two ")
@@ -166,7 +166,7 @@ def test_while_the_broker_is_gone_runs_wait_and_none_is_taken_for_dead(cluster: 
     nowhere = ClusterLauncher(broker="redis://:hush-hush@127.0.0.1:1/0", home=str(cluster.server.home.folder))
     nowhere.register_instance(cluster.instance)
     with pytest.raises(DrainingError, match="waits: the broker does not take it") as caught:
-        nowhere.launch_run(LaunchRunContext(cluster.run(run_id), None))  # type: ignore[arg-type]
+        nowhere.launch_run(LaunchRunContext(cluster.run(run_id), None))
     assert "hush-hush" not in str(caught.value)
     cluster.instance.add_run_tags(run_id, {WORKER_TAG: "one 1"})
     health = nowhere.check_run_worker_health(cluster.run(run_id))

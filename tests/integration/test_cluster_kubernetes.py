@@ -6,11 +6,9 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ from maestro_defs.cluster.kubernetes import HOME, KubernetesLauncher
 from maestro_defs.making import AskedRun, make_run
 from maestro_defs.server import Server
 from tests.integration.cluster import make_home, make_origin
+from tests.loopback import Handler, serving
 
 WORKFLOW = """
 name: delivery
@@ -49,10 +48,10 @@ class ApiServer:
 
 @contextmanager
 def api_server() -> Iterator[ApiServer]:
-    class Handler(BaseHTTPRequestHandler):
+    class Answering(Handler):
         def do_POST(self) -> None:
             assert self.path == "/apis/batch/v1/namespaces/delivery/jobs", self.path
-            job = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            job = json.loads(self.body())
             asked.jobs.append(job)
             self.answer(201, job)
 
@@ -61,21 +60,11 @@ def api_server() -> Iterator[ApiServer]:
             self.answer(200, {"kind": "Status", "apiVersion": "v1", "status": "Success"})
 
         def answer(self, code: int, content: object) -> None:
-            body = json.dumps(content).encode()
-            self.send_response(code)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.reply(code, json.dumps(content).encode(), {"Content-Type": "application/json"})
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        asked = ApiServer(f"http://127.0.0.1:{server.server_address[1]}")
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving(Answering) as url:
+        asked = ApiServer(url)
         yield asked
-        server.shutdown()
 
 
 @dataclass

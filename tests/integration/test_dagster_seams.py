@@ -43,6 +43,7 @@ from maestro_defs.connections import kept_connections
 from tests.integration.delivery import Delivery
 
 EXECUTOR, RUN_END = "maestro_defs/executor.py", "maestro_defs/run_end.py"
+LOOP = "maestro_defs/loop_state.py"
 CONNECTIONS, ROWS = "maestro_defs/connections.py", "maestro_defs/event_rows.py"
 SQLITE_ROWS, CACHED = "maestro_defs/sqlite_rows.py", "maestro_defs/cached_steps.py"
 INSTANCE, LOGS, LOCAL = "maestro_defs/instance.py", "maestro_defs/step_logs.py", "maestro_defs/local.py"
@@ -63,9 +64,9 @@ PARAMETERS: Sequence[tuple[str, Callable[..., Any], str]] = (
         "step_dependency_config",
     ),
     (EXECUTOR, InstanceConcurrencyContext, "instance dagster_run"),
-    (EXECUTOR, dagster_event_sequence_for_step, "step_context force_local_execution"),
+    (LOOP, dagster_event_sequence_for_step, "step_context force_local_execution"),
     (EXECUTOR, _trigger_hook, "step_context step_event_list"),
-    (EXECUTOR, PlanExecutionContext.for_step, "self step known_state"),
+    (LOOP, PlanExecutionContext.for_step, "self step known_state"),
     (EXECUTOR, ActiveExecution.get_steps_to_execute, "self limit"),
     (EXECUTOR, ActiveExecution.plan_events_iterator, "self job_context"),
     (EXECUTOR, ActiveExecution.concurrency_event_iterator, "self plan_context"),
@@ -73,9 +74,9 @@ PARAMETERS: Sequence[tuple[str, Callable[..., Any], str]] = (
     (EXECUTOR, ActiveExecution.handle_event, "self dagster_event"),
     (EXECUTOR, ActiveExecution.sleep_interval, "self"),
     (EXECUTOR, ActiveExecution.sleep_til_ready, "self"),
-    (EXECUTOR, ActiveExecution.check_for_interrupts, "self"),
+    (LOOP, ActiveExecution.check_for_interrupts, "self"),
     (EXECUTOR, ActiveExecution.mark_interrupted, "self"),
-    (EXECUTOR, ActiveExecution.get_known_state, "self"),
+    (LOOP, ActiveExecution.get_known_state, "self"),
     (CONNECTIONS, SqlEventLogStorage.run_connection, "self run_id"),
     (CONNECTIONS, SqlEventLogStorage.index_connection, "self"),
     (CONNECTIONS, SqlEventLogStorage.has_table, "self table_name"),
@@ -165,7 +166,7 @@ def test_a_step_goes_from_pending_to_executable_to_in_flight() -> None:
 def test_a_compiled_step_knows_its_tags_and_its_run_its_resources() -> None:
     step = create_execution_plan(bakery()).get_steps_to_execute_in_topo_order()[0]
     assert isinstance(step.tags, Mapping), f"{EXECUTOR} finds finally steps by a tag of the step"
-    named = inspect.signature(PlanExecutionContext.scoped_resources_builder.fget).return_annotation  # type: ignore[attr-defined]
+    named = inspect.signature(PlanExecutionContext.scoped_resources_builder.fget).return_annotation  # type: ignore[attr-defined]  # a property
     assert "ScopedResourcesBuilder" in str(named), f"{RUN_END} finds the session among the run's resources"
     from dagster._core.definitions.scoped_resources_builder import ScopedResourcesBuilder
 
@@ -219,7 +220,7 @@ def test_a_step_log_is_a_file_that_ends_when_it_is_marked_complete(tmp_path: Pat
     data, _ = manager.get_log_data_for_type(key, ComputeIOType.STDOUT, 0, None)
     assert data == b"said\n", f"{LOGS} writes the file the UI reads"
     assert not manager.is_capture_complete(key), f"{LOGS} leaves it open while the step runs"
-    Path(manager.complete_artifact_path(key)).touch()  # type: ignore[no-untyped-call]
+    Path(manager.complete_artifact_path(key)).touch()  # type: ignore[no-untyped-call]  # Dagster's is.
     assert manager.is_capture_complete(key), f"{LOGS} marks it complete by a file"
     assert CapturedLogContext(key).log_key == key, f"{LOGS} tells of it by an event"
 

@@ -63,9 +63,17 @@ def _store(project: Project) -> ArtifactStore:
 class _Week:
     """What a week's run of the job left in Dagster."""
 
-    def __init__(self, evals: Evals, week: str, instance: dg.DagsterInstance, only: str | None = None) -> None:
+    def __init__(
+        self,
+        evals: Evals,
+        week: str,
+        instance: dg.DagsterInstance,
+        only: str | None = None,
+        config: dict[str, Any] | None = None,
+    ) -> None:
         job = eval_assets(evals).get_repository_def().get_job("evals_weekly")
         self.result = job.execute_in_process(
+            run_config=config,
             partition_key=week,
             instance=instance,
             raise_on_error=False,
@@ -148,6 +156,70 @@ def test_a_budget_is_kept_and_the_run_is_partial_until_it_is_raised(
     assert again.metadata("evals", "code_review", "good")["state"] == "complete"
     assert 0 < paid < 80
     assert len(endpoint.asked) == 80
+    told = again.metadata("evals", "code_review", "good")
+    assert told["reused"] == paid
+    assert told["dollars this time"] == pytest.approx((80 - paid) * 600 / 1e6)
+    page = _store(project).objects.read(keys.eval_report("app", "code_review", WEEK, "html"))
+    assert page is not None
+    assert f"{paid} answers are of an earlier attempt of this week".encode() in page[0]
+
+
+def test_a_complete_week_is_used_again_and_says_so_until_all_of_it_is_wanted_again(
+    project: Project, instance: dg.DagsterInstance, endpoint: EvalEndpoint
+) -> None:
+    only, key = "evals/code_review/good", ("evals", "code_review", "good")
+    first = _Week(_evals(project, "good"), WEEK, instance).metadata(*key)
+    assert (first["reused"], first["dollars this time"]) == (0, first["dollars"])
+    with_weight = endpoint.models_yaml("good", "poor").replace("max_output: 4096", "max_output: 4096\n    weight: 0.5")
+    (project.root / "models.yaml").write_text(with_weight)
+    second = _Week(_evals(project, "good"), WEEK, instance, only)
+    again = second.metadata(*key)
+    assert second.check("complete")[0][0]
+    assert len(endpoint.asked) == 80
+    assert (again["reused"], again["dollars this time"], again["dollars"]) == (80, 0.0, first["dollars"])
+    assert "nothing was asked" in again["note"]
+    wanted = {"ops": {"__".join(key): {"config": {"again": True}}}}
+    third = _Week(_evals(project, "good"), WEEK, instance, only, wanted).metadata(*key)
+    assert len(endpoint.asked) == 160
+    assert (third["reused"], third["dollars this time"]) == (0, first["dollars"])
+
+
+def test_using_a_week_again_leaves_it_as_it_compared_and_was_accepted(
+    project: Project, instance: dg.DagsterInstance
+) -> None:
+    evals = _evals(project, "good")
+    _Week(evals, WEEK, instance)
+    kept = evals.history().get("code_review", "good", WEEK)
+    assert kept is not None
+    assert kept.good
+    _Week(evals, WEEK, instance, "evals/code_review/good")
+    assert evals.history().get("code_review", "good", WEEK) == kept
+
+
+def test_a_model_behind_another_entry_of_the_catalogue_is_asked_in_full(
+    project: Project, instance: dg.DagsterInstance, endpoint: EvalEndpoint
+) -> None:
+    only = "evals/code_review/good"
+    _Week(_evals(project, "good"), WEEK, instance, only)
+    other = endpoint.models_yaml("good").replace("max_output: 4096", "max_output: 2048")
+    (project.root / "models.yaml").write_text(other)
+    again = _Week(_evals(project, "good"), WEEK, instance, only).metadata("evals", "code_review", "good")
+    assert (len(endpoint.asked), again["reused"]) == (160, 0)
+
+
+def test_what_is_partial_when_all_is_asked_again_does_not_replace_what_was_complete(
+    project: Project, instance: dg.DagsterInstance, endpoint: EvalEndpoint
+) -> None:
+    only, key = "evals/code_review/good", ("evals", "code_review", "good")
+    _Week(_evals(project, "good"), WEEK, instance, only)
+    with Ledger.open(ledger_url(project.home, {})) as ledger:
+        ledger.set_limit(Scope("project", "acme/app"), Unit.USD, 60_000_000, actor="ann", reason="a trial")
+    wanted = {"ops": {"__".join(key): {"config": {"again": True}}}}
+    week = _Week(_evals(project, "good"), WEEK, instance, only, wanted)
+    told = week.metadata(*key)
+    assert told["state"] == "complete"
+    assert told["note"].startswith("the complete run of before stays, as this one is partial: ")
+    assert 0 < told["dollars this time"] < told["dollars"]
 
 
 def test_a_model_that_cannot_be_asked_does_not_hide_the_others(project: Project, instance: dg.DagsterInstance) -> None:

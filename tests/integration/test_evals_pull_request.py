@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -133,9 +133,9 @@ def test_reviewers_are_asked(github: GitHubWithPulls, client: RestClient) -> Non
 )
 @pytest.mark.parametrize("failure", [lost_answer, bad_gateway])
 def test_after_a_failure_at_any_step_the_next_try_makes_exactly_one(
-    github: GitHubWithPulls, client: RestClient, step: str, failure: object
+    github: GitHubWithPulls, client: RestClient, step: str, failure: Callable[..., Failure]
 ) -> None:
-    github.fail_next(failure(matches=step))  # type: ignore[operator]
+    github.fail_next(failure(matches=step))
     with pytest.raises(UnavailableError):
         _propose(client)
     made = _propose(client)

@@ -7,19 +7,20 @@ import random
 import signal
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from maestro.errors import InputError
-from maestro.ledger.errors import LedgerUnavailableError, ReservationClosedError
+from maestro.ledger.errors import LedgerUnavailableError, ReservationClosedError, UnknownReservationError
 from maestro.ledger.holders import is_gone, this_holder
 from maestro.ledger.model import Attribution, BudgetExceededError, Scope, Unit
-from maestro.ledger.operations import Companion, Operation
+from maestro.ledger.operations import Companion, Operation, Release, Reserve, Settle
 from maestro.ledger.store import Ledger
 from maestro.ledger.tables import METADATA
 from maestro.ledger.transaction import Outcome
@@ -68,13 +69,13 @@ def ledger(url: str) -> Iterator[Ledger]:
         assert ledger.check() == []
 
 
-def in_child(do: object) -> int:
+def in_child(do: Callable[[], object]) -> int:
     """Runs ``do`` in a fork of this process, and gives the exit code."""
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            do()  # type: ignore[operator]
+            do()
             code = 0
         finally:
             os._exit(code)
@@ -118,14 +119,14 @@ def test_one_that_is_refused_leaves_the_others_of_its_transaction_alone(ledger: 
     ledger.set_limit(RUN, USD, 10, actor="ada", reason="agreed")
     writer = AsyncLedger(ledger)
     with ledger.committer._turn:  # Held up, so that all of them wait and are written together.
-        wishes = [
-            writer.submit_reserve("a", WHO, {USD: 6}, also=[other("x")]),
-            writer.submit_reserve("b", WHO, {USD: 6}, also=[other("y")]),
-            writer.submit_reserve("c", WHO, {USD: 2}, also=[other("x")]),
-            writer.submit_settle("unknown", {USD: 1}),
-            writer.submit_reserve("d", WHO, {USD: 4}, also=[other("z")]),
-            writer.submit_reserve("d", WHO, {USD: 4}),
-            writer.submit_settle("d", {USD: 3, Unit.TOKENS: 5}),
+        wishes: list[Future[Any]] = [
+            writer.submit(Reserve("a", WHO, {USD: 6}, also=[other("x")])),
+            writer.submit(Reserve("b", WHO, {USD: 6}, also=[other("y")])),
+            writer.submit(Reserve("c", WHO, {USD: 2}, also=[other("x")])),
+            writer.submit(Settle("unknown", {USD: 1})),
+            writer.submit(Reserve("d", WHO, {USD: 4}, also=[other("z")])),
+            writer.submit(Reserve("d", WHO, {USD: 4})),
+            writer.submit(Settle("d", {USD: 3, Unit.TOKENS: 5})),
         ]
         before = ledger.committer.batches
     errors = [type(wish.exception(30)).__name__ for wish in wishes]
@@ -143,14 +144,12 @@ def test_one_that_is_refused_leaves_the_others_of_its_transaction_alone(ledger: 
 
 def test_submitting_what_cannot_be_is_told_by_the_future(ledger: Ledger) -> None:
     writer = AsyncLedger(ledger)
-    assert isinstance(writer.submit_reserve("a", WHO, {USD: -1}).exception(30), InputError)
-    assert isinstance(writer.submit_extend("a", -1.0).exception(30), InputError)
-    assert isinstance(writer.submit_spend(WHO, {USD: 1}).exception(30), InputError)
-    assert writer.submit_spend(WHO, {Unit.RUNS: 1}, id="r").result(30) == ()
-    writer.submit_reserve("b", WHO, {USD: 1}).result(30)
+    assert isinstance(writer.submit(Reserve("a", WHO, {USD: -1})).exception(30), InputError)
+    assert isinstance(writer.submit(Settle("a", {USD: -1})).exception(30), InputError)
+    assert isinstance(writer.submit(Release("a")).exception(30), UnknownReservationError)
+    writer.submit(Reserve("b", WHO, {USD: 1})).result(30)
     ledger.sent("b")
-    assert writer.submit_extend("b", 5.0).result(30)
-    writer.submit_release("b").result(30)
+    writer.submit(Release("b")).result(30)
     writer.close(ledger=False)
     assert ledger.reservations() == []
 
@@ -159,9 +158,9 @@ def test_a_reservation_whose_future_was_cancelled_in_time_is_not_made_and_a_sett
     writer = AsyncLedger(ledger)
     ledger.reserve("one", WHO, {USD: 1})
     with ledger.committer._turn:
-        assert writer.submit_settle("one", {USD: 1}).cancel()
-        assert writer.submit_reserve("two", WHO, {USD: 1}).cancel()
-        last = writer.submit_reserve("three", WHO, {USD: 1})
+        assert writer.submit(Settle("one", {USD: 1})).cancel()
+        assert writer.submit(Reserve("two", WHO, {USD: 1})).cancel()
+        last = writer.submit(Reserve("three", WHO, {USD: 1}))
     last.result(30)
     assert [one.state for one in ledger.reservations(["one", "two", "three"])] == ["settled", "reserved"]
     writer.close(ledger=False)
@@ -180,7 +179,10 @@ def test_whatever_a_provider_or_an_exception_says_is_kept(ledger: Ledger) -> Non
 def test_one_operation_that_cannot_be_written_does_not_keep_the_others_from_it(ledger: Ledger) -> None:
     writer = AsyncLedger(ledger)
     with ledger.committer._turn:
-        wishes = [writer.submit_reserve("one", WHO, {USD: 1}), writer.submit_release("\udcff")]
+        wishes: list[Future[Any]] = [
+            writer.submit(Reserve("one", WHO, {USD: 1})),
+            writer.submit(Release("\udcff")),
+        ]
     assert wishes[1].exception(30) is not None
     assert wishes[0].exception(30) is None
     writer.close(ledger=False)
@@ -205,7 +207,7 @@ def test_who_is_told_may_ask_for_more_at_once(ledger: Ledger) -> None:
         ledger.reserve("two", WHO, {USD: 1})
         told.set()
 
-    writer.submit_reserve("one", WHO, {USD: 1}).add_done_callback(ask_again)
+    writer.submit(Reserve("one", WHO, {USD: 1})).add_done_callback(ask_again)
     assert told.wait(30)
     writer.close(ledger=False)
 
@@ -219,9 +221,9 @@ def test_a_caller_that_is_interrupted_leaves_the_others_their_turn(
 ) -> None:
     interrupted, transact = threading.Event(), ledger.committer._transact
 
-    def interrupt(operations: object) -> object:
+    def interrupt(operations: Sequence[Operation]) -> list[Outcome]:
         if interrupted.is_set():
-            return transact(operations)  # type: ignore[arg-type]
+            return transact(operations)
         interrupted.set()
         raise Interrupt
 
@@ -229,7 +231,7 @@ def test_a_caller_that_is_interrupted_leaves_the_others_their_turn(
     writer = AsyncLedger(ledger)
     with pytest.raises(Interrupt):
         ledger.reserve("one", WHO, {USD: 1})
-    assert writer.submit_reserve("two", WHO, {USD: 1}).result(30).id == "two"
+    assert writer.submit(Reserve("two", WHO, {USD: 1})).result(30).id == "two"
     ledger.reserve("three", WHO, {USD: 1})
     assert [one.id for one in ledger.reservations()] == ["two", "three"]
     writer.close(ledger=False)
@@ -237,7 +239,7 @@ def test_a_caller_that_is_interrupted_leaves_the_others_their_turn(
 
 def test_closing_writes_what_was_submitted(url: str) -> None:
     writer = AsyncLedger.open(url)
-    wishes = [writer.submit_reserve(str(number), WHO, {USD: 1}) for number in range(50)]
+    wishes = [writer.submit(Reserve(str(number), WHO, {USD: 1})) for number in range(50)]
     writer.close()
     assert all(wish.done() for wish in wishes)
     with Ledger.open(url) as ledger:
@@ -251,10 +253,10 @@ def test_writers_that_want_the_same_scopes_in_any_order_never_wait_for_each_othe
         for part in range(8):
             whom = [Attribution(f"t{pick.randrange(6)}", f"p{pick.randrange(3)}", pick.randrange(4)) for _ in range(12)]
             names = [f"{number}-{part}-{one}" for one in range(len(whom))]
-            for wish in [writer.submit_reserve(name, one, {USD: 3}) for name, one in zip(names, whom, strict=True)]:
+            for wish in [writer.submit(Reserve(name, one, {USD: 3})) for name, one in zip(names, whom, strict=True)]:
                 wish.result(60)
             pick.shuffle(names)
-            for settled in [writer.submit_settle(name, {USD: 2, Unit.TOKENS: 1}) for name in names]:
+            for settled in [writer.submit(Settle(name, {USD: 2, Unit.TOKENS: 1})) for name in names]:
                 settled.result(60)
         writer.close()
 
@@ -271,12 +273,12 @@ def test_writers_that_want_the_same_scopes_in_any_order_never_wait_for_each_othe
 
 def test_a_fork_has_a_ledger_of_its_own(ledger: Ledger) -> None:
     writer = AsyncLedger(ledger)
-    writer.submit_reserve("parent", WHO, {USD: 1}).result(30)
+    writer.submit(Reserve("parent", WHO, {USD: 1})).result(30)
 
     def child() -> None:
         ledger.reserve("child", WHO, {USD: 2})
         ledger.settle("child", {USD: 2})
-        writer.submit_reserve("child too", WHO, {USD: 4}, sent=True).result(30)
+        writer.submit(Reserve("child too", WHO, {USD: 4}, sent=True)).result(30)
 
     assert in_child(child) == 0
     ledger.settle("parent", {USD: 1})

@@ -10,6 +10,7 @@ import pytest
 
 from maestro.llm.model import Chunk, Completion, Message, ProviderCall, ProviderError
 from maestro.llm.providers.openai_compatible import OpenAICompatible
+from tests.integration import model_asking
 from tests.integration.llama_server import llama_server, tiny_model
 
 pytestmark = pytest.mark.models
@@ -37,25 +38,11 @@ def a_call(base: str, text: str = "What does it do?", **changed: Any) -> Provide
 
 
 def complete(call: ProviderCall) -> Completion:
-    async def asking() -> Completion:
-        provider = OpenAICompatible("llama")
-        try:
-            return await provider.complete(call)
-        finally:
-            await provider.close()
-
-    return asyncio.run(asking())
+    return model_asking.complete(OpenAICompatible("llama"), call)
 
 
 def streamed(call: ProviderCall) -> list[Chunk]:
-    async def asking() -> list[Chunk]:
-        provider = OpenAICompatible("llama")
-        try:
-            return [piece async for piece in provider.stream(call)]
-        finally:
-            await provider.close()
-
-    return asyncio.run(asking())
+    return model_asking.streamed(OpenAICompatible("llama"), call)
 
 
 def test_it_is_healthy(base: str) -> None:
@@ -86,7 +73,7 @@ def test_a_stream_that_is_left_early_leaves_the_server_able_to_answer(base: str)
         provider = OpenAICompatible("llama")
         pieces = provider.stream(a_call(base, max_output_tokens=300))
         await anext(pieces)
-        await pieces.aclose()  # type: ignore[attr-defined]
+        await pieces.aclose()  # type: ignore[attr-defined]  # It is a generator.
         await provider.close()
 
     asyncio.run(asking())

@@ -18,6 +18,8 @@ from openai import OpenAI
 from maestro.ledger.model import Scope, Unit
 from maestro.ledger.store import Ledger
 from maestro.llm.endpoint_tokens import FILE, TokenFile, make_token
+from maestro.llm.project_files import ProjectFiles
+from maestro.server.database import open_engine
 from tests.integration.gateway_server import PUSH, GatewayServer, gateway_server, github, make_home
 from tests.unit.money_project import MoneyProject, money_project
 
@@ -73,8 +75,12 @@ def test_a_server_without_tokens_has_no_such_paths_and_has_imported_nothing_for_
 def test_the_first_token_makes_the_endpoint_appear_and_webhooks_are_taken_all_the_same(gateway: GatewayServer) -> None:
     assert gateway.client.get("/v1/models").status_code == 404
     now = datetime.now(UTC)
-    key, kept = make_token(name="ci", tenant="acme", project="shop", by="ann", now=now)
+    key, kept = make_token(name="ci", tenant="default", project="shop", by="ann", now=now)
     TokenFile(gateway.home.folder / FILE).add(kept)
+    # As the conductor does, which is not there.
+    engine = open_engine(gateway.home.database_url)
+    ProjectFiles(engine).keep("shop", "a" * 40, None)
+    engine.dispose()
     waited = threading.Event()
     with OpenAI(api_key=key, base_url=f"{gateway.client.base_url}/v1", max_retries=0) as client:
         for _ in range(500):
@@ -92,7 +98,7 @@ def test_the_first_token_makes_the_endpoint_appear_and_webhooks_are_taken_all_th
     assert key not in gateway.said()
     with Ledger.open(f"sqlite:///{gateway.home.folder / 'ledger.db'}") as ledger:
         assert ledger.check() == []
-        assert ledger.balance(Scope("project", "acme/shop"), Unit.TOKENS).spent > 0
+        assert ledger.balance(Scope("project", "default/shop"), Unit.TOKENS).spent > 0
 
 
 def test_the_gateway_s_application_imports_no_models() -> None:

@@ -272,7 +272,7 @@ async def test_a_provider_with_a_defect_is_passed_over_and_its_secrets_are_not_l
 
     def broken(made: Gateway) -> None:
         make = made._make_provider
-        made._make_provider = lambda model: Broken() if model.name == "broken" else make(model)  # type: ignore[assignment,return-value]
+        made._make_provider = lambda model: Broken() if model.name == "broken" else make(model)  # type: ignore[assignment,return-value]  # It does not stream.
 
     providers = {"bad": {"kind": "openai", "api_base": server.url, "key": "env:TEST_KEY", "region": "local"}}
     models = {"broken": {"provider": "bad"}, "echo": {}}

@@ -88,7 +88,7 @@ async def test_fifty_callers_and_a_budget_for_about_half_of_them(server: ModelSe
 async def test_what_is_settled_is_written_with_the_next_reservation_and_soon_anyway(
     server: ModelServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("maestro.llm.gateway.TOGETHER_SECONDS", 3600.0)
+    monkeypatch.setattr("maestro.llm.bookkeeper.TOGETHER_SECONDS", 3600.0)
     async with gateway(tmp_path, server.url, {"echo": {}}) as made:
         committer = made.ledger.ledger.committer
         first = await made.ask(request(), WHO)

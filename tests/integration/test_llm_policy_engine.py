@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from maestro.execution.model_policy import engine_of
+from maestro.execution.planner import make_plan
 from maestro.llm.model import ModelRequest
 from maestro.llm.policy_gate import PolicyGate
 from maestro.llm.state import PolicyVerdict
@@ -135,9 +137,43 @@ def test_a_step_asks_the_policy_of_the_run_s_profile(tmp_path: Path, house: Path
     shop = Delivery(root)
     shop.git("init", "-q", "-b", "main")
     shop.write({"models.yaml": json.dumps({"policy": {}}), "a.py": "one = 1\n"})
-    step = "{ id: ask, run: llm.generate, with: { model: offline, text: hello there } }"
-    shop.workflow(f"name: flow\nproject: shop\nstages:\n  - name: all\n    steps:\n      - {step}\n")
+    shop.workflow(asking("offline"))
     refused = replace(shop, profile=load_profile(str(house))).run()
     assert not refused.passed
     assert SAID in refused.failures() + "".join(refused.logs.values())
     assert shop.run().passed
+
+
+def test_the_plan_asks_the_policy_of_the_profile_it_is_given(shop: MoneyProject, house: Path) -> None:
+    (shop.root / "maestro.yaml").write_text(asking("plain"))
+    allowed = shop.run("plan", "--json")
+    assert allowed.code == 0, allowed.err
+    assert allowed.json["steps"][0]["forecast"]["by"].startswith("plain: ")
+    refused = shop.run("--profile", str(house), "plan", "--json")
+    assert refused.code == 0, refused.err
+    forecast = refused.json["steps"][0]["forecast"]
+    assert (forecast["at_most_usd"], forecast["by"].startswith("no model: ")) == (None, True)
+    assert SAID in forecast["by"]
+
+
+def test_a_plan_leaves_no_policy_engine_running(tmp_path: Path, house: Path) -> None:
+    before = engines()
+    shop = Delivery(tmp_path)
+    shop.git("init", "-q", "-b", "main")
+    shop.write({"models.yaml": json.dumps({"policy": {}}), ".gitignore": "house/\nbundle/\n"})
+    shop.workflow(asking("offline"))
+    with shop.session(profile=str(house)) as session:
+        make_plan(session)
+        (started,) = [one for one in engines() if one not in before]
+    assert not started.is_running()
+
+
+def engines() -> list[psutil.Process]:
+    """The policy engines this process has started and not ended."""
+    return [one for one in psutil.Process().children() if "confined_child" in " ".join(one.cmdline())]
+
+
+def asking(model: str) -> str:
+    """A workflow whose only step asks this model."""
+    step = f"{{ id: ask, run: llm.generate, with: {{ model: {model}, text: hello there }} }}"
+    return f"name: flow\nproject: shop\nstages:\n  - name: all\n    steps:\n      - {step}\n"

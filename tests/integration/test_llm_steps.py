@@ -5,30 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from maestro.ledger.model import NANO, Unit
 from maestro.ledger.store import Ledger
-from tests.integration.delivery import Delivery
+from tests.integration.delivery import Delivery, Finished
 from tests.integration.llm_gateways import KEY, catalogue_file
 from tests.integration.model_server import ModelServer, model_server
-
-EXAMPLE = """\
-name: intelgraph-build
-version: 1.0.0
-stages:
-  - name: analyze
-    steps:
-      - run: litellm.generate
-        with: { model: gpt-4o-mini, prompt_template: code_review }
-  - name: test
-    parallel:
-      - run: shell
-        with: { command: 'npm test' }
-      - run: shell
-        with: { command: 'npm run typecheck' }
-"""
+from tests.unit.workflow_kinds import ANALYSE
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +56,7 @@ def charged(shop: Delivery) -> dict[str, int]:
 def test_the_example_runs_as_it_stands_without_any_key(shop: Delivery) -> None:
     scripts = {"name": "intelgraph", "version": "1.0.0", "scripts": {"test": "true", "typecheck": "true"}}
     shop.write({"package.json": json.dumps(scripts)}, commit=False)
-    shop.workflow(EXAMPLE)
+    shop.workflow(ANALYSE)
     done = shop.run()
     assert done.passed, done.failures()
     review = done.records["analyze/litellm_generate"]
@@ -102,6 +88,44 @@ def test_nothing_changed_so_nothing_is_asked_again(shop: Delivery, provider: Mod
     assert shop.run().records["all/ask"].cache == "hit"
     assert len(provider.calls) == before
     assert charged(shop) == spent
+
+
+def test_an_answer_that_is_used_again_cost_nothing_and_says_so_with_its_decision(
+    shop: Delivery, provider: ModelServer
+) -> None:
+    asking(shop, provider, "{ id: ask, run: llm.generate, with: { model: echo, text: paid once } }")
+    first = shop.run()
+    asked = first.records["all/ask"]
+    assert (asked.metadata["reused"], told_of(first)["reused"]) == (False, False)
+    again = shop.run()
+    record, told = again.records["all/ask"], told_of(again)
+    assert (record.cache, record.cost_usd, record.metadata["dollars"]) == ("hit", 0.0, 0.0)
+    assert (told["dollars"], told["reused"], told["cache"]) == (0.0, True, "hit")
+    assert told["dollars when asked"] == asked.metadata["dollars"] > 0
+    assert told["decision"] == asked.metadata["decision"]
+    assert told["made by"] == first.run_id
+    assert told["summary"] == f"reused, $0.00 this time; when it was asked: {asked.summary}"
+    assert told_of(shop.run()) == told
+
+
+def test_the_plan_sees_what_a_used_answer_cost_as_the_run_does(shop: Delivery, provider: ModelServer) -> None:
+    ask = "{ id: ask, run: llm.generate, with: { model: echo, text: what it cost } }"
+    tell = "{ id: tell, run: shell, with: { command: 'echo {{ steps.ask.metadata.dollars }}' } }"
+    asking(shop, provider, f"{ask}\n      - {tell}")
+    shop.run()
+    log = shop.run().records["all/tell"].log
+    assert log is not None
+    assert shop.store().get_bytes(log.sha256) == b"0.0\n"
+    assert [one.action for one in shop.plan().steps] == ["cached", "cached"]
+    assert shop.run().records["all/tell"].cache == "hit"
+
+
+def told_of(run: Finished) -> dict[str, Any]:
+    """What Dagster was told of the only step's asset."""
+    (made,) = [one for one in run.events if one.event_type_value == "ASSET_MATERIALIZATION"]
+    found = made.step_materialization_data.materialization.metadata
+    changing = ("seconds",)
+    return {name: value.value for name, value in found.items() if name not in changing}
 
 
 def test_a_changed_prompt_is_asked_again_even_if_inputs_leave_it_out(shop: Delivery, provider: ModelServer) -> None:

@@ -106,7 +106,7 @@ def test_no_account_of_the_machine_lends_its_credentials(
 def test_a_redirect_does_not_carry_the_token_elsewhere(origin: Origin, server: GitServer, tmp_path: Path) -> None:
     sha = origin.commit({"a.txt": "1\n"})
     with GitServer(origin.bare.parent).running() as other:
-        server.behaviour = f"http://127.0.0.1:{other.port}"
+        server.behaviour = other.base
 
         with pytest.raises(UnreachableError, match="301") as caught:
             mirror_of(server, tmp_path).ensure(sha)

@@ -12,6 +12,7 @@ import pytest
 from maestro.llm.model import Chunk, Completion, Message, ProviderCall, ProviderError
 from maestro.llm.ollama.memory import Memory
 from maestro.llm.providers.ollama import OllamaProvider
+from tests.integration import model_asking
 from tests.integration.ollama_server import GIB, FakeModel, OllamaServer, Trouble, ollama_server
 
 ROOMY = Memory(64 * GIB, 48 * GIB)
@@ -50,25 +51,24 @@ def a_call(server: OllamaServer, text: str = "What does it do?", **changed: Any)
 
 
 def complete(call: ProviderCall, **settings: Any) -> Completion:
-    async def asking() -> Completion:
-        provider = OllamaProvider(**{"memory": lambda: ROOMY, **settings})
-        try:
-            return await provider.complete(call)
-        finally:
-            await provider.close()
-
-    return asyncio.run(asking())
+    return model_asking.complete(OllamaProvider(**{"memory": lambda: ROOMY, **settings}), call)
 
 
 def streamed(call: ProviderCall) -> list[Chunk]:
-    async def asking() -> list[Chunk]:
-        provider = OllamaProvider(memory=lambda: ROOMY)
-        try:
-            return [piece async for piece in provider.stream(call)]
-        finally:
-            await provider.close()
+    return model_asking.streamed(OllamaProvider(memory=lambda: ROOMY), call)
 
-    return asyncio.run(asking())
+
+def windows_of_a_long_and_a_short_question(server: OllamaServer) -> list[int]:
+    """What one provider has the model loaded for, each time."""
+
+    async def asking() -> None:
+        provider = OllamaProvider(memory=lambda: ROOMY)
+        await provider.complete(a_call(server, "word " * 5000))
+        await provider.complete(a_call(server, "word"))
+        await provider.close()
+
+    asyncio.run(asking())
+    return [body["options"]["num_ctx"] for body in server.asked("/api/chat")]
 
 
 def healthy(call: ProviderCall, **settings: Any) -> str | None:
@@ -193,14 +193,7 @@ def test_the_model_is_loaded_for_as_many_tokens_as_the_input_needs(server: Ollam
 
 
 def test_a_shorter_input_does_not_load_it_anew(server: OllamaServer) -> None:
-    async def asking() -> None:
-        provider = OllamaProvider(memory=lambda: ROOMY)
-        await provider.complete(a_call(server, "word " * 5000))
-        await provider.complete(a_call(server, "word"))
-        await provider.close()
-
-    asyncio.run(asking())
-    assert [body["options"]["num_ctx"] for body in server.asked("/api/chat")] == [16_384, 16_384]
+    assert windows_of_a_long_and_a_short_question(server) == [16_384, 16_384]
 
 
 def test_it_stays_loaded_for_what_it_was_loaded_for_later_too(
@@ -208,14 +201,7 @@ def test_it_stays_loaded_for_what_it_was_loaded_for_later_too(
 ) -> None:
     monkeypatch.setattr("maestro.llm.providers.ollama.READY_SECONDS", -1.0)
 
-    async def asking() -> None:
-        provider = OllamaProvider(memory=lambda: ROOMY)
-        await provider.complete(a_call(server, "word " * 5000))
-        await provider.complete(a_call(server, "word"))
-        await provider.close()
-
-    asyncio.run(asking())
-    assert [body["options"]["num_ctx"] for body in server.asked("/api/chat")] == [16_384, 16_384]
+    assert windows_of_a_long_and_a_short_question(server) == [16_384, 16_384]
 
 
 def test_what_goes_wrong_before_the_model_is_asked_costs_nothing(server: OllamaServer) -> None:
@@ -362,7 +348,7 @@ def test_a_stream_that_is_left_ends_at_ollama_too(server: OllamaServer) -> None:
     async def asking() -> None:
         pieces = OllamaProvider(memory=lambda: ROOMY).stream(a_call(server))
         await anext(pieces)
-        await pieces.aclose()  # type: ignore[attr-defined]
+        await pieces.aclose()  # type: ignore[attr-defined]  # It is a generator.
 
     asyncio.run(asking())
     assert server.left.wait(10)

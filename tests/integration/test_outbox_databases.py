@@ -6,6 +6,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -77,8 +78,8 @@ def test_many_writers_and_two_senders_lose_nothing_double_nothing_and_keep_each_
     writers = [(thread, opened()) for thread in range(THREADS)]
     senders = [opened() for _ in range(2)]
     at_once(
-        *(lambda thread=thread, outbox=outbox: write(thread, outbox) for thread, outbox in writers),  # type: ignore[misc]
-        *(lambda outbox=outbox: send(outbox) for outbox in senders),  # type: ignore[misc]
+        *(partial(write, thread, outbox) for thread, outbox in writers),
+        *(partial(send, outbox) for outbox in senders),
     )
 
     assert dict(sent) == {f"run-{thread}": list(range(MESSAGES)) for thread in range(THREADS)}
@@ -93,7 +94,7 @@ def test_of_the_same_message_put_at_once_one_is_taken(opened: Callable[[], Outbo
         begin.wait()
         taken[outbox.put(Message("shop", "run-1", "same", "x", {}))] += 1
 
-    at_once(*(lambda outbox=outbox: put(outbox) for outbox in outboxes))  # type: ignore[misc]
+    at_once(*(partial(put, outbox) for outbox in outboxes))
     assert taken == {True: 1, False: 3}
 
 
@@ -105,7 +106,7 @@ def test_what_is_remembered_by_several_at_once_is_there(opened: Callable[[], Out
         begin.wait()
         outbox.remember("shop", "check_run/1", "17")
 
-    at_once(*(lambda outbox=outbox: remember(outbox) for outbox in outboxes))  # type: ignore[misc]
+    at_once(*(partial(remember, outbox) for outbox in outboxes))
     assert outboxes[0].recall("shop", "check_run/1") == "17"
 
 

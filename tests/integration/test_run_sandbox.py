@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import http.server
 import os
-import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from dagster import DagsterRunStatus
 
 from maestro.profile import load_profile
 from tests.integration.delivery import Delivery
+from tests.loopback import Handler, serving
 
 
 @pytest.fixture
@@ -47,9 +46,8 @@ def test_a_sandboxed_step_reads_the_source_and_leaves_its_outputs_and_nothing_el
 
 def test_the_network_and_the_parents_files_are_out_of_reach(shop: Delivery, tmp_path: Path) -> None:
     (tmp_path / "private").write_text("private")
-    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with serving(Handler) as url:
+        port = url.rpartition(":")[2]
         shop.workflow(f"""
             name: flow
             project: shop
@@ -59,14 +57,11 @@ def test_the_network_and_the_parents_files_are_out_of_reach(shop: Delivery, tmp_
                   - id: net
                     run: shell
                     sandbox: true
-                    with: {{command: 'exec 3<>/dev/tcp/127.0.0.1/{server.server_port}'}}
+                    with: {{command: 'exec 3<>/dev/tcp/127.0.0.1/{port}'}}
                   - {{id: file, run: shell, sandbox: true, with: {{command: 'cat {tmp_path}/private'}}}}
-                  - {{id: free, run: shell, with: {{command: 'exec 3<>/dev/tcp/127.0.0.1/{server.server_port}; cat {tmp_path}/private'}}}}
+                  - {{id: free, run: shell, with: {{command: 'exec 3<>/dev/tcp/127.0.0.1/{port}; cat {tmp_path}/private'}}}}
             """)
         run = shop.run()
-    finally:
-        server.shutdown()
-        server.server_close()
     assert not run.records["build/net"].passed
     assert not run.records["build/file"].passed
     assert run.records["build/free"].passed, run.logs

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from dagster import DagsterInstance, DagsterRunStatus
+from dagster import DagsterInstance, DagsterRunStatus, JobDefinition
 
 from maestro.errors import InputError, MaestroError
 from maestro.runs.client import LaunchRequest, News
@@ -239,7 +239,7 @@ def test_nothing_is_launched_on_this_machine(runs: LocalRuns) -> None:
         runs.launch(LaunchRequest("shop", "many-outcomes", "HEAD", ["build/make"]))
 
 
-def _job():  # type: ignore[no-untyped-def]
+def _job() -> JobDefinition:
     import dagster as dg
 
     @dg.op

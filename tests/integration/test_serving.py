@@ -7,7 +7,6 @@ import gzip
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from maestro.errors import InputError
 from maestro.gateway.serving import serving_routes
 from maestro.serving.settings import LaneSettings, Scaling, Slo
 from maestro.serving.watch import Lanes, LaneView, lane_queue_depths
+from tests.loopback import Handler, serving
 
 RECORDED = Path(__file__).parents[1] / "unit" / "recorded" / "serving"
 TWO_ENGINES = (RECORDED / "vllm_two_engines.prom").read_text()
@@ -38,34 +38,20 @@ class ModelServer:
 def model_server() -> Iterator[ModelServer]:
     state = ModelServer()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Answering(Handler):
         def do_GET(self) -> None:
             state.asked += 1
             if state.release is not None:
                 state.release.wait(30)
             body = state.text.encode()
-            self.send_response(state.status)
             if state.encoding:
-                body = gzip.compress(body)
-                self.send_header("Content-Encoding", state.encoding)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+                self.reply(state.status, gzip.compress(body), {"Content-Encoding": state.encoding})
+            else:
+                self.reply(state.status, body)
 
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    state.url = f"http://127.0.0.1:{server.server_address[1]}/metrics"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with serving(Answering) as url:
+        state.url = f"{url}/metrics"
         yield state
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -71,13 +72,10 @@ class Shop:
         kept.pop("PYTHONDONTWRITEBYTECODE", None)
         return {**kept, "PYTHONPATH": str(self.code), "MAESTRO_WARM": "on", "NO_COLOR": "1", **more}
 
-    def start(self, *arguments: str, env: Mapping[str, str] | None = None, **more: object) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, env: Mapping[str, str] | None = None, **more: Any) -> subprocess.Popen[str]:
         argv = [sys.executable, "-m", "maestro.cli", *arguments]
-        return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
-            argv,
-            **{"cwd": self.root, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **more},
-            env=self.environment() if env is None else env,
-        )
+        settings = {"cwd": self.root, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
+        return subprocess.Popen(argv, text=True, env=self.environment() if env is None else env, **settings)
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None, **more: object) -> tuple[int, str, str]:
         process = self.start(*arguments, env=env, **more)

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 from maestro.server.home import ServerHome
+from maestro_defs.stops import RunStop
 
 
 def note(run_id: str, home: ServerHome, stop: threading.Event | None, *, resume: bool = False) -> None:
@@ -47,8 +48,8 @@ def hold(run_id: str, home: ServerHome, stop: threading.Event | None, *, resume:
     while not stop.wait(0.02):
         if (home.folder / "release").exists():
             return
-    if getattr(stop, "leaving", False):
-        stop.park()  # type: ignore[attr-defined]
+    if isinstance(stop, RunStop) and stop.leaving:
+        stop.park()
 
 
 def stubborn(run_id: str, home: ServerHome, stop: threading.Event | None, *, resume: bool = False) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.loopback import Handler, serving
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class CannedServer:
 def canned_server(answer: Answer) -> Iterator[CannedServer]:
     """A server that answers every request with ``answer(document, variables)``: GraphQL data, or ``Raw``."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Answering(Handler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            content = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            content = json.loads(self.body())
             told.asked.append((content["query"], content["variables"]))
             told.headers.append(dict(self.headers))
             try:
@@ -57,25 +57,11 @@ def canned_server(answer: Answer) -> Iterator[CannedServer]:
                 self.close_connection = True
                 return
             raw = found if isinstance(found, Raw) else Raw(200, json.dumps({"data": found}).encode())
-            self.send_response(raw.status)
-            for name, value in {"content-length": str(len(raw.body)), **raw.headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(raw.body)
+            self.reply(raw.status, raw.body, raw.headers)
 
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    told = CannedServer(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with serving(Answering) as url:
+        told = CannedServer(url)
         yield told
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def a_run(run_id: str = "1234567890", **changes: Any) -> dict[str, Any]:

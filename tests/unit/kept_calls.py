@@ -25,7 +25,9 @@ def keep_calls(
     last_cost: float = 1.0,
     failed: int = 0,
 ) -> None:
-    """``A_DAY`` calls of one model on each of ``days`` days before ``until``.
+    """``A_DAY`` calls of one model in the last hour before ``until``, and on each of ``days - 1`` earlier days.
+
+    Those are whole ones (UTC), the last of which ended a day before ``until`` at least.
 
     Args:
         last_cost: of a call on the last day, in times of the usual cost.
@@ -41,9 +43,12 @@ def _calls(
     until: datetime, whose: tuple[str, str], days: int, last_cost: float, failed: int
 ) -> Iterator[tuple[Decision, Outcome]]:
     usual = dataclasses.replace(ask("big"), attribution=Attribution(*whose, actor="ann"))
+    midnight = until.replace(hour=0, minute=0, second=0, microsecond=0)
     for day in range(days):
         for number in range(A_DAY):
-            at = until - timedelta(days=day, minutes=10 + number)
+            at = until - timedelta(minutes=10 + number)
+            if day:
+                at = midnight - timedelta(days=day, hours=12, minutes=1 + number)
             id = f"dec_{'_'.join(whose)}_{day:03d}_{number:03d}"
             cost = 1_000_000 + 1_000 * (number % 7) + 500 * (day % 3)
             ended = Outcome(id, at, "answered", "big", "openai", cost_nano=cost, seconds=2.0 + 0.01 * (number % 5))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.loopback import Handler, serving
 
 Reply = tuple[int, dict[str, str], bytes]
 
@@ -103,30 +103,15 @@ def memory_registry(**settings: Any) -> Iterator[MemoryRegistry]:
     """A running one, on a free port of the loopback interface."""
     registry = MemoryRegistry(**settings)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Answering(Handler):
         def _reply(self) -> None:
             if self.headers.get("Transfer-Encoding") == "chunked":
                 raise AssertionError("uploads state their length")
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            status, headers, data = registry.answer(self.command, self.path, self.headers, body)
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(data)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(data)
+            status, headers, data = registry.answer(self.command, self.path, self.headers, self.body())
+            self.reply(status, data, headers)
 
-        do_GET = do_PUT = do_POST = do_HEAD = _reply  # noqa: N815 - the names http.server looks for
+        do_GET = do_PUT = do_POST = do_HEAD = _reply
 
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        registry.host = f"127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, daemon=True, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield registry
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Answering) as url:
+        registry.host = url.removeprefix("http://")
+        yield registry

@@ -29,6 +29,7 @@ from maestro.cli import artifacts_gc
 from maestro.cli.options import GlobalOptions
 from maestro.errors import InputError, MaestroError
 from maestro.project import Project
+from tests.unit import step_records
 from tests.unit.evidence_harness import REVISION, SOURCE, Desk, unit_report
 
 MONTH = timedelta(days=30)
@@ -58,24 +59,7 @@ def make_old(store: ArtifactStore, days: float, under: str = "") -> None:
 
 
 def a_record(*outputs: Artifact, **changes: Any) -> StepRecord:
-    members: dict[str, Any] = {
-        "project": "shop",
-        "workflow": "delivery",
-        "revision": "abc",
-        "step": "build/wheel",
-        "kind": "shell",
-        "kind_version": "1",
-        "cache_key": "key",
-        "passed": True,
-        "summary": "done",
-        "outputs": outputs,
-        "run_id": "run",
-        "made_by_run": "run",
-        "started": 1.0,
-        "seconds": 0.5,
-        "cache": "miss",
-    }
-    return StepRecord(**{**members, **changes})
+    return step_records.a_record(**{"step": "build/wheel", "outputs": outputs, **changes})
 
 
 def kept(store: ArtifactStore) -> set[str]:

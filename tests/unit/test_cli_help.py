@@ -32,7 +32,7 @@ def test_the_table_says_of_a_command_what_the_command_says_itself(path: str) -> 
     context = CONTEXTS[path]
     parent = context.parent
     assert parent is not None
-    table = COMMANDS if parent.parent is None else parent.command._table  # type: ignore[attr-defined]
+    table = COMMANDS if parent.parent is None else parent.command._table  # type: ignore[attr-defined]  # a group of ours
     assert (context.command.help or "").partition("\n")[0] == table[context.info_name]
 
 

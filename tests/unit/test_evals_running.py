@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from typing import Any
 
 import pytest
 
 from maestro.errors import InputError, MaestroError
 from maestro.evals.cases import Case
+from maestro.evals.evaluating import evaluate, paid_nano
 from maestro.evals.results import ModelRun, decode_run, summary
 from maestro.evals.running import OWN_RUNNER, Evaluation, begin, run_cases
 from maestro.ledger.model import Balance, BudgetExceededError, Scope, Unit
 from maestro.llm.errors import NoAnswerError
-from maestro.llm.model import ModelRequest
+from maestro.llm.model import Decision, ModelRequest
 from tests.unit.eval_models import Script, ScriptedModels, right
 from tests.unit.eval_runs import evaluation
 
 
-def _run(models: ScriptedModels, what: Evaluation | None = None, **more: object) -> ModelRun:
+def _run(models: ScriptedModels, what: Evaluation | None = None, **more: Any) -> ModelRun:
     return run_cases(begin(what or evaluation(), models, runner=OWN_RUNNER, **more))
 
 
@@ -140,7 +142,7 @@ def test_answers_of_another_model_do_not_count_and_are_paid_for() -> None:
 
 def test_a_model_that_would_not_be_chosen_is_refused_before_anything_is_spent() -> None:
     class Elsewhere(ScriptedModels):
-        def decide(self, request: ModelRequest):  # type: ignore[no-untyped-def]
+        def decide(self, request: ModelRequest) -> Decision:
             return dataclasses.replace(super().decide(request), chosen="offline", why="m has no key.")
 
     models = Elsewhere()
@@ -168,9 +170,45 @@ def test_a_partial_run_is_gone_on_with_and_not_paid_for_twice() -> None:
     earlier = _run(ScriptedModels(_after(20, _used_up())), one)
     models = ScriptedModels()
     run = _run(models, one, earlier=earlier)
-    assert run.state == "complete"
+    assert (run.state, run.reused) == ("complete", 20)
     assert len(models.asked) == 60
     assert run.cost_nano == 80 * 1_000_000
+    assert paid_nano(run, earlier) == 60 * 1_000_000
+
+
+def test_a_complete_run_is_used_again_as_it_is_and_nothing_is_asked() -> None:
+    one = dataclasses.replace(evaluation(), entry="sha256:a")
+    earlier = _run(ScriptedModels(), one)
+    models = ScriptedModels()
+    run, log = evaluate(one, models, "maestro", environ={}, earlier=earlier)
+    assert (run is earlier, log, models.asked) == (True, None, [])
+    assert paid_nano(run, earlier) == 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"entry": "sha256:another"},
+        {"week": "2026-11-23"},
+        {"model": "another"},
+        {"questions": dataclasses.replace(evaluation().questions, digest="sha256:other")},
+        {"dataset": dataclasses.replace(evaluation().dataset, digest="sha256:other")},
+    ],
+)
+def test_a_complete_run_of_something_else_is_asked_in_full(other: dict[str, Any]) -> None:
+    one = dataclasses.replace(evaluation(), entry="sha256:a")
+    earlier = _run(ScriptedModels(), one)
+    models = ScriptedModels()
+    run, _log = evaluate(dataclasses.replace(one, **other), models, "maestro", environ={}, earlier=earlier)
+    assert (len(models.asked), run.reused) == (80, 0)
+    assert paid_nano(run, earlier) == 80 * 1_000_000
+
+
+def test_a_complete_run_by_another_runner_is_asked_in_full() -> None:
+    earlier = _run(ScriptedModels()).model_copy(update={"runner": "inspect-ai 0.3.285"})
+    models = ScriptedModels()
+    evaluate(evaluation(), models, "maestro", environ={}, earlier=earlier)
+    assert len(models.asked) == 80
 
 
 def test_a_partial_run_of_another_prompt_is_not_gone_on_with() -> None:

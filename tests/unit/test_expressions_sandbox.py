@@ -6,7 +6,8 @@ import pytest
 
 from maestro.workflow.expressions import MAX_OUTPUT, ExpressionError, Expressions
 
-SCOPE = {"params": {"name": "web", "big": "x" * 600_000, "list": [1, 2, 3], "f": print}, "changed": lambda *_: True}
+PARAMS = {"name": "web", "big": "x" * 600_000, "list": [1, 2, 3], "f": print}
+SCOPE = {"params": PARAMS, "changed": lambda *_: True}
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ SCOPE = {"params": {"name": "web", "big": "x" * 600_000, "list": [1, 2, 3], "f":
 def test_python_is_out_of_reach(text: str) -> None:
     with pytest.raises(ExpressionError):
         Expressions().render(text, SCOPE)
-    assert SCOPE["params"]["list"] == [1, 2, 3]  # type: ignore[index]
+    assert PARAMS["list"] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(

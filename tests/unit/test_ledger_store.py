@@ -184,6 +184,8 @@ def test_an_amount_that_is_none_is_refused(ledger: Ledger, amounts: dict[Unit, i
 def test_a_lease_that_is_none_is_refused(ledger: Ledger, lease: float) -> None:
     with pytest.raises(InputError, match="is none"):
         ledger.reserve("one", WHO, {USD: 5}, lease=lease)
+    with pytest.raises(InputError, match="is none"):
+        ledger.extend("one", lease)
 
 
 def test_the_largest_amount_is_counted_exactly_and_nothing_beyond_it(ledger: Ledger) -> None:
@@ -281,8 +283,9 @@ def test_a_month_that_ends_meanwhile_is_charged_where_it_was_reserved(
     ledger.settle("one", {USD: 4})
     assert numbers(ledger, Scope("tenant", "acme", "2026-11")) == (4, 0)
     assert numbers(ledger, Scope("tenant", "acme", "2026-12")) == (0, 0)
-    charge = next(ledger.charges(month="2026-11"))
+    (charge,) = ledger.charges(month="2026-11")
     assert (charge.at, charge.month) == (december, "2026-11")
+    assert list(ledger.charges(month="2026-12")) == []
 
 
 # Callers that are lost.
@@ -470,7 +473,7 @@ def test_a_cleared_limit_lets_the_default_count_again(ledger: Ledger) -> None:
         (RUN, 1, "", "r", "no actor is given"),
         (RUN, 1, "ada", "", "no reason is given"),
         (Scope("run", "a", "2026-11"), 1, "ada", "r", "can have no month"),
-        (Scope("town", "a"), 1, "ada", "r", "'town' is no kind of scope"),  # type: ignore[arg-type]
+        (Scope("town", "a"), 1, "ada", "r", "'town' is no kind of scope"),  # type: ignore[arg-type]  # There is none.
     ],
 )
 def test_a_limit_that_is_none_is_refused(

@@ -194,7 +194,7 @@ default_route: chaep
         "9:20: there is no model 'gpt-4o-mni'; did you mean 'gpt-4o-mini'?",
         "10:45: unknown key 'input_token_over' in route c ('rules', entry 1, 'when'); did you mean "
         "'input_tokens_over'?; known: input_tokens_over, input_tokens_under, needs, tenants, projects, prompts, "
-        "personal, pull_request",
+        "branches, personal, pull_request",
         "11:1: unknown key 'default_rote' in the file; did you mean 'default_route'?; known: providers, models, routes, "
         "restrict, policy, default_route, last_resort, allow_unknown_price",
         "12:16: there is no route 'chaep'; did you mean 'cheap'?",

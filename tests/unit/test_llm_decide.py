@@ -419,6 +419,12 @@ def test_nothing_but_a_missing_set_up_is_answered_offline(facts: dict[str, objec
     assert ask("big", facts=state(**facts)).chosen is None
 
 
+def test_nothing_stands_in_for_a_model_a_file_denies() -> None:
+    denying = catalogue(restrictions=(Restriction("models.yaml", deny=frozenset({"big"})),))
+    assert ask("big", denying).chosen is None
+    assert ask("big", denying, fallback=("middle",), facts=state(keys=frozenset())).chosen == "offline"
+
+
 def test_the_last_resort_is_bound_by_policy_and_can_be_switched_off() -> None:
     denied = {"big": PolicyVerdict(True), "offline": PolicyVerdict(False, ("models only",))}
     decision = ask("big", facts=state(keys=frozenset(), policy=denied))

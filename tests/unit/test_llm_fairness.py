@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 
-from maestro.ledger.model import Attribution
-from maestro.llm.decisions import Kept, outcome_of
+from maestro.llm.calls import Call
 from maestro.llm.fairness import fairness, wilson
-from maestro.llm.model import NoModelError, ProviderError
-from tests.unit.llm_world import NOW, answer, ask
-
-DECISION = ask("all")
 
 
-def call(tenant: str, seconds: float = 1.0, *, failed: bool = False, model: str = "big") -> Kept:
-    decision = dataclasses.replace(DECISION, attribution=Attribution(tenant, "app"), chosen=model)
-    if failed:
-        return Kept(decision, outcome_of(decision, None, error=ProviderError("gone", kind="unavailable"), at=NOW))
-    return Kept(decision, outcome_of(decision, answer(decision, model=model, seconds=seconds), at=NOW))
+def call(tenant: str, seconds: float = 1.0, *, state: str | None = "answered", model: str = "big") -> Call:
+    return Call(0.0, tenant, "app", "all", model, state, 1000, seconds)
 
 
-def calls(tenant: str, number: int, seed: int, *, factor: float = 1.0, fails: float = 0.02) -> list[Kept]:
+def calls(tenant: str, number: int, seed: int, *, factor: float = 1.0, fails: float = 0.02) -> list[Call]:
     chance = random.Random(seed)
-    return [call(tenant, factor * chance.lognormvariate(0, 0.5), failed=chance.random() < fails) for _ in range(number)]
+    return [
+        call(tenant, factor * chance.lognormvariate(0, 0.5), state="failed" if chance.random() < fails else "answered")
+        for _ in range(number)
+    ]
 
 
 def test_a_tenant_whose_calls_fail_is_the_first_and_worse_off() -> None:
@@ -57,17 +51,13 @@ def test_equal_tenants_are_hardly_ever_called_worse_off() -> None:
 
 
 def test_a_few_calls_prove_nothing_and_one_tenant_has_nobody_to_be_compared_with() -> None:
-    assert not any(one.worse for one in fairness([*calls("a", 200, 1), call("b", failed=True), call("b", failed=True)]))
+    assert not any(one.worse for one in fairness([*calls("a", 200, 1), *[call("b", state="failed")] * 2]))
     [alone] = fairness(calls("a", 50, 1, fails=0.9))
     assert not alone.worse
 
 
 def test_refusals_the_cache_and_calls_that_go_on_do_not_count() -> None:
-    kept = [
-        Kept(DECISION, None),
-        Kept(DECISION, outcome_of(DECISION, answer(DECISION, cached=True), at=NOW)),
-        Kept(DECISION, outcome_of(DECISION, None, error=NoModelError("over budget"), at=NOW)),
-    ]
+    kept = [call("a", state=state) for state in (None, "cached", "refused", "cancelled")]
     assert fairness(kept) == ()
 
 

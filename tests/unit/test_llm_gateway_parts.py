@@ -74,7 +74,10 @@ def test_options_that_cost_more_are_refused_and_the_nearest_is_named() -> None:
     assert checked_options({"n": 1, "seed": 7}) == {"seed": 7}
 
 
-FUNCTION = {"type": "function", "function": {"name": "look_up", "description": "x", "parameters": {}, "strict": True}}
+FUNCTION: dict[str, Any] = {
+    "type": "function",
+    "function": {"name": "look_up", "description": "x", "parameters": {}, "strict": True},
+}
 
 
 @pytest.mark.parametrize(
@@ -86,7 +89,7 @@ FUNCTION = {"type": "function", "function": {"name": "look_up", "description": "
         {"googleSearch": {}},
         {**FUNCTION, "googleSearch": {}},
         {**FUNCTION, "cache_control": {"type": "ephemeral", "ttl": "1h"}},
-        {"type": "function", "function": {**FUNCTION["function"], "cache_control": {"type": "ephemeral"}}},  # type: ignore[dict-item]
+        {"type": "function", "function": {**FUNCTION["function"], "cache_control": {"type": "ephemeral"}}},
         {"type": "function", "function": "look_up"},
         "look_up",
     ],
@@ -115,7 +118,7 @@ def test_messages_hold_text_and_known_parts() -> None:
     with pytest.raises(InputError, match="message 2 has the part 'cache_control'"):
         check_messages([Message("user", "x"), Message("user", "x", {"cache_control": {}})])
     with pytest.raises(InputError, match="message 1 holds something else than text"):
-        check_messages([Message("user", [{"type": "image_url"}])])  # type: ignore[arg-type]
+        check_messages([Message("user", [{"type": "image_url"}])])  # type: ignore[arg-type]  # no text
 
 
 def test_a_wait_is_what_the_provider_asked_for() -> None:
@@ -202,7 +205,7 @@ class Kept:
 
 def test_a_kept_answer_comes_back_and_a_damaged_one_does_not() -> None:
     objects = Kept()
-    cache = AnswerCache(SimpleNamespace(objects=objects))  # type: ignore[arg-type]
+    cache = AnswerCache(SimpleNamespace(objects=objects))  # type: ignore[arg-type]  # All that it uses.
     answer = Completion("fine", Usage(3, 4), raw={"role": "assistant", "content": "fine"})
     asyncio.run(cache.keep("k", answer, "m"))
     assert asyncio.run(cache.find("k")) == answer

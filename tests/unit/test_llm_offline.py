@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -32,7 +33,7 @@ def answer(*texts: str, most: int = 4000, system: str = "") -> str:
 
 def asked(name: str, **variables: object) -> str:
     rendered = render(load_prompt(name), variables)
-    messages = [Message(one["role"], one["content"]) for one in rendered.messages]  # type: ignore[arg-type]
+    messages = [Message(cast(Any, one["role"]), one["content"]) for one in rendered.messages]
     request = ProviderCall("offline", messages, 4000, 0.0, {}, None, None)
     return asyncio.run(OfflineProvider().complete(request)).text
 

@@ -27,7 +27,7 @@ def test_every_kind_of_provider_has_somebody_who_speaks_to_it(kind: Any) -> None
 
 def test_a_kind_nobody_knows_is_told() -> None:
     with pytest.raises(InputError, match="provider of the kind 'telepathy'"):
-        provider_of(replace(MODEL, kind="telepathy"))  # type: ignore[arg-type]
+        provider_of(replace(MODEL, kind="telepathy"))  # type: ignore[arg-type]  # There is none.
 
 
 def test_a_checkout_without_models_has_those_maestro_knows(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_a_window_that_cannot_be_compared_is_refused(ledger: Ledger, window: tim
 def test_fairness_looks_at_all_tenants_in_the_time(ledger: Ledger) -> None:
     keep_calls(ledger, NOW, whose=("poor", "app"), days=5, failed=12)
     keep_calls(ledger, NOW, whose=("rich", "app"), days=5)
-    shares = fairness_of(DecisionStore(ledger.engine), since=NOW - timedelta(days=3), until=NOW)
+    shares = fairness_of(DecisionStore(ledger.engine), since=NOW - timedelta(days=3, hours=1), until=NOW)
     assert [(one.tenant, one.calls, one.failed, one.worse) for one in shares] == [
         ("poor", 3 * A_DAY, 36, True),
         ("rich", 3 * A_DAY, 0, False),

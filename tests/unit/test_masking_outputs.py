@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,14 +17,14 @@ from maestro.secrets import MaskedPipe, Masker, MaskingLogFilter
 MASKER = Masker(["hunter2-hunter2"])
 
 
-def logged(masker: Masker, write: object) -> str:
+def logged(masker: Masker, write: Callable[[logging.Logger], object]) -> str:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(levelname)s %(message)s %(step)s", defaults={"step": "-"}))
     handler.addFilter(MaskingLogFilter(masker))
     logger = logging.Logger("example")
     logger.addHandler(handler)
-    write(logger)  # type: ignore[operator]
+    write(logger)
     return stream.getvalue()
 
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,9 +23,9 @@ def runner() -> Iterator[ProcessRunner]:
         yield opened
 
 
-def run(runner: ProcessRunner, folder: Path, *argv: str, **options: object) -> tuple[ProcessResult, str]:
+def run(runner: ProcessRunner, folder: Path, *argv: str, **options: Any) -> tuple[ProcessResult, str]:
     output = folder / "output"
-    result = runner.run(argv, **{"cwd": folder, "env": ENVIRONMENT, "stdout": output, **options})  # type: ignore[arg-type]
+    result = runner.run(argv, **{"cwd": folder, "env": ENVIRONMENT, "stdout": output, **options})
     return result, output.read_text(errors="replace")
 
 
@@ -188,10 +189,10 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_started_is_an_input_error(
-    runner: ProcessRunner, tmp_path: Path, argv: tuple[str, ...], options: dict[str, object], message: str
+    runner: ProcessRunner, tmp_path: Path, argv: tuple[str, ...], options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError) as raised:
-        runner.run(argv, **{"cwd": tmp_path, "env": {}, "stdout": tmp_path / "out", **options})  # type: ignore[arg-type]
+        runner.run(argv, **{"cwd": tmp_path, "env": {}, "stdout": tmp_path / "out", **options})
     assert raised.value.what.startswith(message)
 
 
@@ -199,7 +200,7 @@ def test_a_folder_that_vanishes_before_it_is_entered_is_an_input_error(runner: P
     entered = tmp_path / "gone"
     entered.mkdir()
 
-    class Vanishing(type(tmp_path)):  # type: ignore[misc]
+    class Vanishing(type(tmp_path)):  # type: ignore[misc]  # Path itself cannot be a base.
         def is_dir(self) -> bool:
             existed = super().is_dir()
             if existed:

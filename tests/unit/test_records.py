@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from maestro.artifacts import Artifact, RecordError, StepRecord
 from maestro.artifacts.records import UnknownSchemaError, decode, encode
+from tests.unit import step_records
 
 json_values = st.recursive(
     st.none()
@@ -57,24 +58,8 @@ records = st.builds(
 
 
 def a_record(**changes: Any) -> StepRecord:
-    members: dict[str, Any] = {
-        "project": "shop",
-        "workflow": "delivery",
-        "revision": "abc",
-        "step": "test/unit",
-        "kind": "shell",
-        "kind_version": "1",
-        "cache_key": "key",
-        "passed": True,
-        "summary": "done",
-        "outputs": (Artifact("wheel", "0" * 64, 3, "application/zip", "dist/a.whl"),),
-        "run_id": "run",
-        "made_by_run": "run",
-        "started": 1.0,
-        "seconds": 0.5,
-        "cache": "miss",
-    }
-    return StepRecord(**{**members, **changes})
+    outputs = (Artifact("wheel", "0" * 64, 3, "application/zip", "dist/a.whl"),)
+    return step_records.a_record(**{"outputs": outputs, **changes})
 
 
 @given(records)

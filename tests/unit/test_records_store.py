@@ -6,13 +6,13 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from maestro.artifacts import Artifact, ArtifactStore, RecordStore, StepRecord
+from maestro.artifacts import Artifact, ArtifactStore, RecordStore
+from tests.unit.step_records import a_record
 
 NAMES = st.text(st.characters(), max_size=40) | st.sampled_from([".", "..", "a/../b", "x" * 300, "%", "~#1"])
 
@@ -35,27 +35,6 @@ def wheel(store: ArtifactStore) -> Artifact:
 @pytest.fixture
 def log(store: ArtifactStore) -> Artifact:
     return store.put_bytes(b"what it said", name="log")
-
-
-def a_record(**changes: Any) -> StepRecord:
-    members: dict[str, Any] = {
-        "project": "shop",
-        "workflow": "delivery",
-        "revision": "abc",
-        "step": "test/unit",
-        "kind": "shell",
-        "kind_version": "1",
-        "cache_key": "key",
-        "passed": True,
-        "summary": "done",
-        "outputs": (),
-        "run_id": "run",
-        "made_by_run": "run",
-        "started": 1.0,
-        "seconds": 0.5,
-        "cache": "miss",
-    }
-    return StepRecord(**{**members, **changes})
 
 
 def cache_file(store: ArtifactStore, key: str = "key") -> Path:

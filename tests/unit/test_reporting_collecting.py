@@ -46,8 +46,8 @@ def record(step: str, kind: str = "shell", **changes: Any) -> StepRecord:
     return replace(made, **changes)
 
 
-def view(*steps: StepView, state: str = "failed", **changes: Any) -> RunView:
-    made = RunView("run-1", "shop", "delivery", SHA, state, steps, created=999.0, started=1000.0, ended=1010.0)  # type: ignore[arg-type]
+def view(*steps: StepView, state: Any = "failed", **changes: Any) -> RunView:
+    made = RunView("run-1", "shop", "delivery", SHA, state, steps, created=999.0, started=1000.0, ended=1010.0)
     return replace(made, **changes)
 
 

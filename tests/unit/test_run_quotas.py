@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,13 +12,25 @@ from typing import Any, cast
 import pytest
 
 from maestro.execution.quotas import RunQuotas
-from maestro.execution.session import RunIdentity, RunSession
+from maestro.execution.request import RunIdentity
+from maestro.execution.session import RunSession
 from maestro.ledger.model import Attribution, BudgetExceededError, Scope, Unit
 from maestro.ledger.store import Ledger
 from maestro.project import Project
 from maestro.workflow.budget import Amounts, Budget
 
 MONTH = Budget(month=Amounts(runs=2))
+
+DIES = """
+import os, sys
+from maestro.ledger.model import Attribution, Unit
+from maestro.ledger.store import Ledger
+ledger = Ledger.open(sys.argv[1])
+for id in ("asked", "planned"):
+    ledger.reserve(id, Attribution("acme", "shop", run="lost"), {Unit.USD: 1000})
+ledger.sent("asked")
+os._exit(0)
+"""
 
 
 @dataclass
@@ -74,6 +88,20 @@ def test_a_run_is_counted_once_with_its_processes_and_all_that_resume_it(place: 
     place.begun()
     place.begun("run-2", root="run-1")
     assert place.charged(Unit.RUNS) == [1]
+
+
+def test_a_run_first_takes_back_what_a_caller_that_died_had_reserved(place: Place) -> None:
+    place.home.mkdir()
+    url = f"sqlite:///{place.home / 'ledger.db'}"
+    subprocess.run([sys.executable, "-c", DIES, url], check=True, timeout=60)
+    with Ledger.open(url) as ledger:
+        assert [one.id for one in ledger.reservations()] == ["asked", "planned"]
+    place.begun(budget=None)
+    with Ledger.open(url) as ledger:
+        assert ledger.reservations() == []
+        states = {one.id: one.state for one in ledger.reservations(["asked", "planned"])}
+        assert states == {"asked": "assumed", "planned": "released"}
+    assert place.charged(Unit.USD) == [1000]
 
 
 def test_when_runs_are_used_up_the_next_one_is_refused_and_says_who_can_raise_it(place: Place) -> None:

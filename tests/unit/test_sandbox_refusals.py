@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,8 @@ def test_the_root_of_the_file_system_is_no_workspace(tmp_path: Path) -> None:
 def test_a_folder_that_does_not_exist_cannot_be_shown(tmp_path: Path, option: str) -> None:
     absent = tmp_path / "absent"
     with pytest.raises(InputError, match=f"a sandbox cannot show {absent}: it does not exist"):
-        Sandbox.prepare(which=shutil.which, workspace=tmp_path, scratch=tmp_path, **{option: [absent]})  # type: ignore[arg-type]
+        shown: dict[str, Any] = {option: [absent]}
+        Sandbox.prepare(which=shutil.which, workspace=tmp_path, scratch=tmp_path, **shown)
 
 
 def test_a_source_that_cannot_be_copied_is_reported(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_another_process_with_the_same_id_is_not_the_worker() -> None:
     mine = this_process()
     assert not replace(mine, started=mine.started - 1).alive
     assert not replace(mine, boot="another").alive
-    assert not replace(mine, started=mine.started - 1).signal(0)  # type: ignore[arg-type]
+    assert not replace(mine, started=mine.started - 1).signal(0)  # type: ignore[arg-type]  # It only asks.
 
 
 def test_a_run_of_another_machine_is_not_said_to_go_on_here() -> None:

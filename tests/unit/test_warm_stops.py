@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import threading
+from collections.abc import Iterable
 
 import pytest
 
@@ -69,8 +70,8 @@ def test_a_parked_run_says_that_it_is_left() -> None:
 def test_all_runs_of_a_process_are_asked_about_at_once_and_not_too_often() -> None:
     asked: list[list[str]] = []
 
-    def cancelled(run_ids: object) -> list[str]:
-        asked.append(sorted(run_ids))  # type: ignore[call-overload]
+    def cancelled(run_ids: Iterable[str]) -> list[str]:
+        asked.append(sorted(run_ids))
         return ["two", "unknown"]
 
     one, two = RunStop(), RunStop()

@@ -14,23 +14,8 @@ from maestro.steps import Registry, StepKind
 from maestro.workflow.expressions import ExpressionError
 from maestro.workflow.load import load_text
 from maestro.workflow.problems import WorkflowErrors
-from tests.unit.workflow_kinds import REGISTRY, first_lines, load, one_step, own_kinds
+from tests.unit.workflow_kinds import ANALYSE, REGISTRY, first_lines, load, one_step, own_kinds
 
-ANALYSE = """\
-name: intelgraph-build
-version: 1.0.0
-stages:
-  - name: analyze
-    steps:
-      - run: litellm.generate
-        with: { model: gpt-4o-mini, prompt_template: code_review }
-  - name: test
-    parallel:
-      - run: shell
-        with: { command: 'npm test' }
-      - run: shell
-        with: { command: 'npm run typecheck' }
-"""
 DELIVER = """\
 name: intelgraph-build
 version: 1.0.0

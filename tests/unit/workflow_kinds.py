@@ -13,6 +13,23 @@ from maestro.steps import BaseParams, Registry, StepKind, StepResult
 from maestro.workflow.load import LoadedWorkflow, load_text
 from maestro.workflow.problems import WorkflowErrors
 
+ANALYSE = """\
+name: intelgraph-build
+version: 1.0.0
+stages:
+  - name: analyze
+    steps:
+      - run: litellm.generate
+        with: { model: gpt-4o-mini, prompt_template: code_review }
+  - name: test
+    parallel:
+      - run: shell
+        with: { command: 'npm test' }
+      - run: shell
+        with: { command: 'npm run typecheck' }
+"""
+"""The workflow this project was asked for with."""
+
 
 class ShellParams(BaseParams):
     command: str = Field(min_length=1, description="What to run.")

@@ -70,11 +70,6 @@ def counted_in(charge: Charge) -> str:
     return charge.month or f"{charge.at.astimezone(UTC):%Y-%m}"
 
 
-def of_month(charges: Iterable[Charge], month: str) -> Iterator[Charge]:
-    """The charges that count in a month; a call that went on past its end was settled, or corrected, in a later one."""
-    return (one for one in charges if counted_in(one) == month)
-
-
 def exact(unit: Unit, whole: int) -> str:
     """An amount as a decimal number without an exponent, in dollars, tokens, runs, minutes or gigabytes.
 
