@@ -46,8 +46,12 @@ OF_A_RUN = (
 
 
 def import_all(names: Iterable[str]) -> None:
-    """Imports the modules that are not there yet; one that cannot be imported alone is left out."""
+    """Imports the modules that are not there yet; one that cannot be imported alone is left out.
+
+    Modules written in C that belong to others of Python's own (``_asyncio``) are left to these: in a process that has
+    imported ``_asyncio`` before ``asyncio``, asyncio takes no task for one of its own (seen with CPython 3.11).
+    """
     for name in names:
-        if name not in sys.modules and not name.startswith("__"):
+        if name not in sys.modules and not name.startswith("_"):
             with contextlib.suppress(Exception):
                 importlib.import_module(name)

@@ -166,6 +166,26 @@ def test_a_fork_of_the_warm_process_carries_out_the_run(shop: Shop) -> None:
     until(lambda: not fork.is_running(), "the end of the fork")
 
 
+def test_models_are_asked_by_each_of_several_runs(own_shop: Shop) -> None:
+    asking = """
+        name: shop
+        project: shop
+        params: {about: {type: string, default: ""}}
+        stages:
+          - name: work
+            steps:
+              - {id: ask, run: llm.generate, with: {text: 'Say what {{ params.about }} is.', model: offline}}
+    """
+    (own_shop.root / "maestro.yaml").write_text(textwrap.dedent(asking))
+    assert own_shop.run("run")[0] == 0
+    warm = own_shop.ready()
+    # The first has imported late what a model needs; a warm process imports it at once, in an order of its own.
+    for about in ("one", "two"):
+        code, out, err = own_shop.run("run", "--param", f"about={about}")
+        assert code == 0, out + err
+    assert own_shop.warm == [warm]
+
+
 def test_two_runs_go_on_at_once(shop: Shop) -> None:
     warm = shop.ready()
     started = []

@@ -34,7 +34,7 @@ def _start(state: str, environ: Mapping[str, str]) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     log = os.open(within(folder, f"{name}.log"), flags, 0o600)
     given = os.memfd_create("maestro-warm")
-    os.write(given, json.dumps({"identity": mine, "modules": sorted(sys.modules)}).encode())
+    os.write(given, json.dumps({"identity": mine, "modules": list(sys.modules)}).encode())
     os.lseek(given, 0, os.SEEK_SET)
     place = f"{state}/warm/{name}"
     # -P: the current folder is no place to import from. Its own session: a terminal's signals are not for it.
