@@ -97,7 +97,10 @@ class Product:
         for name, text in files.items():
             path = self.root / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
+            # In one step: whoever watches must not read half of it.
+            whole = self.root.with_name(f".{self.root.name}.new")
+            whole.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
+            whole.replace(path)
 
     def git(self, *arguments: str) -> str:
         done = subprocess.run(
