@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from assets.llm_forecast import refused_because, worst_of
 from maestro.errors import InputError
 from maestro.steps import BaseParams, Forecast, PlanContext, Requirement, StepContext, StepKind, StepResult
 
@@ -131,13 +132,19 @@ def _forecast(context: PlanContext, params: EvalsParams) -> Forecast | None:
         return None
     dataset = load_dataset(params.dataset, context.workspace)
     total: int | None = 0
+    refused: list[str] = []
     for evaluation in _evaluations(params, dataset, ""):
         # The longest question stands for all of them: an upper bound, without deciding each.
         longest = max(dataset.cases, key=lambda case: len(case.diff))
         decision = models.decide(evaluation.request(longest))
-        worst = next((one.worst_nano for one in decision.candidates if one.model == decision.chosen), None)
+        worst, reason = worst_of(decision), refused_because(decision)
+        refused += [] if reason is None else [reason]
         total = None if total is None or worst is None else total + worst * len(dataset.cases)
-    return Forecast(likely=None, at_most=total, by=f"{len(dataset.cases)} cases for each of {', '.join(params.models)}")
+    by = f"{len(dataset.cases)} cases for each of {', '.join(params.models)}"
+    if refused:
+        reasons = " ".join(dict.fromkeys(refused))
+        return Forecast(likely=None, at_most=total, by=f"{by}. {reasons}", refused=reasons)
+    return Forecast(likely=None, at_most=total, by=by)
 
 
 def _describe(params: EvalsParams) -> str:

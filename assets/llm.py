@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import Field, model_validator
 
+from assets.llm_forecast import forecast_of
 from assets.llm_variables import filled
 from maestro.errors import InputError
 from maestro.steps import BaseParams, Forecast, History, Models, PlanContext, StepContext, StepKind, StepResult
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from maestro.llm.model import Answer, Decision, ModelRequest, Role
     from maestro.prompts import Rendered
 
+STANDING_PROMPT = "code_review"
+"""What a model is asked when a step says neither prompt nor text: to review the change."""
 _SHOWN = 4000
 _REUSED = "reused, $0.00 this time; when it was asked: "
 
@@ -29,7 +32,11 @@ _REUSED = "reused, $0.00 this time; when it was asked: "
 class GenerateParams(BaseParams):
     """What every kind of model step takes."""
 
-    prompt: str | None = Field(None, min_length=1, description="Name of a prompt: of the project or of Maestro.")
+    prompt: str | None = Field(
+        None,
+        min_length=1,
+        description="Name of a prompt: of the project or of Maestro. `code_review` when there is no `text` either.",
+    )
     text: str | None = Field(None, min_length=1, description="What is asked, when there is no prompt for it.")
     variables: dict[str, Any] = Field(
         default_factory=dict,
@@ -48,16 +55,21 @@ class GenerateParams(BaseParams):
 
     @model_validator(mode="after")
     def _asks_something(self) -> GenerateParams:
-        if (self.asked_prompt is None) == (self.text is None):
-            raise ValueError("give either a prompt or 'text'")
+        if self.named_prompt is not None and self.text is not None:
+            raise ValueError("give a prompt or 'text', not both")
         if self.text is not None and self.variables:
             raise ValueError("'variables' belong to a prompt; 'text' has none")
         return self
 
     @property
-    def asked_prompt(self) -> str | None:
-        """Name of the prompt, however the kind calls it."""
+    def named_prompt(self) -> str | None:
+        """The prompt the workflow names, however the kind calls it."""
         return self.prompt
+
+    @property
+    def asked_prompt(self) -> str | None:
+        """The prompt that is asked; None where a text is."""
+        return self.named_prompt or (None if self.text is not None else STANDING_PROMPT)
 
     @property
     def target(self) -> str:
@@ -97,7 +109,7 @@ class LitellmParams(GenerateParams):
         return self
 
     @property
-    def asked_prompt(self) -> str | None:
+    def named_prompt(self) -> str | None:
         """Either of the two names."""
         return self.prompt or self.prompt_template
 
@@ -208,11 +220,12 @@ def _forecast(context: PlanContext, params: GenerateParams) -> Forecast | None:
     if models is None:
         return None
     decision = _decided(params, models, _asked(params, models, context.history, "").request)
-    worst = next((one.worst_nano for one in decision.candidates if one.model == decision.chosen), None)
-    return Forecast(likely=models.usual_cost, at_most=worst, by=f"{decision.chosen or 'no model'}: {decision.why}")
+    return forecast_of(decision, models)
 
 
 def _run(context: StepContext, params: GenerateParams) -> StepResult:
+    from maestro.llm.texts import harmless
+
     models = context.models
     if models is None:
         raise InputError("a model step needs a project", next_step="run it with `maestro run`")
@@ -222,13 +235,24 @@ def _run(context: StepContext, params: GenerateParams) -> StepResult:
     answer = models.ask(asked.request)
     context.log.info("%s", _line(answer))
     context.log.info("why this model: maestro llm why %s", answer.decision)
-    context.log.info("%s", answer.text)
+    context.log.info("%s", harmless(answer.text))
     return _result(context, asked, answer, models.decision(answer.decision))
+
+
+def _stays_wrong(error: InputError) -> bool:
+    """Models, routes and prompts are the revision's; no step before this one makes them."""
+    from maestro.llm.catalogue_problems import CatalogueErrors
+    from maestro.llm.model import NoModelError
+    from maestro.prompts.load import NoPromptError, PromptErrors
+    from maestro.prompts.rendering import RenderError
+
+    return isinstance(error, CatalogueErrors | NoModelError | NoPromptError | PromptErrors | RenderError)
 
 
 def _result(context: StepContext, asked: Asked, answer: Answer, decision: Decision | None) -> StepResult:
     from maestro.ledger.model import dollars
-    from maestro.llm.explain import COLUMNS, why_table
+    from maestro.llm.decisions import outcome_of
+    from maestro.llm.explain import COLUMNS, headline, why_table
 
     media = "text/markdown"
     kept = [context.artifacts.put_bytes(answer.text.encode() + b"\n", name="answer.md", media_type=media)]
@@ -248,8 +272,9 @@ def _result(context: StepContext, asked: Asked, answer: Answer, decision: Decisi
         "finish": answer.finish,
     }
     if decision is not None:
-        metadata["why"] = decision.why
-        metadata["candidates"] = [dict(zip(COLUMNS, row.cells, strict=True)) for row in why_table(decision)]
+        outcome = outcome_of(decision, answer)
+        metadata["why"] = headline(decision, answer.model, answer.attempts)
+        metadata["candidates"] = [dict(zip(COLUMNS, row.cells, strict=True)) for row in why_table(decision, outcome)]
     if asked.request.prompt is not None:
         prompt = asked.request.prompt
         metadata["prompt"] = f"{prompt.name} {prompt.version}"
@@ -314,6 +339,7 @@ def _kind(name: str, params: type[GenerateParams], summary: str, labels: Sequenc
         cached=_repeatable,
         depends=_depends,
         forecast=_forecast,
+        final_word=_stays_wrong,
         reused=_reused,
     )
 

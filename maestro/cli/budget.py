@@ -14,7 +14,7 @@ COMMANDS: Mapping[str, str] = {
     "forecast": "Say how the month will end, and which days were out of line.",
     "export": "Write a month's charges as CSV or JSON lines, every cent attributed.",
     "events": "List the thresholds budgets have passed, and what cost more than was reserved.",
-    "adjust": "Correct a charge that was assumed because its caller died.",
+    "adjust": "Correct a charge to what the call really came to.",
     "check": "Compare sums, reservations and charges; exit code 1 when they differ.",
 }
 

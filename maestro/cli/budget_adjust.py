@@ -25,10 +25,10 @@ from maestro.errors import InputError
 def command(
     options: GlobalOptions, reservation: str, amount: str, reason: str, server_home: Path | None, as_json: bool
 ) -> int:
-    """Correct a charge that was assumed because its caller died.
+    """Correct a charge to what the call really came to.
 
-    RESERVATION is listed by `maestro budget events`; the amount is what it really came to. The first charge stays, and
-    a second one corrects it.
+    For one that was assumed because its caller died, or that a provider counted wrongly. RESERVATION is listed by
+    `maestro budget events` and `maestro budget export`. The first charge stays, and a second one corrects it.
     """
     from maestro.cli.budget_words import nearest, read_amount
     from maestro.cli.money_source import note, place_of
@@ -49,7 +49,7 @@ def command(
                 f"there is no reservation '{reservation[:80]}'",
                 next_step=nearest(reservation, known) or "see `maestro budget events`",
             )
-        if found[0].state == "assumed" and unit in found[0].actual:
+        if found[0].state in ("assumed", "settled") and unit in found[0].actual:
             data = {"unit": unit.value, "amount": shown(unit, value), "reason": reason.strip()}
             note(options, place, "budget.adjusted", reservation, data)
         # Anything else is refused, with the reason.

@@ -64,7 +64,10 @@ def _assumed(held: Any) -> bool:
 def _crossing_row(one: Crossing) -> tuple[str, ...]:
     from maestro.ledger.model import shown
 
-    what = f"more than was reserved: {one.overdraft}" if one.overdraft else _MEANS[one.level]
+    what = _MEANS[one.level]
+    if one.overdraft:
+        doubtful = "the provider claimed what cannot be, so all that was reserved is charged"
+        what = f"{'more than was reserved' if one.used > one.limit else doubtful}: {one.overdraft}"
     return (
         f"{one.at:%Y-%m-%d %H:%M:%S}",
         printable(str(one.scope)),

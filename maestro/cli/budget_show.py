@@ -14,7 +14,7 @@ from maestro.cli.terminal import Terminal, printable
 from maestro.errors import InputError
 
 if TYPE_CHECKING:
-    from maestro.ledger.model import Balance, Scope
+    from maestro.ledger.model import Balance, Scope, Unit
     from maestro.ledger.reading import LimitSet
     from maestro.ledger.store import Ledger
 
@@ -38,27 +38,35 @@ def command(
     """Show what was granted, spent and is left.
 
     SCOPE is like project:acme/app, project:acme/app@2026-11 (one month), pull_request:acme/app#7, run:ID; of the
-    project one is in also project, project@month, tenant and pull_request:7. Without one: this project's, without runs.
+    project one is in also project, project@month, tenant and pull_request:7. Without one: this project's, without runs,
+    and what the budget of its maestro.yaml grants each step, run, pull request and month.
     """
+    from maestro.cli.budget_of_workflow import limits_at_hand
     from maestro.cli.budget_words import read_scope
     from maestro.cli.money_source import place_of
 
     place = place_of(options, server_home)
     now = datetime.now(UTC)
     wanted = [read_scope(one, place, now) for one in scopes]
+    workflow = limits_at_hand(options, place)
     with place.ledger() as ledger:
         # What lost callers hold is nobody's any more.
         ledger.expire()
         known = ledger.scopes()
         asked = wanted or _usual(place, known, now, everything=everything)
-        balances = ledger.balances(asked if as_json else asked[:_MOST])
+        shown = asked if as_json else asked[:_MOST]
+        balances = ledger.balances(shown, limits=workflow.for_scopes(shown, place))
         limits = ledger.limits()
         for one in wanted:
             _check_known(ledger, one, known, balances, limits)
     terminal = Terminal(options)
     if as_json:
         terminal.json(
-            {"balances": [balance_json(one) for one in balances], "limits": [_limit_json(one) for one in limits]}
+            {
+                "balances": [balance_json(one) for one in balances],
+                "limits": [_limit_json(one) for one in limits],
+                "workflow": [_workflow_json(*row) for row in workflow.rows()],
+            }
         )
         return 0
     if not balances:
@@ -69,12 +77,15 @@ def command(
             terminal.line(line)
     if len(asked) > _MOST:
         terminal.line(f"and {len(asked) - _MOST} scopes more; name those you want")
-    shown = {one.scope for one in balances}
-    patterns = [one for one in limits if one.scope not in shown]
-    if patterns and not wanted:
+    listed = {one.scope for one in balances}
+    rows = [_limit_row(one) for one in limits if one.scope not in listed]
+    rows += [_workflow_row(*row, workflow.file) for row in workflow.rows()]
+    if rows and not wanted:
         terminal.line()
-        for line in terminal.table(("SET FOR", "LIMIT", "BY", "REASON"), [_limit_row(one) for one in patterns]):
+        for line in terminal.table(("SET FOR", "LIMIT", "BY", "REASON"), rows):
             terminal.line(line)
+    if workflow.problem:
+        terminal.line(f"the budget of {workflow.file} is not known, since it has mistakes: see `maestro plan`")
     return 0
 
 
@@ -120,6 +131,18 @@ def _limit_row(one: LimitSet) -> tuple[str, ...]:
 
     amount = f"{one.unit.value} unlimited" if one.limit is None else shown(one.unit, one.limit)
     return (printable(str(one.scope)), amount, printable(one.actor), printable(one.reason))
+
+
+def _workflow_row(each: str, unit: Unit, amount: int, file: str) -> tuple[str, ...]:
+    from maestro.ledger.model import shown
+
+    return (each, shown(unit, amount), "the workflow", f"budget in {file}; the lower limit counts")
+
+
+def _workflow_json(each: str, unit: Unit, amount: int) -> dict[str, Any]:
+    from maestro.ledger.insight.export import exact
+
+    return {"for": each, "unit": unit.value, "limit": exact(unit, amount)}
 
 
 def balance_json(one: Balance) -> dict[str, Any]:

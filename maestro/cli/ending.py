@@ -85,7 +85,9 @@ def explain(error: BaseException, options: GlobalOptions) -> int:
 
 def _usage(error: click.ClickException) -> str:
     message = error.format_message()
-    message = message[:1].lower() + message[1:].rstrip(".")
+    # A sentence begins with one capital; a name in capitals (TEXT, FILE) stays as it is written.
+    capitals = message[1:2].isupper()
+    message = (message[:1] if capitals else message[:1].lower()) + message[1:].rstrip(".")
     context = getattr(error, "ctx", None)
     where = context.command_path if context else "maestro"
     return f"error: {message}\n  next: {where} --help"

@@ -60,6 +60,9 @@ def command(
     from maestro.cli.llm_source import catalogue_of, gateway_of
     from maestro.cli.money_source import place_of
 
+    for name, value in (("--model", model), ("--route", route), ("--prompt", prompt), ("--max-usd", max_usd)):
+        if value is not None and not value.strip():
+            raise click.UsageError(f"{name} is empty: give it a value, or leave it out")
     if model is not None and route is not None:
         raise click.UsageError("--model and --route exclude each other")
     if text is not None and prompt is not None:
@@ -83,6 +86,8 @@ def command(
 
 
 def _answer(options: GlobalOptions, gateway: Any, request: ModelRequest, place: MoneyPlace, as_json: bool) -> int:
+    from maestro.llm.explain import headline
+
     terminal = Terminal(options)
     with gateway.stream(request, place.attribution()) as stream:
         decision = stream.decision
@@ -94,7 +99,7 @@ def _answer(options: GlobalOptions, gateway: Any, request: ModelRequest, place: 
                 ended = chunk.text.endswith("\n")
         answer = stream.answer
     if as_json:
-        terminal.json({**_answer_json(answer), "why": decision.why})
+        terminal.json({**_answer_json(answer), "why": headline(decision, answer.model, answer.attempts)})
         return 0
     if not ended:
         terminal.line()
@@ -106,20 +111,22 @@ def _answer(options: GlobalOptions, gateway: Any, request: ModelRequest, place: 
 
 def _shown(text: str, terminal: Terminal) -> str:
     """On a terminal without what moves the cursor; a file gets what the model said."""
-    if not terminal.interactive:
+    if not terminal.stream.isatty():
         return text
-    return "".join(one if one.isprintable() or one in "\n\t" else " " for one in text)
+    from maestro.llm.texts import harmless
+
+    return harmless(text)
 
 
 def _last_line(answer: Answer, decision: Decision) -> str:
     from maestro.ledger.model import Unit, shown
+    from maestro.llm.explain import headline
 
     tokens = f"{answer.usage.input_tokens:,} + {answer.usage.output_tokens:,} tokens"
     about = "~" if answer.usage.estimated else ""
     cost = "cached, $0.00" if answer.cached else shown(Unit.USD, answer.cost_nano)
-    return printable(
-        f"{answer.model}: {about}{tokens}, {cost}, {seconds(answer.seconds)}; {answer.decision}: {decision.why}"
-    )
+    why = headline(decision, answer.model, answer.attempts)
+    return printable(f"{answer.model}: {about}{tokens}, {cost}, {seconds(answer.seconds)}; {answer.decision}: {why}")
 
 
 def _answer_json(answer: Answer) -> dict[str, Any]:
@@ -155,6 +162,7 @@ def _show_decision(options: GlobalOptions, decision: Decision, as_json: bool) ->
 
 
 def _request(place: MoneyPlace, text: str | None, prompt: str | None, assignments: tuple[str, ...]) -> ModelRequest:
+    from maestro.cli.llm_source import check_argument, text_of
     from maestro.llm.model import Message, ModelRequest
 
     if prompt is not None:
@@ -162,9 +170,11 @@ def _request(place: MoneyPlace, text: str | None, prompt: str | None, assignment
     if text is None:
         if sys.stdin.isatty():
             raise click.UsageError("there is nothing to ask: give TEXT or --prompt")
-        text = sys.stdin.read(_LONGEST_INPUT + 1)
-        if len(text) > _LONGEST_INPUT:
-            raise InputError(f"standard input is longer than {_LONGEST_INPUT:,} characters", next_step="ask about less")
+        data = sys.stdin.buffer.read(_LONGEST_INPUT + 1)
+        if len(data) > _LONGEST_INPUT:
+            raise InputError(f"standard input is longer than {_LONGEST_INPUT:,} bytes", next_step="ask about less")
+        text = text_of(data, what="standard input")
+    check_argument(text, "TEXT")
     if not text.strip():
         raise InputError("there is nothing to ask: the text is empty", next_step="give TEXT or --prompt")
     return ModelRequest((Message("user", text),))

@@ -35,13 +35,15 @@ def command(options: GlobalOptions, down: tuple[str, ...], since: str, server_ho
     from maestro.cli.money_source import place_of
     from maestro.llm.drill import drill
     from maestro.llm.keyring import Keyring
+    from maestro.llm.sources import ollama_now
     from maestro.llm.state import State
 
     now = datetime.now(UTC)
     begin = read_since(since, now)
     place = place_of(options, server_home)
     catalogue = catalogue_of(place)
-    state = State(now, keys=Keyring(catalogue.keys, place.environ, place.home).present)
+    keys = Keyring(catalogue.keys, place.environ, place.home).present
+    state = State(now, keys=keys, ollama=ollama_now(catalogue, place.environ))
     with decisions_of(place) as decisions:
         project = place.project if place.server is not None else None
         found = drill(down, catalogue, decisions.list(since=begin, project=project, limit=None), state=state)

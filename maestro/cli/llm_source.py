@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from maestro.cli.money_source import MoneyPlace
-from maestro.errors import InputError
+from maestro.errors import InputError, Location
+
+AS_TEXT = "a model reads text alone: give text, encoded as UTF-8"
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -76,7 +78,7 @@ def read_variables(assignments: Sequence[str]) -> dict[str, Any]:
     """Variables of a prompt: ``name=value``; the value is JSON or text, ``name=@file`` is the file's content.
 
     Raises:
-        InputError: one is no assignment, or its file cannot be read.
+        InputError: one is no assignment, it or its file is not UTF-8, or the file cannot be read.
     """
     from pathlib import Path
 
@@ -88,13 +90,39 @@ def read_variables(assignments: Sequence[str]) -> dict[str, Any]:
         if not equals or not name.strip():
             raise InputError(f"'{one[:80]}' is no variable", next_step="write --var NAME=VALUE or --var NAME=@FILE")
         if text.startswith("@"):
-            found[name.strip()] = read_file(Path(text[1:])).decode("utf-8", "replace")
+            found[name.strip()] = text_of(read_file(Path(text[1:])), Location(text[1:]))
             continue
+        check_argument(text, f"--var {name.strip()}")
         try:
             found[name.strip()] = json.loads(text)
         except (ValueError, RecursionError):
             found[name.strip()] = text
     return found
+
+
+def text_of(data: bytes, where: Location | None = None, what: str = "") -> str:
+    """Bytes a person gave, as text.
+
+    Args:
+        where: the file; what: what it is where it is none.
+
+    Raises:
+        InputError: they are not UTF-8.
+    """
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        told = f"{what} is not UTF-8 at byte {error.start}" if what else f"not UTF-8 at byte {error.start}"
+        raise InputError(told, where=where, next_step=AS_TEXT) from None
+
+
+def check_argument(text: str, name: str) -> None:
+    """Raises InputError when an argument of the command line is not UTF-8."""
+    from maestro.llm.texts import not_utf8
+
+    byte = not_utf8(text)
+    if byte is not None:
+        raise InputError(f"the argument {name} is not UTF-8 at byte {byte}", next_step=AS_TEXT)
 
 
 def shown_time(at: datetime) -> str:

@@ -10,7 +10,8 @@ import click
 
 from maestro.cli.complete import complete_run
 from maestro.cli.options import REMOTE_OPTION, GlobalOptions, example_command, pass_options
-from maestro.cli.terminal import Terminal, pad, printable, width
+from maestro.cli.terminal import Terminal, pad, width
+from maestro.llm.texts import harmless
 from maestro.runs.client import News, Runs
 from maestro.runs.lines import Lines
 
@@ -18,7 +19,7 @@ from maestro.runs.lines import Lines
 @example_command(
     "logs",
     example="""maestro logs                        # all steps of the newest run
-maestro logs latest test/unit       # one step, exactly as it was written
+maestro logs latest test/unit > log # one step, exactly as it was written
 maestro logs 3fa9 -f                # on and on, until the run ends""",
 )
 @click.argument("run", default="latest", shell_complete=complete_run)
@@ -30,7 +31,8 @@ maestro logs 3fa9 -f                # on and on, until the run ends""",
 def command(options: GlobalOptions, run: str, step: str | None, follow: bool, remote: str | None, as_json: bool) -> int:
     """Show what a run's steps have written.
 
-    RUN is an id, the first characters of one, or "latest". STEP is a step's name, its id, or a stage.
+    RUN is an id, the first characters of one, or "latest". STEP is a step's name, its id, or a stage. A terminal gets
+    no codes of what was written, such as colours.
     """
     from maestro.cli.runs_source import open_runs
 
@@ -45,6 +47,10 @@ def command(options: GlobalOptions, run: str, step: str | None, follow: bool, re
 
 def _show(terminal: Terminal, runs: Runs, run: str, step: str | None, *, as_json: bool) -> None:
     view = runs.get(run)
+    if step is not None and not as_json and terminal.stream.isatty():
+        for text in _lines(runs.log(view.run_id, step)):
+            terminal.line(harmless(text))
+        return
     if step is not None and not as_json:
         for data in runs.log(view.run_id, step):
             terminal.stream.flush()
@@ -64,7 +70,7 @@ def _show(terminal: Terminal, runs: Runs, run: str, step: str | None, *, as_json
             if as_json:
                 terminal.line(_object(None, view.run_id, one.step, None, text))
             else:
-                terminal.line(text)
+                terminal.line(harmless(text))
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
@@ -82,7 +88,7 @@ def _follow(terminal: Terminal, runs: Runs, run: str, step: str | None, *, as_js
             terminal.line(_news_object(run_id, news))
         elif news.step is not None and news.text is not None:
             columns = max(columns, width(news.step.step))
-            terminal.line(f"{terminal.paint(f'{pad(news.step.step, columns)} |', 'dim')} {printable(news.text)}")
+            terminal.line(f"{terminal.paint(f'{pad(news.step.step, columns)} |', 'dim')} {harmless(news.text)}")
         elif news.run is not None and news.run.finished:
             terminal.line(f"run {news.run.run_id[:8]} {terminal.state(news.run.state)}")
         terminal.stream.flush()

@@ -16,6 +16,8 @@ from maestro.cli.terminal import Terminal, plural, printable
 from maestro.execution.planner import Action, PlannedStep
 from maestro.steps import Forecast
 
+_NAMED = 5
+
 
 @example_command(
     "plan",
@@ -84,7 +86,12 @@ def forecast_json(forecast: Forecast | None) -> dict[str, Any] | None:
     """What a step is expected to cost, in dollars as exact texts."""
     if forecast is None:
         return None
-    return {"likely_usd": _usd(forecast.likely), "at_most_usd": _usd(forecast.at_most), "by": forecast.by}
+    return {
+        "likely_usd": _usd(forecast.likely),
+        "at_most_usd": _usd(forecast.at_most),
+        "by": forecast.by,
+        "refused": forecast.refused,
+    }
 
 
 def total_json(steps: Sequence[PlannedStep]) -> dict[str, Any] | None:
@@ -98,7 +105,8 @@ def total_json(steps: Sequence[PlannedStep]) -> dict[str, Any] | None:
         "steps": len(found),
         "likely_usd": _usd(sum(likely)) if len(likely) == len(found) else None,
         "at_most_usd": _usd(sum(known)),
-        "unknown": len(found) - len(known),
+        "unknown": len(_unknown(found)),
+        "refused": sum(one.refused is not None for one in found),
     }
 
 
@@ -147,7 +155,11 @@ def show(terminal: Terminal, ready: Prepared) -> None:
     terminal.line(f"{plural(len(plan.steps), 'step')}: {total or 'nothing'}")
     spending = [step.forecast for step in plan.steps if step.forecast is not None]
     if spending:
-        terminal.line(f"money: at most {_sum(spending)} for {plural(len(spending), 'model step')}")
+        refused = [step for step in plan.steps if step.forecast is not None and step.forecast.refused is not None]
+        of_them = f", {len(refused)} of them refused" if refused else ""
+        terminal.line(f"money: at most {_sum(spending)} for {plural(len(spending), 'model step')}{of_them}")
+        if refused:
+            terminal.line(terminal.paint(printable(refused_line(refused)), "red"))
     if plan.missing:
         terminal.line(terminal.paint("A run would be refused until what is missing is there.", "red"))
 
@@ -156,19 +168,39 @@ def forecast_line(forecast: Forecast) -> str:
     """What a step may cost, and who would do it."""
     from maestro.ledger.model import Unit, shown
 
-    most = "an unknown price" if forecast.at_most is None else f"at most {shown(Unit.USD, forecast.at_most)}"
-    likely = "" if forecast.likely is None else f", likely {shown(Unit.USD, forecast.likely)}"
-    return f"{most}{likely}; {forecast.by}"
+    if forecast.at_most is None:
+        most = "an unknown price" if forecast.refused is None else ""
+    else:
+        most = f"at most {shown(Unit.USD, forecast.at_most)}"
+    # Of what costs nothing all is said by the most.
+    likely = f"likely {shown(Unit.USD, forecast.likely)}" if forecast.likely is not None and forecast.at_most else ""
+    refused = "" if forecast.refused is None else "refused"
+    return f"{', '.join(one for one in (most, likely, refused) if one)}; {forecast.by}"
+
+
+def refused_line(steps: Sequence[PlannedStep]) -> str:
+    """What is to come of a run with steps that would be refused."""
+    names = ", ".join(step.node.name for step in steps[:_NAMED])
+    names += f" and {len(steps) - _NAMED} more" if len(steps) > _NAMED else ""
+    if all(step.node.step.continue_on_error for step in steps):
+        return f"A run would go on without an answer for {names}: see why above."
+    return f"A run cannot pass as things are: nothing would answer {names}; see why above."
+
+
+def _unknown(spending: Sequence[Forecast]) -> list[Forecast]:
+    """Those whose price nobody knows; what is refused has none."""
+    return [one for one in spending if one.at_most is None and one.refused is None]
 
 
 def _sum(spending: Sequence[Forecast]) -> str:
     from maestro.ledger.model import Unit, shown
 
     known = sum(one.at_most or 0 for one in spending)
-    unknown = sum(one.at_most is None for one in spending)
+    unknown = len(_unknown(spending))
     seen = [one.likely for one in spending if one.likely is not None]
-    likely = f", likely {shown(Unit.USD, sum(seen))}" if seen and len(seen) == len(spending) else ""
-    return shown(Unit.USD, known) + likely + (f" and {plural(unknown, 'unknown price')}" if unknown else "")
+    likely = f", likely {shown(Unit.USD, sum(seen))}" if known and len(seen) == len(spending) else ""
+    unpriced = f" and {plural(unknown, 'unknown price')}" if unknown else ""
+    return shown(Unit.USD, known) + likely + unpriced
 
 
 def secret_advice(ready: Prepared, name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,21 +14,28 @@ from maestro.errors import RunCancelledError
 from maestro.execution.budgets import limits_for, limits_of
 from maestro.execution.errors import StepCancelledError, StepTimeoutError
 from maestro.execution.model_policy import engine_of
-from maestro.ledger.model import Attribution, Scope, Unit
+from maestro.ledger.model import Attribution, BudgetExceededError, Charge, Scope, Unit
 from maestro.llm.blocking import BlockingGateway
 from maestro.llm.catalogue import Catalogue
 from maestro.llm.gateway import Gateway
 from maestro.llm.model import Answer, Decision, ModelRequest
 from maestro.llm.named_by_ollama import with_ollama_models
 from maestro.llm.opening import catalogue_for, open_gateway
+from maestro.llm.patience import Patience
 from maestro.server.home import HOME_VARIABLE
 
 if TYPE_CHECKING:
     from maestro.execution.session import RunSession
     from maestro.policy import PolicyEngine
 
+WAIT_SECONDS = 60.0
+"""For money that other calls have reserved, where the step has no time limit of its own."""
 _OLLAMA = "ollama.generate"
 _LOOK_BACK = timedelta(days=60)
+
+
+def _nobody(_sentence: str) -> None:
+    """Is told nothing."""
 
 
 class RunModels:
@@ -40,7 +47,7 @@ class RunModels:
         self.catalogue = self._catalogue()
         self.gateway = BlockingGateway(self._open)
         self.opened: Gateway | None = None
-        self._usual: Mapping[str, int] | None = None
+        self._usual: Mapping[tuple[str, str], int] | None = None
         self._planning: PolicyEngine | None = None
 
     def _catalogue(self) -> Catalogue:
@@ -87,7 +94,13 @@ class RunModels:
         self._planning = engine_of(session.project.home, session.environ, session.profile)()
         return self._planning
 
-    def of(self, step: str, stop: threading.Event | None, seconds: float | None) -> StepModels:
+    def of(
+        self,
+        step: str,
+        stop: threading.Event | None,
+        seconds: float | None,
+        tell: Callable[[str], None] = _nobody,
+    ) -> StepModels:
         """For one step; see ``maestro.steps.Models``."""
         identity = self._session.identity
         attribution = Attribution(
@@ -98,15 +111,16 @@ class RunModels:
             step=step,
             actor=identity.actor or "maestro",
         )
-        return StepModels(self, self._session, attribution, limits_for(attribution, self._limits), stop, seconds)
+        return StepModels(self, self._session, attribution, limits_for(attribution, self._limits), stop, seconds, tell)
 
-    def usual_cost(self, step: str) -> int | None:
+    def usual_cost(self, step: str, model: str) -> int | None:
         """See ``maestro.steps.Models``."""
         if self._usual is None:
             self._usual = self._usual_costs()
-        return self._usual.get(step)
+        return self._usual.get((step, model))
 
-    def _usual_costs(self) -> Mapping[str, int]:
+    def _usual_costs(self) -> Mapping[tuple[str, str], int]:
+        """By step and model: what another model has cost says nothing of the one that would be asked now."""
         from maestro.ledger.insight.run_forecast import run_forecast
 
         opened, identity = self.opened, self._session.identity
@@ -115,8 +129,15 @@ class RunModels:
         past = opened.ledger.ledger.charges(
             datetime.now(UTC) - _LOOK_BACK, tenant=identity.tenant, project=self._session.project_name, unit="usd"
         )
-        found = run_forecast(past, [node.name for node in self._session.graph])
-        return {step: one.likely for step, one in found.steps.items()}
+        by_model: dict[str, list[Charge]] = {}
+        for one in past:
+            by_model.setdefault(one.model, []).append(one)
+        steps = [node.name for node in self._session.graph]
+        return {
+            (step, model): one.likely
+            for model, charges in by_model.items()
+            for step, one in run_forecast(charges, steps).steps.items()
+        }
 
     def close(self) -> None:
         """Waits for what is still to be settled."""
@@ -141,6 +162,7 @@ class StepModels:
         limits: Mapping[Scope, Mapping[Unit, int]],
         stop: threading.Event | None,
         seconds: float | None,
+        tell: Callable[[str], None] = _nobody,
     ) -> None:
         self._models = models
         self._session = session
@@ -148,6 +170,7 @@ class StepModels:
         self._limits = limits
         self._stop = stop
         self._deadline = None if seconds is None else time.monotonic() + seconds
+        self._tell = tell
 
     @property
     def catalogue(self) -> Catalogue:
@@ -161,7 +184,8 @@ class StepModels:
 
     def ask(self, request: ModelRequest) -> Answer:
         """The answer; see ``maestro.steps.Models``."""
-        left = request.timeout if self._deadline is None else self._deadline - time.monotonic()
+        now = time.monotonic()
+        left = request.timeout if self._deadline is None else self._deadline - now
         if left <= 0:
             raise _late()
         try:
@@ -170,23 +194,35 @@ class StepModels:
                 self._attribution,
                 limits=self._limits,
                 cancelled=self._stop,
+                patience=self._patience(now),
             )
         except RunCancelledError as error:
             raise StepCancelledError("the step was stopped while it waited for a model") from error
+        except BudgetExceededError:
+            raise
         except Exception as error:
             # Whatever it says, there was no more time.
             if self._deadline is not None and time.monotonic() >= self._deadline:
                 raise _late() from error
             raise
 
+    def _patience(self, now: float) -> Patience:
+        if self._deadline is None:
+            return Patience(now + WAIT_SECONDS, tell=self._told_once)
+        return Patience(self._deadline, self._deadline, self._told_once)
+
+    def _told_once(self, sentence: str) -> None:
+        # A step may ask many times at once.
+        tell, self._tell = self._tell, _nobody
+        tell(sentence)
+
     def decide(self, request: ModelRequest) -> Decision:
         """Which model would be asked."""
         return self._models.gateway.decide(self._of_the_run(request), self._attribution, limits=self._limits)
 
-    @property
-    def usual_cost(self) -> int | None:
-        """What this step usually costs."""
-        return self._models.usual_cost(self._attribution.step or "")
+    def usual_cost(self, model: str) -> int | None:
+        """What this step usually costs with this model."""
+        return self._models.usual_cost(self._attribution.step or "", model)
 
     def decision(self, id: str) -> Decision | None:
         """A decision that was kept."""

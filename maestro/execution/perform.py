@@ -70,10 +70,11 @@ def perform(session: RunSession, work: Work, log: StepLog, stop: threading.Event
     spent: list[float] = []
     try:
         runner = _Runner(session, work, log, stop, scratch)
+        logger = log.logger(work.name)
         context = StepContext(
             workspace=runner.workspace,
             scratch=scratch,
-            log=log.logger(work.name),
+            log=logger,
             env=runner.environment,
             secrets=dict(work.secrets),
             artifacts=session.store,
@@ -90,7 +91,7 @@ def perform(session: RunSession, work: Work, log: StepLog, stop: threading.Event
             workflow=session.loaded.workflow.name,
             required_evidence=session.loaded.workflow.required_evidence,
             history=session.history,
-            find_models=lambda: session.models_of(work.name, stop, runner.seconds_left),
+            find_models=lambda: session.models_of(work.name, stop, runner.seconds_left, logger.info),
         )
         result = work.kind.run(context, work.params)
         runner.finish()

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from maestro.artifacts import StepRecord
 from maestro.errors import InputError
 from maestro.execution.last_keys import LastKeys
+from maestro.execution.plan_errors import of_step, together
 from maestro.execution.resolve import Resolved
 from maestro.execution.reuse import reused
 from maestro.execution.selection import select
@@ -88,15 +89,26 @@ def make_plan(session: RunSession, words: Sequence[str] = (), *, only: bool = Fa
 
     Raises:
         InputError: a word names nothing, an expression fails, or a kind finds nothing to work on.
+        PlanErrors: that is so of several steps.
     """
     planner = _Planner(session, select(session.graph, words, only=only))
-    steps = tuple(planner.plan(node) for node in session.graph if node.name in planner.selected)
+    steps: list[PlannedStep] = []
+    errors: list[InputError] = []
+    for node in session.graph:
+        if node.name in planner.selected:
+            try:
+                steps.append(planner.plan(node))
+            except InputError as error:
+                errors.append(error)
+                planner.failed(node)
+    if errors:
+        raise together(errors)
     return Plan(
         session.project_name,
         session.loaded.workflow.name,
         session.revision.id,
         session.request.params,
-        steps,
+        tuple(steps),
     )
 
 
@@ -107,6 +119,10 @@ class _Planner:
         self._known: dict[str, StepRecord] = {}
         self._open: set[str] = set()
         self._last = LastKeys(session.project, session.project_name)
+
+    def failed(self, node: Node) -> None:
+        """It could not be planned; what waits for it is, as far as that is known without it."""
+        self._open.add(node.name)
 
     def plan(self, node: Node) -> PlannedStep:
         session = self._session
@@ -130,12 +146,12 @@ class _Planner:
             upstream = self._records(node.upstream)
             before = self._records(session.graph.ancestors([node.name]) - {node.name})
             resolved = session.resolver.resolve(node, scope, upstream, session.plan_context(node.name), before=before)
-        except InputError:
+        except InputError as error:
             # What a step works on may be made by a step before it; only then is it too early to complain.
-            if not waits:
+            kind = session.registry.get(node.step.run)
+            if not waits or kind.final_word(error):
                 raise
             self._open.add(node.name)
-            kind = session.registry.get(node.step.run)
             return PlannedStep(node, "run", f"after {', '.join(waits)}", kind.summary)
         does = resolved.kind.describe(resolved.params)
         record = session.records.cached(resolved.cache_key) if resolved.cache_key and not waits else None
@@ -153,8 +169,13 @@ class _Planner:
             does,
             missing_tools=self._missing_tools(resolved),
             missing_secrets=self._missing_secrets(node),
-            forecast=resolved.kind.forecast(session.plan_context(node.name), resolved.params),
+            forecast=self._forecast(resolved),
         )
+
+    def _forecast(self, resolved: Resolved) -> Forecast | None:
+        session, node = self._session, resolved.node
+        with of_step(session.loaded, node):
+            return resolved.kind.forecast(session.plan_context(node.name), resolved.params)
 
     def _records(self, names: Iterable[str]) -> dict[str, StepRecord]:
         found: dict[str, StepRecord] = {}

@@ -12,6 +12,7 @@ from maestro.artifacts import Artifact, StepRecord
 from maestro.artifacts.records import SCHEMA
 from maestro.errors import InputError, Location
 from maestro.execution.inputs import inputs_digest
+from maestro.execution.plan_errors import of_step
 from maestro.execution.tools import Tools
 from maestro.project import FileEntry
 from maestro.steps import BaseParams, PlanContext, Registry, Requirement, StepKind
@@ -142,7 +143,7 @@ class Resolver:
         parts["inputs"] = inputs_digest(self.files, globs)[0]
         for tool, version in self.tools.versions(requirements).items():
             parts[f"tool {tool}"] = version
-        with _placed(self.loaded, (*node.path, "with")):
+        with of_step(self.loaded, node):
             parts.update(kind.depends(plan, params))
         for name, record in sorted(upstream.items()):
             parts[f"upstream {name}"] = _digest(

@@ -119,11 +119,18 @@ class RunSession:
     def _git(self) -> GitScope:
         return GitScope(self.project, self.revision, self.request.base)
 
-    def models_of(self, step: str, stop: threading.Event | None = None, seconds: float | None = None) -> Models:
+    def models_of(
+        self,
+        step: str,
+        stop: threading.Event | None = None,
+        seconds: float | None = None,
+        tell: Callable[[str], None] = lambda _sentence: None,
+    ) -> Models:
         """Language models, charged to ``step``; opened when they are first asked for.
 
         Args:
             stop: set to give up; seconds: what is left of the step's time.
+            tell: is told what the step waits for.
 
         Raises:
             StepError: the run is of somebody else's fork.
@@ -138,7 +145,7 @@ class RunSession:
                 from maestro.execution.models import RunModels
 
                 self._models = RunModels(self)
-            return self._models.of(step, stop, seconds)
+            return self._models.of(step, stop, seconds, tell)
 
     @cached_property
     def products(self) -> tuple[str, ...]:

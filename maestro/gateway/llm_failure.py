@@ -68,7 +68,8 @@ def failure_of(error: MaestroError) -> LlmError:
     """What a caller is told of an error of the gateway."""
     message = sentence(error)
     decided = getattr(error, "decision", None)
-    headers = {"x-maestro-decision": decided.id} if decided is not None else {}
+    decided = decided if isinstance(decided, str) else getattr(decided, "id", "")
+    headers = {"x-maestro-decision": decided} if decided else {}
     if isinstance(error, BudgetExceededError):
         return LlmError(429, message, "insufficient_quota", "insufficient_quota", headers={**headers, **NEVER_AGAIN})
     if isinstance(error, NoModelError):

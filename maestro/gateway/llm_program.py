@@ -16,6 +16,8 @@ from maestro.gateway.program import listen, log_to_stderr, run, shown
 from maestro.llm.endpoint_tokens import FILE, TokenFile
 from maestro.server.home import HOME_VARIABLE, find_server
 
+ELSEWHERE = "choose another port with `--port`; 0 takes any that is free"
+
 
 def serve(home: Path, workspace: Path | None, *, host: str, port: int, profile: str | None = None) -> None:
     """Answers until SIGTERM or SIGINT; what was spent is in the ledger when this returns.
@@ -33,7 +35,7 @@ def serve(home: Path, workspace: Path | None, *, host: str, port: int, profile: 
     """
     log_to_stderr()
     log = AccessLog()
-    with contextlib.closing(listen(host, port)) as listener:
+    with contextlib.closing(listen(host, port, elsewhere=ELSEWHERE)) as listener:
         listener.listen()
         print(f"OPENAI_BASE_URL={shown(listener, None)}/v1", flush=True)
         projects = ProjectCatalogues(find_server()) if os.environ.get(HOME_VARIABLE) else None

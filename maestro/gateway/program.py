@@ -88,8 +88,13 @@ def run(application: Starlette, listener: socket.socket) -> None:
     _Server(config).run(sockets=[listener])
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(
+    host: str, port: int, *, elsewhere: str = "set gateway.host and gateway.port in server.yaml"
+) -> socket.socket:
     """A socket for an address; port 0: any that is free.
+
+    Args:
+        elsewhere: how another address is chosen.
 
     Raises:
         InputError: the address cannot be had.
@@ -104,7 +109,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise InputError(
             f"the gateway cannot listen on {host}:{port}: {error.strerror}",
-            next_step="stop what listens there, or set gateway.host and gateway.port",
+            next_step=f"stop what listens there, or {elsewhere}",
         ) from error
     return listener
 

@@ -28,6 +28,9 @@ from maestro.ledger.operations import (
     Spend,
 )
 
+_CORRECTED = "corrected: "
+"""What the reason of a settled reservation begins with since a person corrected it."""
+
 
 def cells(books: Books, operation: Operation) -> set[Cell]:
     """The sums the operation may change, so that they are read and locked before."""
@@ -169,6 +172,8 @@ def _send(books: Books, operation: Send, entry: Entry) -> Change | None:
 def _settle(books: Books, operation: Settle, entry: Entry) -> Change | None:
     actual = dict(operation.actual)
     if entry.state == "settled":
+        if entry.reason.startswith(_CORRECTED):
+            return None  # What a person said since then stands.
         if _amounts(entry.actual) != _amounts(actual):
             raise InputError(
                 f"'{entry.id}' was settled before, for another amount", next_step="settle once; correct it by `adjust`"
@@ -193,9 +198,12 @@ def _settle(books: Books, operation: Settle, entry: Entry) -> Change | None:
         *(_charge(books, settled, unit, amount, "settled", facts) for unit, amount in actual.items()),
     ]
     innermost = entry.scopes[-1]
+    told = dict(over)
+    if operation.doubtful and not told:
+        told = {unit: actual[unit] for unit in (Unit.TOKENS, Unit.USD) if actual.get(unit) and held.get(unit)}
     overdraft = tuple(
         Crossing(innermost, unit, 100, held[unit], amount, books.moment, overdraft=entry.id)
-        for unit, amount in over.items()
+        for unit, amount in told.items()
     )
     return Change(lambda crossed: crossed, _moves(entry, actual), settled, tuple(charges), overdraft)
 
@@ -241,10 +249,16 @@ def _lapse(books: Books, operation: Lapse, entry: Entry) -> Change | None:
 
 
 def _adjust(books: Books, operation: Adjust, entry: Entry) -> Change | None:
-    if entry.state != "assumed":
+    if entry.state not in ("assumed", "settled"):
         raise InputError(
-            f"'{entry.id}' is {entry.state}, and only assumed charges are corrected",
-            next_step="see `maestro budget events` for those",
+            f"'{entry.id}' is {entry.state}, so there is no charge to be corrected",
+            next_step="`maestro budget export` lists what was charged",
+        )
+    if not entry.amounts:
+        # Its row is gone, and what was charged is noted beside its fingerprint: a correction would not add up.
+        raise InputError(
+            f"'{entry.id}' was settled so long ago that its charge stands",
+            next_step="raise the budget by what was charged too much: `maestro budget set`",
         )
     if operation.unit not in entry.actual:
         raise InputError(
@@ -252,7 +266,8 @@ def _adjust(books: Books, operation: Adjust, entry: Entry) -> Change | None:
             next_step=f"correct one of {', '.join(entry.actual)}",
         )
     was = entry.actual[operation.unit]
-    corrected = replace(entry, actual={**entry.actual, operation.unit: operation.amount})
+    reason = f"{_CORRECTED}{operation.reason}" if entry.state == "settled" else entry.reason
+    corrected = replace(entry, actual={**entry.actual, operation.unit: operation.amount}, reason=reason)
     facts = {"reason": operation.reason, "by": operation.actor, "was": was, "is": operation.amount}
     charge = _charge(books, corrected, operation.unit, operation.amount - was, "adjusted", facts)
     moves = {(scope, operation.unit): (operation.amount - was, 0) for scope in entry.scopes}
@@ -268,7 +283,10 @@ def _set_limit(operation: SetLimit) -> Change:
 def _spend(books: Books, operation: Spend) -> Change | None:
     entry = books.entries.get(operation.id)
     if entry is not None:
-        if (entry.attribution, _amounts(entry.actual)) != (operation.attribution, _amounts(operation.amounts)):
+        # What was charged, not what a person has said since.
+        corrected = entry.reason.startswith(_CORRECTED)
+        charged = entry.amounts if corrected else entry.actual
+        if (entry.attribution, _amounts(charged)) != (operation.attribution, _amounts(operation.amounts)):
             raise InputError(
                 f"'{operation.id}' was charged before, for something else", next_step="give every charge its own id"
             )

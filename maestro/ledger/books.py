@@ -25,7 +25,7 @@ class Entry:
     Args:
         limits: the workflow's, by key of the scope.
         actual: what is charged for it by now.
-        reason: why it was released or assumed.
+        reason: why it was released, assumed or corrected.
     """
 
     id: str

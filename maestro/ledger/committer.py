@@ -28,6 +28,7 @@ from maestro.ledger.operations import Extend, Operation, Release, Reserve, Settl
 from maestro.ledger.rows import CrossingKey
 from maestro.ledger.sweeping import lapsing
 from maestro.ledger.transaction import Outcome, carry_out
+from maestro.ledger.witness import Witness, database_file
 from maestro.server.database import first_line, let_go, open_engine
 
 PATIENCE = 5.0
@@ -67,6 +68,8 @@ class Committer:
 
     def _start_over(self) -> None:
         self.engine = open_engine(self._url)
+        file = database_file(self.engine.url)
+        self._witness = None if file is None else Witness(file)
         self._queue: deque[Waiting] = deque()
         self._turn = threading.Lock()
         self._connection: sa.Connection | None = None
@@ -238,6 +241,9 @@ class Committer:
         return []
 
     def _transact(self, operations: Sequence[Operation]) -> list[Outcome]:
+        if self._witness is not None:
+            # SQLite would go on in a file that was deleted, and make a new one for the next connection.
+            self._witness.check_there()
         connection = self._connected(not all(isinstance(one, _GIVING_BACK) for one in operations))
         with connection.begin():
             outcomes, crossed = carry_out(connection, operations, self._known)

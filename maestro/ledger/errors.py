@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from maestro.errors import InputError, MaestroError
+from maestro.errors import InputError, Location, MaestroError
 from maestro.server.database import first_line
+
+_DAMAGED = ("not a database", "malformed")
+"""How SQLite says that a file is damaged."""
 
 
 class UnknownReservationError(InputError):
@@ -30,7 +35,21 @@ class LedgerUnavailableError(MaestroError):
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"the ledger's database does not answer: {reason}",
-            next_step="check that it runs and that its disk is not full",
+            next_step="move the damaged file away and restore it from a backup"
+            if any(sign in reason for sign in _DAMAGED)
+            else "check that it runs and that its disk is not full",
+        )
+
+
+class LedgerLostError(MaestroError):
+    """The ledger that was known here is gone: going on would count every budget from nothing."""
+
+    def __init__(self, file: Path, witness: Path, what: str) -> None:
+        super().__init__(
+            f"the ledger {what}, and with it every limit and all that was spent",
+            where=Location(str(file)),
+            next_step=f"restore it from a backup; or, to begin with an empty ledger and no limits but the defaults, "
+            f"remove {witness} and what is left of {file.name}",
         )
 
 

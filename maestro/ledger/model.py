@@ -109,7 +109,8 @@ class Crossing:
 
     Args:
         overdraft: id of the reservation that cost more than was reserved: then ``limit`` is what was reserved, ``used``
-            what it cost, and ``scope`` the innermost one. Empty: a threshold.
+            what it cost, and ``scope`` the innermost one. Where ``used`` is not more, the provider claimed what cannot
+            be true, and what was reserved is charged. Empty: a threshold.
     """
 
     scope: Scope
@@ -183,11 +184,16 @@ class Charge:
 
 
 class BudgetExceededError(MaestroError):
-    """A budget does not hold what was asked; nothing was reserved."""
+    """A budget does not hold what was asked; nothing was reserved.
+
+    Attributes:
+        decision: id of what was decided before, where a model was to be asked; empty: nothing was.
+    """
 
     def __init__(self, balance: Balance, asked: int) -> None:
         self.balance = balance
         self.asked = asked
+        self.decision = ""
         super().__init__(
             f"the budget of {balance.scope} is {shown(balance.unit, balance.limit or 0)}: "
             f"{shown(balance.unit, balance.spent)} are spent and {shown(balance.unit, balance.reserved)} reserved, and "

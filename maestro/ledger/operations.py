@@ -73,7 +73,11 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """The truth about what was reserved."""
+    """The truth about what was reserved.
+
+    Args:
+        doubtful: more was claimed than can be true, so that the caller says what was reserved; told as an overdraft.
+    """
 
     id: str
     actual: Mapping[Unit, int]
@@ -82,6 +86,7 @@ class Settle:
     decision: str = ""
     facts: Mapping[str, object] = field(default_factory=dict)
     also: Sequence[Companion] = ()
+    doubtful: bool = False
 
     def checked(self) -> Settle:
         """The operation itself.
@@ -126,7 +131,7 @@ class Lapse:
 
 @dataclass(frozen=True, slots=True)
 class Adjust:
-    """A person says what an assumed charge came to."""
+    """A person says what a call came to that was assumed or settled."""
 
     id: str
     unit: Unit

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 FILE = "ledger.db"
+WITNESS = "ledger-id"
+"""Beside it, as ``maestro.ledger.witness`` names it, which takes longer to import."""
 _SERVER_HOME = "MAESTRO_SERVER_HOME"
 """As in ``maestro.server.home``, whose settings take longer to import than most runs ask for a ledger."""
 
@@ -35,4 +37,5 @@ def ledger_url(home: Path, environ: Mapping[str, str] | None = None) -> str:
 def is_there(home: Path, environ: Mapping[str, str] | None = None) -> bool:
     """Whether there is a ledger already: on a server always, else once something was asked or granted."""
     environ = os.environ if environ is None else environ
-    return bool(environ.get(_SERVER_HOME)) or (home / FILE).exists()
+    # What it leaves beside it counts as well: one that was deleted is missed, not begun anew.
+    return bool(environ.get(_SERVER_HOME)) or (home / FILE).exists() or (home / WITNESS).exists()

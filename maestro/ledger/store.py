@@ -12,17 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from maestro.errors import InputError, Location
 from maestro.ledger import pruning, reading
 from maestro.ledger.checking import Discrepancy, discrepancies
 from maestro.ledger.committer import PATIENCE, Committer
 from maestro.ledger.errors import LedgerUnavailableError
+from maestro.ledger.making import make_ledger
 from maestro.ledger.model import Attribution, Balance, Charge, Crossing, Reservation, Scope, Unit
 from maestro.ledger.names import key_of
 from maestro.ledger.operations import (
@@ -41,8 +40,7 @@ from maestro.ledger.operations import (
 from maestro.ledger.pruning import Pruned
 from maestro.ledger.reading import Held, LimitSet
 from maestro.ledger.rows import Rows
-from maestro.ledger.tables import METADATA
-from maestro.server.database import first_line, make_tables, open_engine
+from maestro.server.database import first_line, open_engine
 from maestro.server.database import reading as for_reading
 from maestro.server.removal import always
 
@@ -69,12 +67,12 @@ class Ledger:
 
         Raises:
             InputError: it is no address of SQLite or PostgreSQL, or the file's folder cannot be made.
-            MaestroError: the database does not answer.
+            LedgerLostError: its file was known here and is gone, empty or another one.
+            MaestroError: the database does not answer, or its file cannot be used.
         """
         engine = open_engine(url)
         try:
-            _make_folder(engine.url)
-            make_tables(engine, METADATA)
+            make_ledger(engine)
         finally:
             engine.dispose()
         return cls(Committer(url, patience=patience))
@@ -196,14 +194,15 @@ class Ledger:
         return [reading.held(entry) for entry in self.committer.sweep(None if now is None else now.timestamp())]
 
     def adjust(self, id: str, amount: int, *, reason: str, actor: str, unit: Unit = Unit.USD) -> Charge:
-        """Corrects an assumed charge to what it really came to, by a row of its own.
+        """Corrects a charge, assumed or settled, to what it really came to, by a row of its own.
 
         Args:
             id: of the reservation.
             amount: the truth, not the difference.
 
         Raises:
-            InputError: it is not assumed, there is no reason, or the amount cannot be one.
+            InputError: nothing is charged for it, or so long ago that its reservation was removed; there is no reason,
+                or the amount cannot be one.
             UnknownReservationError: there is none.
         """
         return cast(Charge, self.committer.perform(Adjust(id, unit, amount, reason, actor).checked()))
@@ -378,17 +377,3 @@ def _answering() -> Iterator[None]:
 
 def _by_key(limits: Limits) -> dict[str, dict[str, int]]:
     return {key_of(scope): {str(unit): amount for unit, amount in amounts.items()} for scope, amounts in limits.items()}
-
-
-def _make_folder(url: sa.URL) -> None:
-    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
-        return
-    folder = Path(url.database).parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"the ledger's folder cannot be made: {error.strerror}",
-            where=Location(str(folder)),
-            next_step="check who may write there",
-        ) from error

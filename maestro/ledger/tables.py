@@ -59,7 +59,7 @@ RESERVATIONS = sa.Table(
     sa.Column("model", sa.Text, nullable=False),
     sa.Column("provider", sa.Text, nullable=False),
     sa.Column("decision", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False, comment="why it was released or assumed"),
+    sa.Column("reason", sa.Text, nullable=False, comment="why it was released, assumed or corrected"),
     sqlite_with_rowid=False,
 )
 

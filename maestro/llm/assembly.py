@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from maestro.llm.charging import texts_in
+from maestro.llm.charging import made_in
 from maestro.llm.model import Chunk, Completion, Usage
 from maestro.llm.providers.openai_wire import says_something
 
@@ -21,7 +21,7 @@ class Assembly:
         """The last count, of this or of less."""
         self.finish: str | None = None
         self.size = 0
-        """Bytes of all texts that came: no fewer than the tokens they were."""
+        """Bytes of all texts the model made: no fewer than the tokens they were."""
         self._said = False
         self._texts: dict[str, list[str]] = {}
         self._calls: dict[int, dict[str, Any]] = {}
@@ -33,7 +33,7 @@ class Assembly:
 
     def add(self, piece: Chunk) -> None:
         """The next piece."""
-        self.size += texts_in(piece.delta)
+        self.size += made_in(piece.delta)
         says = says_something(piece.delta)
         self._said = self._said or says
         if piece.usage is not None and (piece.usage.output_tokens or not self._said):

@@ -17,6 +17,7 @@ from maestro.ledger.model import Attribution
 from maestro.llm.answer_stream import AnswerStream
 from maestro.llm.gateway import NO_LIMITS, Gateway
 from maestro.llm.model import Answer, Chunk, Decision, ModelRequest
+from maestro.llm.patience import Patience
 from maestro.llm.situation import Limits
 
 T = TypeVar("T")
@@ -59,9 +60,12 @@ class BlockingGateway:
         *,
         limits: Limits = NO_LIMITS,
         cancelled: threading.Event | None = None,
+        patience: Patience | None = None,
     ) -> Answer:
         """``Gateway.ask``; what it raises, and RunCancelledError when ``cancelled`` is set meanwhile."""
-        return self._wait(lambda gateway: gateway.ask(request, attribution, limits=limits), cancelled)
+        return self._wait(
+            lambda gateway: gateway.ask(request, attribution, limits=limits, patience=patience), cancelled
+        )
 
     def stream(
         self,

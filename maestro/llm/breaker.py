@@ -20,12 +20,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from maestro.llm.model import ProviderError
-from maestro.llm.state import Breaker
+from maestro.llm.state import LONGEST_COOL_DOWN, Breaker
 
 Phase = Literal["closed", "open", "half_open"]
 COUNTED = frozenset({"unavailable", "timeout", "garbage", "auth"})
 """Kinds of ProviderError that say something of the deployment; the others say something of the request."""
-LONGEST_COOL_DOWN = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,8 @@ class _Circuit:
     until: float = 0.0
     cooling: bool = False
     """Open because the provider asked for it, not because it failed."""
+    asked: float | None = None
+    """Seconds it asked for, when it was last open for that."""
     probing: bool = False
     last: str = ""
 
@@ -142,7 +143,8 @@ class Breakers:
         for name, circuit in self._circuits.items():
             if clock < circuit.until:
                 until = at + timedelta(seconds=circuit.until - clock)
-                found[name] = Breaker(circuit.in_a_row, until, circuit.last)
+                asked = circuit.asked if circuit.cooling else None
+                found[name] = Breaker(circuit.in_a_row, until, circuit.last, asked)
             elif circuit.probing:
                 found[name] = Breaker(circuit.in_a_row, at, f"{circuit.last} (one call tries it right now)".strip())
         return found
@@ -153,7 +155,7 @@ class Breakers:
         until = self.clock() + min(seconds, LONGEST_COOL_DOWN)
         if until > circuit.until:
             circuit.cooling = circuit.cooling or not circuit.until or self.clock() >= circuit.until
-            circuit.until = until
+            circuit.until, circuit.asked = until, error.retry_after
         circuit.last = f"{error.kind}: {error.what}"
 
     def _circuit(self, name: str) -> _Circuit:

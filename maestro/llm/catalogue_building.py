@@ -9,16 +9,21 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from maestro.errors import Location
 from maestro.ledger.model import nanodollars
 from maestro.llm.catalogue import LOCAL, Catalogue, Given, Model, ProviderSettings, Restriction
-from maestro.llm.catalogue_checking import check
+from maestro.llm.catalogue_checking import Partial, check
 from maestro.llm.catalogue_entries import Entry, Field, Section, values_of
 from maestro.llm.catalogue_file import ModelsFile, PriceEntry, per_million_usd
 from maestro.llm.catalogue_problems import CatalogueErrors, Problem, did_you_mean
 from maestro.llm.catalogue_reading import Tree, read
-from maestro.llm.catalogue_routes import routes_of
+from maestro.llm.catalogue_routes import no_model, routes_of, unknown_models
 from maestro.llm.prices import FREE, Price, Prices, Rate, per_million
+
+_TARGETS = ("routes", "models")
+"""Whose names a request may give."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,6 +31,7 @@ class _File:
     role: str
     tree: Tree
     content: ModelsFile
+    partial: Partial
 
 
 def build(
@@ -49,9 +55,11 @@ def build(
         _join(joined, file)
     providers = _providers(joined["providers"], problems)
     models = _models(joined["models"], providers, known["providers"], prices, problems)
-    routes = routes_of(joined["routes"], models, known["models"], problems)
+    routes = routes_of(joined["routes"], models, known["models"], known["routes"], problems)
+    problems += _same_names(found, known)
+    problems += _in_wrong_entries(found, known)
     settings = _settings(found, known, problems)
-    restrictions = _restrictions(found, known["models"], problems)
+    restrictions = _restrictions(found, known, problems)
     if problems:
         raise CatalogueErrors(problems)
     made = Catalogue(
@@ -83,9 +91,9 @@ def _read_all(
             continue
         if tree is None:
             continue
-        content, wrong = check(tree)
+        content, partial, wrong = check(tree)
         problems += wrong
-        found.append(_File(role, tree, content))
+        found.append(_File(role, tree, content, partial))
     if unread:
         # What it would have said is not known, and the others would be blamed for it.
         raise CatalogueErrors(problems)
@@ -95,6 +103,43 @@ def _read_all(
 def _written(tree: Tree, section: str) -> Iterable[str]:
     entries = tree.data.get(section)
     return entries if isinstance(entries, dict) else ()
+
+
+def _same_names(found: Sequence[_File], known: Mapping[str, Collection[str]]) -> Iterable[Problem]:
+    """A target must not mean two things; told of whichever was written last, since the other was there before."""
+    for name in sorted(set(known["models"]) & set(known["routes"])):
+        last = next(file for file in reversed(found) if any(name in _written(file.tree, one) for one in _TARGETS))
+        section = next(one for one in _TARGETS if name in _written(last.tree, one))
+        other = "model" if section == "routes" else "route"
+        first = next(file for file in found if name in _written(file.tree, f"{other}s"))
+        where = "" if first is last else f" ({first.tree.file})"
+        yield last.tree.problem(
+            (section, name), f"'{name}' is a {other}{where}; a {section[:-1]} needs another name", key=True
+        )
+
+
+def _in_wrong_entries(found: Sequence[_File], known: Mapping[str, Collection[str]]) -> Iterable[Problem]:
+    """What entries name that have other mistakes too, so that all are told at once."""
+    for file in found:
+        for name, route in file.partial.get("routes", {}).items():
+            fields = _fields(route, file.tree, "routes", name)
+            yield from unknown_models(fields, known["models"], known["routes"])
+        for name, model in file.partial.get("models", {}).items():
+            given = _fields(model, file.tree, "models", name).get("provider")
+            if given is not None and given.value not in known["providers"]:
+                yield given.problem(_no_provider(given.value, known["providers"]))
+
+
+def _no_provider(name: str, known: Collection[str]) -> str:
+    return f"there is no provider '{name}'{did_you_mean(name, known)}"
+
+
+def _fields(entry: BaseModel, tree: Tree, section: str, name: str) -> Entry:
+    return {
+        key: Field(getattr(entry, key), tree, (section, name, key))
+        for key in type(entry).model_fields
+        if key in entry.model_fields_set and getattr(entry, key) is not None
+    }
 
 
 def _forbidden(file: _File, routes: Mapping[str, Any], models: Mapping[str, Any]) -> list[Problem]:
@@ -136,11 +181,7 @@ def _forbidden(file: _File, routes: Mapping[str, Any], models: Mapping[str, Any]
 def _join(joined: dict[str, Section], file: _File) -> None:
     for section, entries in joined.items():
         for name, entry in getattr(file.content, section).items():
-            fields = {
-                key: Field(getattr(entry, key), file.tree, (section, name, key))
-                for key in type(entry).model_fields
-                if key in entry.model_fields_set and getattr(entry, key) is not None
-            }
+            fields = _fields(entry, file.tree, section, name)
             before = entries.get(name, {})
             if section == "models" and "provider" in fields and "provider" in before:
                 # At another provider nothing that was said of it need hold.
@@ -187,8 +228,7 @@ def _models(
                 entry[""].problem(f"model '{name}' needs a 'provider'{did_you_mean(name, set(section) - {name})}")
             )
         elif provider is None and value["provider"] not in known:
-            given = value["provider"]
-            problems.append(entry["provider"].problem(f"there is no provider '{given}'{did_you_mean(given, known)}"))
+            problems.append(entry["provider"].problem(_no_provider(value["provider"], known)))
         if provider is None:
             continue
         wire = value.get("wire_model", name)
@@ -253,7 +293,7 @@ def _settings(found: Sequence[_File], known: Mapping[str, Collection[str]], prob
             default.problem(f"there is no route '{default.value}'{did_you_mean(default.value, known['routes'])}")
         )
     if last is not None and last.value and last.value not in known["models"]:
-        problems.append(last.problem(f"there is no model '{last.value}'{did_you_mean(last.value, known['models'])}"))
+        problems.append(last.problem(no_model(last.value, known["models"], known["routes"])))
     return {
         "default_route": default.value if default else "",
         "last_resort": (last.value or None) if last else None,
@@ -262,7 +302,9 @@ def _settings(found: Sequence[_File], known: Mapping[str, Collection[str]], prob
     }
 
 
-def _restrictions(found: Sequence[_File], known: Collection[str], problems: list[Problem]) -> tuple[Restriction, ...]:
+def _restrictions(
+    found: Sequence[_File], known: Mapping[str, Collection[str]], problems: list[Problem]
+) -> tuple[Restriction, ...]:
     made = []
     for file in found:
         entry = file.content.restrict
@@ -270,12 +312,9 @@ def _restrictions(found: Sequence[_File], known: Collection[str], problems: list
             continue
         for key in ("models", "deny"):
             for place, model in enumerate(getattr(entry, key) or ()):
-                if model not in known:
-                    problems.append(
-                        file.tree.problem(
-                            ("restrict", key, place), f"there is no model '{model}'{did_you_mean(model, known)}"
-                        )
-                    )
+                if model not in known["models"]:
+                    told = no_model(model, known["models"], known["routes"])
+                    problems.append(file.tree.problem(("restrict", key, place), told))
         made.append(
             Restriction(
                 source=file.tree.file,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -39,6 +40,9 @@ _PATTERNS = {
     "branches": "names of branches, which may have * in them and one ! before them",
 }
 
+_LETTERS = "a name begins with a letter or digit, and has at most 128 of: letters a-z and A-Z, digits, . _ : / @ + -"
+_WORDS = "a name begins with a letter, and has at most 64 of: letters a-z, digits, _ -"
+_NAMES = {"models": _LETTERS, "routes": _WORDS, "providers": _WORDS}
 _SINGLE: dict[str | int, type[BaseModel]] = {"restrict": RestrictEntry, "policy": PolicyEntry}
 _INNER: dict[str | int, type[BaseModel]] = {
     "rules": RuleEntry,
@@ -48,10 +52,14 @@ _INNER: dict[str | int, type[BaseModel]] = {
 }
 
 
-def check(tree: Tree) -> tuple[ModelsFile, list[Problem]]:
-    """The file's content without the entries that are wrong, and what is wrong with those."""
+Partial = Mapping[str, Mapping[str, BaseModel]]
+"""Section -> name -> what is right of an entry that is wrong."""
+
+
+def check(tree: Tree) -> tuple[ModelsFile, Partial, list[Problem]]:
+    """The file's content without the entries that are wrong, what is right of those, and what is wrong with them."""
     try:
-        return ModelsFile.model_validate(tree.data), []
+        return ModelsFile.model_validate(tree.data), {}, []
     except ValidationError as error:
         data = {key: dict(value) if isinstance(value, dict) else value for key, value in tree.data.items()}
         for one in error.errors(include_url=False, include_context=False, include_input=False):
@@ -60,7 +68,25 @@ def check(tree: Tree) -> tuple[ModelsFile, list[Problem]]:
                 data[str(section)].pop(rest[0], None)
             else:
                 data.pop(str(section), None)
-        return ModelsFile.model_validate(data), list(dict.fromkeys(_problems(tree, error)))
+        return ModelsFile.model_validate(data), _partial(tree, error), list(dict.fromkeys(_problems(tree, error)))
+
+
+def _partial(tree: Tree, error: ValidationError) -> Partial:
+    """Wrong entries without their wrong fields, so that what else they name can be looked at as well."""
+    found: dict[str, dict[str, BaseModel]] = {section: {} for section in SECTIONS}
+    wrong: dict[tuple[str, str], set[str | int]] = {}
+    for one in error.errors(include_url=False, include_context=False, include_input=False):
+        section, *rest = one["loc"]
+        if section in SECTIONS and rest:
+            wrong.setdefault((str(section), str(rest[0])), set()).update(rest[1:2])
+    for (section, name), fields in wrong.items():
+        entries = tree.data[section]
+        entry = entries.get(name) if isinstance(entries, dict) else None
+        if isinstance(entry, dict):
+            right = {key: value for key, value in entry.items() if key not in fields}
+            with contextlib.suppress(ValidationError):
+                found[section][name] = SECTIONS[section].model_validate(right)
+    return found
 
 
 def _problems(tree: Tree, error: ValidationError) -> Iterator[Problem]:
@@ -95,7 +121,7 @@ def _problem(tree: Tree, path: Where, name: bool, error: Mapping[str, Any]) -> P
     if kind == "missing":
         return tree.problem(path, f"{_named(path)} needs '{error['loc'][-1]}'")
     if name:
-        return tree.problem(path, f"'{_shown(str(path[-1]))}' is no usable name", key=True)
+        return tree.problem(path, f"'{_shown(str(path[-1]))}' is no usable name: {_NAMES[str(path[0])]}", key=True)
     if kind in _TYPES:
         return tree.problem(path, f"'{last}' must be {_TYPES[kind]}, not {_what(error.get('input'))}")
     if kind == "literal_error":

@@ -12,35 +12,46 @@ from maestro.llm.catalogue_problems import Problem, did_you_mean
 
 
 def routes_of(
-    section: Section, models: Mapping[str, Model], known: Collection[str], problems: list[Problem]
+    section: Section,
+    models: Mapping[str, Model],
+    known: Collection[str],
+    names: Collection[str],
+    problems: list[Problem],
 ) -> dict[str, Route]:
     """The routes of joined files; what is wrong with them is added to ``problems``.
 
     Args:
-        known: names of all models that are written, also of those that are wrong themselves.
+        known, names: of all models and routes that are written, also of those that are wrong themselves.
     """
     found = {}
     for name, entry in section.items():
         value = values_of(entry)
-        if name in known:
-            problems.append(entry[""].problem(f"'{name}' is a model; a route needs another name"))
         if "candidates" not in value and "any" not in value:
             problems.append(entry[""].problem(f"route '{name}' needs 'candidates' or 'any'"))
             continue
         if "candidates" in value and "any" in value:
             problems.append(entry["any"].problem(f"route '{name}' has both 'candidates' and 'any'"))
-        problems += _unknown_models(entry, known)
+        problems += unknown_models(entry, known, names)
         found[name] = _route(name, value, models)
         if not found[name].candidates and "any" in value and len(models) == len(known):
             problems.append(entry["any"].problem(f"no model of the catalogue is what route '{name}' asks for"))
     return found
 
 
-def _unknown_models(entry: Entry, known: Collection[str]) -> Iterable[Problem]:
+def no_model(name: str, known: Collection[str], routes: Collection[str]) -> str:
+    """Why ``name`` cannot stand where a model has to."""
+    if name in routes:
+        return f"'{name}' is a route, and only models can stand here; name the models of that route"
+    return f"there is no model '{name}'{did_you_mean(name, known)}"
+
+
+def unknown_models(entry: Entry, known: Collection[str], routes: Collection[str]) -> Iterable[Problem]:
+    """Every name in a route that is not one of ``known``; ``routes`` are the names of routes."""
+
     def unknown(field: Field, names: Iterable[str], *below: str | int) -> Iterable[Problem]:
         for place, model in enumerate(names):
             if model not in known:
-                yield field.problem(f"there is no model '{model}'{did_you_mean(model, known)}", *below, place)
+                yield field.problem(no_model(model, known, routes), *below, place)
 
     for key in ("candidates", "downshift"):
         if key in entry:

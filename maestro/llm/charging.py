@@ -21,6 +21,13 @@ ON_ITS_WAY = 256
 """Tokens a model may have made that had not arrived when a stream was broken off."""
 TOKENS_PER_SECOND = 500
 """No model is faster; what it may have made since the last piece was taken."""
+BELIEVED_TIMES, BELIEVED_BEYOND = 2, 1024
+"""A provider may count that many times the tokens that were reserved, and so many more, before it is not believed.
+
+Some exceed the bound of the output a little, some leave thoughts out of it, and some add instructions of their own.
+"""
+_CALLS = ("tool_calls", "function_call")
+_COUNTED_APART = frozenset({"role", "content", *_CALLS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,13 @@ class Bounds:
         price = self.model.price
         money = worst(price, self.input_tokens, self.output_tokens) if price else 0
         return {Unit.USD: money, Unit.TOKENS: self.input_tokens + self.output_tokens}
+
+    def believed(self, usage: Usage) -> Usage:
+        """``usage``, or all that was reserved where no call of this size can have used so much."""
+        pairs = ((usage.input_tokens, self.input_tokens), (usage.output_tokens, self.output_tokens))
+        if all(said <= BELIEVED_TIMES * most + BELIEVED_BEYOND for said, most in pairs):
+            return usage
+        return self.usage
 
     def charge(self, usage: Usage) -> Mapping[Unit, int]:
         """What was used, as the ledger counts it."""
@@ -81,3 +95,15 @@ def texts_in(value: Any) -> int:
     if isinstance(value, Mapping):
         return sum(texts_in(item) for item in value.values())
     return sum(texts_in(item) for item in value) if isinstance(value, list | tuple) else 0
+
+
+def made_in(message: Mapping[str, Any]) -> int:
+    """Bytes of what a model has made of a message, or of a piece of one, in OpenAI's format; each text once.
+
+    Its role is no text of the model's, and some servers send the thoughts under two names. Names that are not known
+    count, so that it is never too little.
+    """
+    content = texts_in(message.get("content"))
+    called = sum(texts_in(message.get(name)) for name in _CALLS)
+    others = {value for name, value in message.items() if isinstance(value, str) and name not in _COUNTED_APART}
+    return content + called + sum(map(texts_in, others))

@@ -17,8 +17,6 @@ from maestro.ledger.model import (
     BudgetExceededError,
     Scope,
     Unit,
-    nanodollars,
-    shown,
 )
 from maestro.ledger.operations import Reserve
 from maestro.llm.catalogue import Catalogue, Model
@@ -38,8 +36,9 @@ from maestro.llm.model import (
     ProviderError,
 )
 from maestro.llm.options import check_messages, checked_options
+from maestro.llm.patience import Patience, money_back
 from maestro.llm.redact import Redaction
-from maestro.llm.targets import group_of
+from maestro.llm.refusing import after_no_answer, after_no_model, beyond_the_request, over_budget, told
 from maestro.llm.tokens import TokenCount, count
 
 if TYPE_CHECKING:
@@ -54,6 +53,8 @@ LEAST_BYTES, BYTES_PER_TOKEN, MOST_BYTES = 256 * 1024, 8 * 1024, 64 * 1024 * 102
 """Of an answer as it is sent; with log probabilities a token takes some kilobytes."""
 LEASE_BEYOND = 60.0
 """Seconds a reservation outlives the request's own time."""
+MOST_ADVICE = 2
+"""Next steps of providers that are passed on; who tried many models reads the rest in what was tried."""
 Ask = Callable[[Grant, Model, ProviderCall], Awaitable[T]]
 
 
@@ -62,6 +63,7 @@ class Course:
 
     Args:
         catalogue: None: the gateway's own.
+        patience: with money that others have reserved; None: it is refused at once.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Course:
         attribution: Attribution,
         limits: Mapping[Scope, Mapping[Unit, int]],
         catalogue: Catalogue | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self.gateway = gateway
         self.catalogue = gateway.catalogue if catalogue is None else catalogue
@@ -79,8 +82,13 @@ class Course:
         self.attempts: list[Attempt] = []
         self.grants: list[Grant] = []
         self.decision: Decision | None = None
+        self.clock: asyncio.Timeout | None = None
+        """What ends the request; set by whoever starts it."""
         self._limits = limits
+        self._patience = patience
+        self._waited = 0.0
         self._kept = False
+        self._advice: dict[str, None] = {}
         self.request = request
         self.redaction = NOTHING_TAKEN_OUT
         self.tokens = TokenCount(0, 0)
@@ -116,8 +124,10 @@ class Course:
 
     @property
     def left(self) -> float:
-        """Seconds of the request's time that are left."""
-        return self.request.timeout - (time.monotonic() - self.began)
+        """Seconds of the request's time that are left; waiting for money does not count."""
+        now = time.monotonic()
+        left = self.request.timeout - (now - self.began - self._waited)
+        return left if self._patience is None else min(left, self._patience.deadline - now)
 
     @property
     def cost_nano(self) -> int:
@@ -125,15 +135,22 @@ class Course:
         return sum(grant.cost_nano for grant in self.grants)
 
     async def decide(self) -> Decision:
-        """Makes the decision.
+        """Makes the decision, once there is money for it.
 
         Raises:
             NoModelError: the target names nothing, or no candidate is left.
             BudgetExceededError: none is left because of a budget.
         """
+        while True:
+            try:
+                return await self._decide()
+            except BudgetExceededError as error:
+                await self._money_back(error)
+
+    async def _decide(self) -> Decision:
         gateway = self.gateway
         self.decision = await self.decided_now()
-        if self.decision.chosen is None and _over_budget(self.decision):
+        if self.decision.chosen is None and over_budget(self.decision):
             # Budgets are remembered for a moment; money may have come back since.
             gateway.situation.forget_balances()
             self.decision = await self.decided_now()
@@ -145,7 +162,7 @@ class Course:
         exceeded = gateway.situation.exceeded(self.decision, self.attribution, self._limits, needed)
         if exceeded is not None:
             raise exceeded
-        raise NoModelError(self.decision.why, decision=self.decision, next_step=_next_step(self.decision))
+        raise NoModelError(self.decision.why, decision=self.decision, next_step=after_no_model(self.decision))
 
     async def decided_now(self) -> Decision:
         """What would be decided, as things are; nothing is kept of it.
@@ -157,6 +174,26 @@ class Course:
             self.request, self.attribution, self.tokens, self._limits, self.catalogue
         )
 
+    async def _money_back(self, error: BudgetExceededError) -> None:
+        """Waits for what others have reserved, as far as the request may; the time of its answer begins after that.
+
+        Raises:
+            BudgetExceededError: there is no waiting for it.
+        """
+        if self._patience is None:
+            raise error
+        situation, scopes = self.gateway.situation, self.attribution.scopes()
+        began = time.monotonic()
+        if self.clock is not None:
+            self.clock.reschedule(None)
+        try:
+            await money_back(error, self._patience, lambda: situation.read_balances(scopes, self._limits))
+        finally:
+            self._waited += time.monotonic() - began
+            if self.clock is not None:
+                self.clock.reschedule(asyncio.get_running_loop().time() + self.left)
+        situation.forget_balances()
+
     async def first_answer(self, ask: Ask[T]) -> T:
         """What ``ask`` gives of the first candidate that answers; each try has a reservation of its own.
 
@@ -164,13 +201,24 @@ class Course:
             BudgetExceededError: no candidate could be paid.
             NoAnswerError: none answered.
         """
+        while True:
+            try:
+                return await self._first_answer(ask)
+            except BudgetExceededError as error:
+                # Nothing was reserved or asked, so it begins anew.
+                await self._money_back(error)
+                self.attempts.clear()
+                await self.decide()
+
+    async def _first_answer(self, ask: Ask[T]) -> T:
         order = self.decided.order
         exceeded: BudgetExceededError | None = None
         for place, name in enumerate(order):
             model = self.catalogue.models[name]
             tried = 0
             while True:
-                if over := self._beyond_the_request(model):
+                most = self._bounds(model).amounts()[Unit.USD]
+                if over := beyond_the_request(self.catalogue, self.request, model, self.cost_nano, most):
                     self.attempts.append(Attempt(name, "over_budget", 0.0, over))
                     break
                 tried += 1
@@ -182,6 +230,8 @@ class Course:
                     self.attempts.append(Attempt(name, "over_budget", 0.0, error.what))
                     break
                 except ProviderError as error:
+                    if error.next_step and len(self._advice) < MOST_ADVICE:
+                        self._advice[error.next_step] = None
                     last = place == len(order) - 1
                     wait = self.gateway.retries.wait(error, tried, left=self.left, last=last)
                     if wait is None:
@@ -193,7 +243,7 @@ class Course:
 
     def no_answer(self, *, timed_out: bool = False) -> NoAnswerError:
         """The error that says what was tried."""
-        tried = "; ".join(_told(self.attempts)) or "nothing was tried"
+        tried = "; ".join(told(self.attempts)) or "nothing was tried"
         late = f"there was no answer within {self.request.timeout:g} s" if timed_out else "no model answered"
         return NoAnswerError(
             f"{late}: {tried}",
@@ -202,7 +252,7 @@ class Course:
             cost_nano=self.cost_nano,
             timed_out=timed_out or all(one.outcome == "timeout" for one in self.attempts),
             refused=bool(self.attempts) and self.attempts[-1].outcome == "refused",
-            next_step=f"`maestro llm why {self.decided.id}` shows the candidates; name more of them in `fallback`",
+            next_step=after_no_answer(self.decided, self.attempts, list(self._advice), timed_out=timed_out),
         )
 
     def answer(
@@ -313,25 +363,6 @@ class Course:
         self.grants.append(grant)
         return grant
 
-    def _beyond_the_request(self, model: Model) -> str:
-        """Why another try could cost more than one request may, all its tries together; empty when it could not."""
-        spent = self.cost_nano
-        if not spent:
-            return ""  # The decision has looked at the first.
-        catalogue, request = self.catalogue, self.request
-        groups = [group_of(catalogue, target) for target in (request.target, *request.fallback)]
-        its = next((one for one in groups if any(model.name == other.name for other in one.candidates)), groups[0])
-        limits = [limit for limit, _by in its.max_nano]
-        if request.max_nano is not None:
-            limits.append(request.max_nano)
-        if catalogue.policy is not None and catalogue.policy.get("max_usd") is not None:
-            limits.append(nanodollars(catalogue.policy["max_usd"], up=False))
-        most = self._bounds(model).amounts()[Unit.USD]
-        if not limits or spent + most <= min(limits):
-            return ""
-        told = [shown(Unit.USD, amount) for amount in (spent, most, min(limits))]
-        return f"tries before may have cost {told[0]}, another up to {told[1]}, and one request may cost {told[2]}"
-
     def _bounds(self, model: Model) -> Bounds:
         return bounds(model, self.tokens.at_most, self.request.max_output_tokens)
 
@@ -363,25 +394,3 @@ def _short(messages: Sequence[Message], options: Mapping[str, Any]) -> bool:
     if any(message.extra for message in messages) or any(isinstance(one, list | dict) for one in options.values()):
         return False
     return sum(len(message.content) for message in messages) <= AT_ONCE
-
-
-def _over_budget(decision: Decision) -> bool:
-    return any(code == "over_budget" for verdict in decision.candidates for code, _sentence in verdict.skipped)
-
-
-def _next_step(decision: Decision) -> str:
-    return (
-        f"`maestro llm why {decision.id}` shows what speaks against each of the {len(decision.candidates)} candidates"
-    )
-
-
-def _told(attempts: list[Attempt]) -> list[str]:
-    """The attempts as people read them, equal ones in a row once."""
-    told: list[tuple[str, int]] = []
-    for one in attempts:
-        sentence = f"{one.model}: {one.reason or one.outcome}"
-        if told and told[-1][0] == sentence:
-            told[-1] = (sentence, told[-1][1] + 1)
-        else:
-            told.append((sentence, 1))
-    return [sentence if times == 1 else f"{sentence} ({times} times)" for sentence, times in told]

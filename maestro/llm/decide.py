@@ -128,7 +128,7 @@ def decide(
             )
         )
         if ordered
-        else none_left(groups[0], verdicts, budgets)
+        else none_left(groups[0], verdicts, budgets, tokens.at_most + request.max_output_tokens)
     )
     return Decision(
         id=id or decision_id(state.at),

@@ -265,9 +265,11 @@ def outcome_of(
             attempts=answer.attempts,
         )
     refused = isinstance(error, NoModelError) or getattr(error, "kind", "") == "refused"
-    told = error.what if isinstance(error, MaestroError) else type(error).__name__ if error is not None else ""
     # asyncio.CancelledError, KeyboardInterrupt and GeneratorExit are no Exception: somebody stopped it.
     cancelled = error is not None and not isinstance(error, Exception)
+    told = error.what if isinstance(error, MaestroError) else type(error).__name__ if error is not None else ""
+    if cancelled:
+        told = "whoever asked stopped it"
     attempts = getattr(error, "attempts", ())
     return Outcome(
         decision=decision.id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from maestro.llm.wording import WORDS
 
 if TYPE_CHECKING:
     from maestro.llm.decisions import Outcome
-    from maestro.llm.model import Decision, Verdict
+    from maestro.llm.model import Attempt, Decision, Verdict
 
 COLUMNS = ("model", "verdict", "quality", "costs", "at most", "takes", "score", "because")
 """Headings of :func:`why_table`."""
@@ -52,6 +53,31 @@ def why_table(decision: Decision, outcome: Outcome | None = None) -> tuple[Row, 
     return tuple(_row(verdict, decision, outcome, place.get(verdict.model)) for _, verdict in ordered)
 
 
+def headline(decision: Decision, model: str | None, attempts: Sequence[Attempt] = ()) -> str:
+    """The answer to "why this model": that of the decision, unless it came otherwise than was decided.
+
+    Args:
+        model: the one that answered; None: none did, or it is not known yet.
+    """
+    if not model or model == decision.chosen:
+        return decision.why
+    tried: dict[str, list[Attempt]] = {}
+    for one in attempts:
+        if one.outcome != "ok" and one.model != model:
+            tried.setdefault(one.model, []).append(one)
+    if not tried:
+        return decision.why
+    failed = "; ".join(f"{name} failed ({_how(found)})" for name, found in tried.items())
+    return f"{model} answered, because {failed}. Chosen at first: {decision.why}"
+
+
+def _how(failures: Sequence[Attempt]) -> str:
+    last = failures[-1]
+    # Its own name stands before it already.
+    reason = (last.reason or WORDS.get(last.outcome, last.outcome)).removeprefix(f"{last.model}: ").rstrip(".")
+    return reason if len(failures) == 1 else f"{reason}, {len(failures)} times"
+
+
 def why_facts(decision: Decision, outcome: Outcome | None = None) -> tuple[tuple[str, str], ...]:
     """What stands above the table: heading and text, the answer to "why" first."""
     who = decision.attribution
@@ -61,7 +87,7 @@ def why_facts(decision: Decision, outcome: Outcome | None = None) -> tuple[tuple
     by += f", run {who.run}" if who.run else ""
     by += f", step {who.step}" if who.step else ""
     found = [
-        ("why", decision.why),
+        ("why", _why(decision, outcome)),
         ("asked for", asked),
         ("by", by),
         ("request", f"about {decision.input_tokens:,} tokens, up to {decision.max_output_tokens:,} for the answer"),
@@ -78,6 +104,12 @@ def why_facts(decision: Decision, outcome: Outcome | None = None) -> tuple[tuple
         found.append(("policy", word))
     found.append(("outcome", _outcome(outcome)))
     return tuple(found)
+
+
+def _why(decision: Decision, outcome: Outcome | None) -> str:
+    if outcome is None or outcome.state not in ("answered", "refused"):
+        return decision.why
+    return headline(decision, outcome.model, outcome.attempts)
 
 
 def _row(verdict: Verdict, decision: Decision, outcome: Outcome | None, place: int | None) -> Row:

@@ -17,7 +17,7 @@ from maestro.llm.answers import AnswerCache, question, worth_keeping
 from maestro.llm.bookkeeper import Bookkeeper
 from maestro.llm.breaker import Breakers
 from maestro.llm.catalogue import Catalogue, Model
-from maestro.llm.charging import texts_in
+from maestro.llm.charging import made_in
 from maestro.llm.course import Course
 from maestro.llm.decisions import DecisionStore, outcome_of, outcome_row
 from maestro.llm.grant import Grant
@@ -33,6 +33,7 @@ from maestro.llm.model import (
     ProviderCall,
     ProviderError,
 )
+from maestro.llm.patience import Patience
 from maestro.llm.redact import Redactor
 from maestro.llm.retries import Retries
 from maestro.llm.situation import Limits, Situation, Sources
@@ -106,6 +107,7 @@ class Gateway:
         *,
         limits: Limits = NO_LIMITS,
         catalogue: Catalogue | None = None,
+        patience: Patience | None = None,
     ) -> Answer:
         """The answer to ``request``, charged to ``attribution``.
 
@@ -113,6 +115,7 @@ class Gateway:
             limits: budgets of the workflow, which can only lower those of the ledger.
             catalogue: for this request; None: the gateway's own. Its models, keys and providers are the gateway's,
                 whatever a project restricts, routes and weighs.
+            patience: with money other calls have reserved and may give back; None: refused at once.
 
         Raises:
             NoModelError: the target names nothing, or no candidate is left.
@@ -120,7 +123,7 @@ class Gateway:
             NoAnswerError: none of the candidates answered; says what was tried.
             InputError: the request cannot be made as it is.
         """
-        course = Course(self, request, attribution, limits, catalogue)
+        course = Course(self, request, attribution, limits, catalogue, patience)
         async with self._decided(course):
             key = self._question(course)
             kept = await self._kept_answer(course, key)
@@ -220,10 +223,14 @@ class Gateway:
         self, course: Course, grant: Grant, completion: Completion, *, first_token: float | None = None
     ) -> Answer:
         """The answer to pass on; its cost and the outcome are on their way into the ledger, in one transaction."""
-        cost = grant.bounds.charge(completion.usage)[Unit.USD]
+        believed = grant.bounds.believed(completion.usage)
+        cost = grant.bounds.charge(believed)[Unit.USD]
         course.attempts.append(Attempt(grant.model, "ok", grant.seconds))
         answer = course.answer(
-            completion, model=grant.bounds.model, cost_nano=course.cost_nano + cost, first_token=first_token
+            replace(completion, usage=believed),
+            model=grant.bounds.model,
+            cost_nano=course.cost_nano + cost,
+            first_token=first_token,
         )
         outcome = outcome_row(outcome_of(course.decided, answer))
         grant.answered(completion.usage, (outcome,))
@@ -233,6 +240,8 @@ class Gateway:
         """Keeps what became of a request that has no answer; what it cost is in the ledger already."""
         if course.decision is None:
             return
+        if isinstance(error, BudgetExceededError):
+            error.decision = course.decision.id
         outcome = outcome_of(course.decision, None, error=error)
         refused = isinstance(error, BudgetExceededError) or getattr(error, "refused", False)
         outcome = replace(
@@ -260,7 +269,7 @@ class Gateway:
     async def _decided(self, course: Course) -> AsyncIterator[None]:
         """After the decision, in the time the request has; when it ends without an answer, its outcome is kept."""
         try:
-            async with asyncio.timeout(course.request.timeout):
+            async with asyncio.timeout(course.request.timeout) as course.clock:
                 await course.prepare()
                 await course.decide()
                 yield
@@ -277,10 +286,10 @@ class Gateway:
     ) -> tuple[Answer, Completion]:
         completion = await self.provider(model).complete(call)
         if completion.usage.estimated:
-            completion = replace(
-                completion, usage=grant.bounds.whole(texts_in(completion.raw) + texts_in(completion.text))
-            )
-        return self.settled_answer(course, grant, completion), completion
+            made = made_in({**completion.raw, "content": completion.raw.get("content") or completion.text})
+            completion = replace(completion, usage=grant.bounds.whole(made))
+        answer = self.settled_answer(course, grant, completion)
+        return answer, replace(completion, usage=answer.usage)
 
     def _question(self, course: Course) -> str | None:
         """The key of what is asked; None where the answer is neither kept nor looked for."""

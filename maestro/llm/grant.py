@@ -93,7 +93,8 @@ class Grant:
         self._release_place()
         return True
 
-    def _settle(self, usage: Usage, more: Mapping[str, Any], also: Sequence[Companion] = ()) -> None:
+    def _settle(self, said: Usage, more: Mapping[str, Any], also: Sequence[Companion] = ()) -> None:
+        usage = self.bounds.believed(said)
         actual = self.bounds.charge(usage)
         self.cost_nano = actual[Unit.USD]
         facts: dict[str, object] = {
@@ -104,7 +105,10 @@ class Grant:
         }
         if usage.estimated:
             facts["estimated"] = True
+        doubtful = usage is not said
+        if doubtful:
+            facts["implausible_usage"] = {"input_tokens": said.input_tokens, "output_tokens": said.output_tokens}
         model = self.bounds.model
         self._gateway.bookkeeper.settle(
-            Settle(self.id, actual, model.name, model.provider, self._decision, facts, also)
+            Settle(self.id, actual, model.name, model.provider, self._decision, facts, also, doubtful)
         )

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from maestro.ledger.model import Attribution, Balance, Unit, shown
 from maestro.llm.catalogue import Rule
 from maestro.llm.model import ModelRequest
-from maestro.llm.state import State
+from maestro.llm.state import LONGEST_COOL_DOWN, Breaker, State
 from maestro.llm.targets import Candidate, Group, allowed_in
 from maestro.llm.tokens import TokenCount
 
@@ -175,11 +175,7 @@ def against(
         found.append(("unhealthy", f"its endpoint cannot be used right now: {state.unhealthy[name]}"))
     breaker = state.breakers.get(name)
     if breaker is not None and breaker.until > state.at:
-        seconds = (breaker.until - state.at).total_seconds()
-        last = f" (last: {breaker.last})" if breaker.last else ""
-        found.append(
-            ("breaker_open", f"it failed {breaker.failures} times in a row{last}; it is tried again in {seconds:.0f} s")
-        )
+        found.append(("breaker_open", _left_alone(breaker, (breaker.until - state.at).total_seconds())))
     if not terms.needs <= model.capabilities:
         missing = ", ".join(sorted(terms.needs - model.capabilities))
         has = ", ".join(sorted(model.capabilities)) or "nothing"
@@ -235,6 +231,18 @@ def against(
             tight = min(budgets.tokens, key=lambda one: one.left or 0)
             found.append(("over_budget", _left(tight, asked)))
     return found
+
+
+def _left_alone(breaker: Breaker, seconds: float) -> str:
+    last = f" (last: {breaker.last})" if breaker.last else ""
+    again = f"it is tried again in {seconds:.0f} s"
+    if breaker.asked is not None:
+        longest = f", of which {LONGEST_COOL_DOWN:.0f} s count" if breaker.asked > LONGEST_COOL_DOWN else ""
+        return f"its provider asked to be left alone for {breaker.asked:.0f} s{longest}{last}; {again}"
+    if not breaker.failures:
+        return f"it takes no call right now{last}; {again}"
+    times = "once" if breaker.failures == 1 else f"{breaker.failures} times in a row"
+    return f"it failed {times}{last}; {again}"
 
 
 def _over(terms: Terms, budgets: Budgets, most: int) -> list[tuple[str, str]]:

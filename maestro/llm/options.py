@@ -12,6 +12,7 @@ from typing import Any
 
 from maestro.errors import InputError
 from maestro.llm.model import Message
+from maestro.llm.texts import not_utf8
 
 ALLOWED = frozenset(
     {
@@ -46,6 +47,7 @@ ALLOWED = frozenset(
         "verbosity",
     }
 )
+AS_UTF8 = "send text, encoded as UTF-8"
 OF_A_FUNCTION = frozenset({"name", "description", "parameters", "strict"})
 """What the description of a function may have."""
 _PRICED = frozenset({"cache_control", "cachePoint"})
@@ -80,6 +82,9 @@ def checked_options(options: Mapping[str, Any]) -> Mapping[str, Any]:
             f"the option '{name}' cannot be set here: it is unknown, or would change what the request may cost",
             next_step=f"use {' or '.join(close)}" if close else "leave it out",
         )
+    for name, value in options.items():
+        if (byte := not_utf8(value)) is not None:
+            raise InputError(f"the option '{name}' is not UTF-8 at byte {byte}", next_step=AS_UTF8)
     _check_tools(options)
     return options
 
@@ -91,6 +96,8 @@ def check_messages(messages: Iterable[Message]) -> None:
         empty = False
         if not isinstance(message.content, str):
             raise InputError(f"message {number} holds something else than text", next_step="send text only")
+        if (byte := not_utf8((message.content, message.extra))) is not None:
+            raise InputError(f"message {number} is not UTF-8 at byte {byte}", next_step=AS_UTF8)
         for name in message.extra:
             if name not in BESIDE:
                 raise InputError(

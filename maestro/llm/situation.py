@@ -121,11 +121,14 @@ class Situation:
         ]
         if not too_dear:
             return None
+        found: BudgetExceededError | None = None
         for balance in self._known(attribution, limits):
             asked = min(amounts[balance.unit] for amounts in too_dear) if balance.unit in too_dear[0] else 0
-            if balance.left is not None and balance.left < asked:
-                return BudgetExceededError(balance, asked)
-        return None
+            if balance.limit is not None and balance.spent + asked > balance.limit:
+                return BudgetExceededError(balance, asked)  # Nothing that comes back would help.
+            if found is None and balance.left is not None and balance.left < asked:
+                found = BudgetExceededError(balance, asked)
+        return found
 
     def forget_balances(self) -> None:
         """They changed more than a little."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from maestro.llm.policy_gate import PolicyGate
     from maestro.policy.engine import PolicyEngine
 
+_PATIENCE_SECONDS = 5.0
+
 
 def sources_for(
     catalogue: Catalogue,
@@ -47,6 +49,21 @@ def sources_for(
         lanes = queue_source(catalogue)
     policy = policy or _policy(catalogue, policies)
     return Sources(policy=policy, ollama=_ollama(catalogue, environ, pulls), queues=lanes, overrides=_overrides(engine))
+
+
+def ollama_now(catalogue: Catalogue, environ: Mapping[str, str]) -> OllamaState:
+    """What Ollama says of itself, asked now, for what decides outside a gateway; one that takes too long is not there.
+
+    Must not be called from a running event loop.
+    """
+
+    async def look() -> OllamaState:
+        try:
+            return await asyncio.wait_for(_ollama(catalogue, environ, pulls=False)(), _PATIENCE_SECONDS)
+        except TimeoutError:
+            return OllamaState(running=False)
+
+    return asyncio.run(look())
 
 
 def _policy(catalogue: Catalogue, policies: Callable[[], PolicyEngine] | None) -> PolicyGate | None:

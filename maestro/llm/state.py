@@ -12,6 +12,9 @@ from datetime import UTC, datetime
 
 from maestro.ledger.model import Balance
 
+LONGEST_COOL_DOWN = 3600.0
+"""Seconds a deployment is left alone at most, whatever its provider asks for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
@@ -21,11 +24,13 @@ class Breaker:
         failures: how many in a row.
         until: when it is tried again.
         last: the last failure, as one phrase (``429 too many requests``).
+        asked: seconds the provider asked to be left alone (``Retry-After``), where that is why it is open.
     """
 
     failures: int
     until: datetime
     last: str = ""
+    asked: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,18 +107,44 @@ def _reason(chosen: Chosen, name: str) -> str:
     return f"{name} is the best of {among} in {place}: quality {scores['quality']:g}{weighted}{over}{cost}."
 
 
-def none_left(group: Group, verdicts: tuple[Verdict, ...], budgets: Budgets) -> str:
-    """Why there is no model at all."""
+def only_over_budget(verdicts: tuple[Verdict, ...]) -> Verdict | None:
+    """The best of those that only a budget speaks against; None: there is none."""
+    found = [one for one in verdicts if one.skipped and all(code == "over_budget" for code, _ in one.skipped)]
+    # What costs nothing, the offline provider, was only kept from standing in for the others.
+    paid = [one for one in found if one.worst_nano != 0] or found
+    return max(paid, key=lambda one: one.scores.get("total", 0.0), default=None)
+
+
+def none_left(group: Group, verdicts: tuple[Verdict, ...], budgets: Budgets, tokens: int = 0) -> str:
+    """Why there is no model at all, and where a budget is the reason, who can raise it.
+
+    Args:
+        tokens: the most the request may use.
+    """
     if len(verdicts) == 1:
         told = "; ".join(sentence for _, sentence in verdicts[0].skipped)
         start = f"{verdicts[0].model} cannot be used: {told}."
     else:
         start = f"No model of '{group.target}' can be used: {_passed(verdicts)}."
-    over = all(any(code == "over_budget" for code, _ in one.skipped) for one in verdicts)
-    tight = min(budgets.money, key=lambda one: one.left or 0, default=None)
-    if over and tight is not None:
+    best = only_over_budget(verdicts)
+    tight = _refusing(best, budgets, tokens)
+    if tight is not None:
         return f"{start} To go on, {who_can_raise(tight)}."
-    return start
+    if best is None:
+        return start
+    its = "" if len(verdicts) == 1 else f" {best.model}: {best.skipped[0][1]}."
+    return f"{start}{its} To go on, raise that limit (`max_usd`), or lower `max_output_tokens`."
+
+
+def _refusing(best: Verdict | None, budgets: Budgets, tokens: int) -> Balance | None:
+    """The budget it does not fit into; None where it is the request's or the route's own limit it does not keep."""
+    if best is None:
+        return None
+    money = min(budgets.money, key=lambda one: one.left or 0, default=None)
+    if money is not None and (best.worst_nano or 0) > (money.left or 0):
+        return money
+    counted = min(budgets.tokens, key=lambda one: one.left or 0, default=None)
+    return counted if counted is not None and tokens > (counted.left or 0) else None
 
 
 def _last(winner: Candidate) -> str:

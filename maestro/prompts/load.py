@@ -29,6 +29,10 @@ class PromptErrors(FileErrors):
     """A prompt's file cannot be used; carries every problem found, in the order of the file."""
 
 
+class NoPromptError(InputError):
+    """There is no prompt of this name."""
+
+
 _KIND = FileKind("prompt", "name: …, version: …, messages: …", PromptErrors)
 
 
@@ -45,7 +49,8 @@ def load_prompt(name: str, folders: Sequence[FilePath] = (), *, builtin: bool = 
     """The prompt called ``name``.
 
     Raises:
-        InputError: there is none, with the nearest name; its file cannot be read.
+        NoPromptError: there is none, with the nearest name.
+        InputError: its file cannot be read.
         PromptErrors: its file is wrong; carries every problem.
     """
     files = prompt_files(folders, builtin=builtin)
@@ -53,7 +58,7 @@ def load_prompt(name: str, folders: Sequence[FilePath] = (), *, builtin: bool = 
         close = nearest(name, files)
         hint = f"; did you mean '{close}'?" if close else f"; prompts: {listed(files)}"
         shown = name if name.isprintable() else repr(name)
-        raise InputError(
+        raise NoPromptError(
             f"there is no prompt '{shown}'{hint}",
             next_step=f"see `maestro prompts list`, or write {FOLDER}/NAME{SUFFIX}",
         )

@@ -48,7 +48,7 @@ def schema_faults(schema: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     if all(isinstance(one, Mapping | bool) for one in properties.values()):
         rest = {key: value for key, value in schema.items() if key not in ("properties", "required")}
         yield from _one(rest, (), schema)
-    yield from _references(schema, ())
+    yield from _references(schema, (), schema)
     yield from misplaced(schema)
 
 
@@ -59,6 +59,8 @@ def _one(schema: Any, path: Path, whole: Mapping[str, Any]) -> Iterator[tuple[Pa
     if not isinstance(schema, Mapping | bool):
         yield path, f"{_last(path)} must be a JSON Schema, a mapping; found {describe(schema)}"
         return
+    if any(True for _ in _references(schema, path, whole)):
+        return  # Told there; the library, which sees this part alone, would say that something is not there.
     tried = schema if isinstance(schema, bool) else {"$defs": whole.get("$defs", {}), **schema}
     try:
         validator(tried)
@@ -74,15 +76,40 @@ def _one(schema: Any, path: Path, whole: Mapping[str, Any]) -> Iterator[tuple[Pa
             yield (*path, "default"), f"the default is not what the schema asks for: {_words(wrong)}"
 
 
-def _references(schema: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    """References out of the schema."""
+def _references(schema: Any, path: Path, whole: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """References out of the schema, to themselves, and to variables."""
     for key, value in members(schema):
         if key in ("$ref", "$dynamicRef") and isinstance(value, str) and not value.startswith("#"):
             yield (*path, key), f"'{value}' is outside of this file; a reference begins with '#'"
+        elif key == "$ref" and isinstance(value, str) and _in_a_circle(value, whole):
+            yield (*path, key), f"{_last(path)} refers to itself"
+        elif key == "$ref" and isinstance(value, str) and value.startswith("#/properties/"):
+            yield (
+                (*path, key),
+                f"'{value}' is a variable, which cannot be referred to; write what they share under '$defs'",
+            )
         elif key in ("$id", "$schema", "$anchor") and isinstance(schema, Mapping):
             yield (*path, str(key)), f"'{key}' is not taken here"
         elif key not in ("default", "const", "enum", "examples"):
-            yield from _references(value, (*path, key))
+            yield from _references(value, (*path, key), whole)
+
+
+def _in_a_circle(reference: str, whole: Mapping[str, Any]) -> bool:
+    """Whether the reference leads to nothing but references, and so back to one of them."""
+    seen: set[str] = set()
+    target: Any = {"$ref": reference}
+    while isinstance(target, Mapping) and isinstance(target.get("$ref"), str):
+        step = target["$ref"]
+        if step in seen:
+            return True
+        seen.add(step)
+        if not step.startswith("#/"):
+            return False
+        target = whole
+        for part in step[2:].split("/"):
+            name = part.replace("~1", "/").replace("~0", "~")
+            target = target.get(name) if isinstance(target, Mapping) else None
+    return False
 
 
 def validator(schema: Any) -> Validator:

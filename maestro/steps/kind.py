@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from maestro.artifacts import Artifact, ArtifactStore, Claim, Material, StepRecord, Subject
+from maestro.errors import InputError
 
 if TYPE_CHECKING:
     from maestro.evidence.desk import EvidenceDesk
@@ -101,7 +102,8 @@ class Models(Protocol):
         """The answer.
 
         Raises:
-            BudgetExceededError, NoModelError, ProviderError: there is none; nothing stays reserved.
+            BudgetExceededError, NoModelError, ProviderError: there is none; nothing stays reserved. Money that other
+                calls have reserved is waited for before, as long as the step has time.
             StepCancelledError, StepTimeoutError: the step was stopped.
         """
         ...
@@ -118,9 +120,8 @@ class Models(Protocol):
         """A decision that was kept."""
         ...
 
-    @property
-    def usual_cost(self) -> int | None:
-        """What this step cost in the middle of its last runs, in nanodollars; None: it has never asked anything."""
+    def usual_cost(self, model: str) -> int | None:
+        """What this step cost in the middle of its last runs, in nanodollars; None: it never asked this model."""
         ...
 
 
@@ -129,13 +130,16 @@ class Forecast:
     """What a step is expected to cost, in nanodollars.
 
     Args:
-        likely, at_most: 0 where nothing is charged; None: nobody knows.
+        likely, at_most: 0 where nothing is charged; None: nobody knows. ``likely`` is never the greater one.
         by: who would do it, and why, one line.
+        refused: why it would not be done as things are, and what to do; ``at_most`` is then what it would have to be
+            granted. None: nothing is in its way.
     """
 
     likely: int | None
     at_most: int | None
     by: str
+    refused: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +319,8 @@ class StepKind(Generic[P]):
         depends: what else a result depends on, given the checkout and the parameters: name -> digest or short text;
             part of the cache key and of provenance.
         forecast: what it is expected to cost, for ``maestro plan``; None: nothing.
+        final_word: given what it has found wrong while planning, whether that stays so whatever the steps before it
+            do; else a step that waits for others may yet find what it works on.
         reused: given summary and metadata of a result, what they are where it comes from the cache: otherwise for a
             kind that says what it spent. Given the metadata it returned itself, it returns the same again.
         confined: True: what the source has it do, it does in processes of ``run_process`` alone, reads nothing of the
@@ -335,4 +341,5 @@ class StepKind(Generic[P]):
     confined: bool = False
     depends: Callable[[PlanContext, P], Mapping[str, str]] = lambda _context, _params: {}
     forecast: Callable[[PlanContext, P], Forecast | None] = lambda _context, _params: None
+    final_word: Callable[[InputError], bool] = lambda _error: False
     reused: Callable[[str, Mapping[str, Any]], tuple[str, Mapping[str, Any]]] = lambda summary, said: (summary, said)

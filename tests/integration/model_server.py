@@ -164,6 +164,7 @@ def _odd_bodies(body: dict[str, Any]) -> dict[str, Response]:
         "huge-usage": JSONResponse({**whole, "usage": {**usage, "completion_tokens": 10**30}}),
         "negative-usage": JSONResponse({**whole, "usage": {**usage, "completion_tokens": -5}}),
         "no-usage": JSONResponse({**whole, "usage": None}),
+        "made-up-usage": JSONResponse({**whole, "usage": {"prompt_tokens": 10**9, "completion_tokens": 10**9}}),
     }
 
 

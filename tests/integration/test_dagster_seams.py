@@ -46,7 +46,7 @@ EXECUTOR, RUN_END = "maestro_defs/executor.py", "maestro_defs/run_end.py"
 LOOP = "maestro_defs/loop_state.py"
 CONNECTIONS, ROWS = "maestro_defs/connections.py", "maestro_defs/event_rows.py"
 SQLITE_ROWS, CACHED = "maestro_defs/sqlite_rows.py", "maestro_defs/cached_steps.py"
-INSTANCE, LOGS, LOCAL = "maestro_defs/instance.py", "maestro_defs/step_logs.py", "maestro_defs/local.py"
+INSTANCE, LOGS, LOCAL = "maestro_defs/stamp.py", "maestro_defs/step_logs.py", "maestro_defs/local.py"
 LEAN = "maestro_defs/lean_imports.py"
 
 PARAMETERS: Sequence[tuple[str, Callable[..., Any], str]] = (

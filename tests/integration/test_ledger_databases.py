@@ -97,6 +97,18 @@ def test_what_one_life_of_the_ledger_wrote_the_next_one_reads(url: str) -> None:
         assert ledger.check() == []
 
 
+def test_a_settled_charge_is_corrected_and_the_books_add_up(url: str) -> None:
+    with Ledger.open(url) as ledger:
+        ledger.reserve("one", WHO, {USD: 5})
+        ledger.settle("one", {USD: 2**60})
+        ledger.adjust("one", 4, reason="the provider's bill", actor="ada")
+    with Ledger.open(url) as ledger:
+        assert ledger.settle("one", {USD: 2**60}) == ()
+        assert ledger.balance(RUN, USD).spent == 4
+        assert [one.amount for one in ledger.charges()] == [2**60, 4 - 2**60]
+        assert ledger.check() == []
+
+
 def test_callers_in_many_threads_share_transactions(ledger: Ledger) -> None:
     ledger.set_limit(RUN, USD, 100, actor="ada", reason="agreed")
 

@@ -167,6 +167,19 @@ def test_a_token_with_another_secret_or_revoked_or_expired_does_not_count(endpoi
     assert endpoint.post(good, {}).status_code == 401
 
 
+def test_half_a_character_is_refused_by_the_number_of_its_message_and_nothing_is_sent(
+    endpoint: LlmEndpoint, models: ModelServer
+) -> None:
+    key, _token = endpoint.token()
+    before = len(models.calls)
+    messages = [*HELLO, {"role": "user", "content": "a\ud800"}]
+    answer = endpoint.post(key, {"model": "echo", "messages": messages})
+    assert answer.status_code == 400
+    assert f"message {len(messages)} is not UTF-8 at byte 1" in answer.json()["error"]["message"]
+    assert len(models.calls) == before
+    assert endpoint.spent() == 0
+
+
 def test_a_budget_that_is_used_up_refuses_in_openai_s_words_and_nothing_is_sent(
     endpoint: LlmEndpoint, models: ModelServer
 ) -> None:
@@ -178,6 +191,9 @@ def test_a_budget_that_is_used_up_refuses_in_openai_s_words_and_nothing_is_sent(
     with endpoint.client(key, max_retries=3) as client, pytest.raises(openai.RateLimitError) as caught:
         client.chat.completions.create(model="echo", messages=HELLO, max_tokens=100)
     assert caught.value.code == "insufficient_quota"
+    decision = caught.value.response.headers["x-maestro-decision"]
+    assert decision.startswith("dec_")
+    assert endpoint.lines[0]["decision"] == decision
     assert f"run:token-{token.id}" in caught.value.message
     assert "maestro budget set" in caught.value.message
     assert len(models.calls) == before

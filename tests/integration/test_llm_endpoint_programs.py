@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -36,6 +37,27 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MoneyProject:
 def gateway(tmp_path: Path) -> Iterator[GatewayServer]:
     with gateway_server(make_home(tmp_path / "home"), tmp_path / "gateway.log") as server:
         yield server
+
+
+def test_a_port_that_is_taken_is_said_with_the_option_that_chooses_another(shop: MoneyProject) -> None:
+    shop.run("llm", "tokens", "add", "editor")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [
+            sys.executable,
+            "-m",
+            "maestro.cli",
+            "--project",
+            str(shop.root),
+            "llm",
+            "serve",
+            "--port",
+            f"{port}",
+        ]
+        served = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert served.returncode == 2
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in served.stderr
+    assert "stop what listens there, or choose another port with `--port`; 0 takes any that is free" in served.stderr
 
 
 def test_one_machine_serves_its_models_on_loopback_and_settles_when_it_is_stopped(shop: MoneyProject) -> None:

@@ -173,6 +173,25 @@ async def test_a_refusal_costs_nothing(server: ModelServer, tmp_path: Path, stat
         assert f"maestro llm why {caught.value.decision.id}" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("model", "advice"),
+    [
+        ("status/401", "check the key (`maestro llm models` shows where it is read from), and what it may do"),
+        ("redirect", "redirects are not followed; put the final address into `api_base`"),
+        ("status/404", "check `api_base` in models.yaml, and `wire_model`, the model's name there"),
+        ("status/400", "ask another model"),
+    ],
+)
+async def test_a_refusal_says_what_to_do_about_this_one(
+    server: ModelServer, tmp_path: Path, model: str, advice: str
+) -> None:
+    async with gateway(tmp_path, server.url, {model: {}}) as made:
+        with pytest.raises(NoAnswerError) as caught:
+            await made.ask(request(model), WHO)
+        decided = caught.value.decision.id
+        assert caught.value.next_step == f"{advice}; `maestro llm why {decided}` shows the candidates"
+
+
 async def test_a_server_that_is_not_there_costs_nothing(tmp_path: Path) -> None:
     async with gateway(tmp_path, "http://127.0.0.1:1/v1", {"echo": {}}) as made:
         with pytest.raises(NoAnswerError, match=r"local at 127\.0\.0\.1:1 cannot be reached"):

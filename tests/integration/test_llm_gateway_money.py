@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -276,6 +277,33 @@ async def test_more_than_was_reserved_is_charged_and_told(server: ModelServer, t
         assert answer.usage.output_tokens == 113
         assert used(made) == (answer.cost_nano, 0)
         assert any(event.overdraft for event in events)
+
+
+async def test_a_count_that_cannot_be_true_is_charged_at_the_worst_case_and_told(
+    server: ModelServer, tmp_path: Path
+) -> None:
+    events: list[Crossing] = []
+    async with gateway(tmp_path, server.url, {"made-up-usage": {}}, events=events) as made:
+        asked = request("made-up-usage", max_output_tokens=64)
+        answer = await made.ask(asked, WHO)
+        await made.settled()
+        assert (answer.cost_nano, answer.usage.output_tokens) == (await worst(made, asked), 64)
+        assert used(made) == (answer.cost_nano, 0)
+        assert {(one.overdraft, one.limit) for one in events if one.unit is Unit.USD and one.overdraft} == {
+            (f"{answer.decision}.1", answer.cost_nano)
+        }
+        claimed = {"input_tokens": 10**9, "output_tokens": 10**9}
+        assert {json.dumps(one.facts["implausible_usage"]) for one in made.ledger.ledger.charges()} == {
+            json.dumps(claimed)
+        }
+
+
+async def test_an_answer_without_a_count_is_charged_for_each_of_its_bytes_once(
+    server: ModelServer, tmp_path: Path
+) -> None:
+    async with gateway(tmp_path, server.url, {"no-usage": {}}) as made:
+        answer = await made.ask(request("no-usage"), WHO)
+        assert (answer.usage.output_tokens, answer.usage.estimated) == (len(answer.text), True)
 
 
 async def test_a_model_of_unknown_price_is_not_asked(server: ModelServer, tmp_path: Path) -> None:

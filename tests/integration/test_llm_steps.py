@@ -8,13 +8,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from maestro.ledger.model import NANO, Unit
 from maestro.ledger.store import Ledger
+from maestro.steps import Registry
 from tests.integration.delivery import Delivery, Finished
 from tests.integration.llm_gateways import KEY, catalogue_file
 from tests.integration.model_server import ModelServer, model_server
+from tests.unit.money_project import MoneyProject
 from tests.unit.workflow_kinds import ANALYSE
+
+THREE = """\
+name: flow
+stages:
+  - name: models
+    steps:
+      - run: litellm.generate
+        with: { prompt_template: code_review, model: gpt-4o-mini }          # a model, a route, or a capability
+      - run: llm.generate
+        with: { prompt: release_notes, route: cheap-then-good, variables: { since: v1.2.0 }, max_usd: 0.40 }
+      - run: ollama.generate
+        with: { model: 'qwen3:8b', fallback: [ 'qwen3:1.7b', 'gpt-4o-mini' ] }
+"""
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +82,41 @@ def test_the_example_runs_as_it_stands_without_any_key(shop: Delivery) -> None:
     assert "offline provider" in review.metadata["why"]
 
 
+def test_the_three_steps_of_the_promise_plan_and_run_without_any_model(shop: Delivery) -> None:
+    shop.workflow(THREE)
+    shop.git("tag", "v1.2.0")
+    shop.write({"a.py": "import os\none = 2\n"})
+    assert {step.node.name for step in shop.plan().steps} == {
+        f"models/{kind}_generate" for kind in ("litellm", "llm", "ollama")
+    }
+    done = shop.run()
+    assert done.passed, done.failures()
+    answers = {name.removeprefix("models/"): record for name, record in done.records.items()}
+    assert {name: record.values["offline"] for name, record in answers.items()} == {
+        "litellm_generate": True,
+        "llm_generate": True,
+        "ollama_generate": True,
+    }
+    assert answers["llm_generate"].metadata["prompt"].startswith("release_notes ")
+    # What is not said is what the first step says: the change is reviewed.
+    assert answers["ollama_generate"].metadata["prompt"] == answers["litellm_generate"].metadata["prompt"]
+    assert answers["ollama_generate"].values["answer"] == answers["litellm_generate"].values["answer"]
+    assert charged(shop) == {"offline": 0}
+
+
+@pytest.mark.parametrize("kind", ["llm.generate", "litellm.generate", "ollama.generate"])
+def test_every_kind_reviews_the_change_when_it_is_given_neither_prompt_nor_text(kind: str) -> None:
+    params = Registry().get(kind).params.model_validate({"model": "qwen3:8b"})
+    assert (params.named_prompt, params.asked_prompt) == (None, "code_review")
+    assert params.model_copy(update={"text": "hello"}).asked_prompt is None
+
+
+@pytest.mark.parametrize("kind", ["llm.generate", "litellm.generate", "ollama.generate"])
+def test_a_prompt_and_a_text_are_one_too_many(kind: str) -> None:
+    with pytest.raises(ValidationError, match="give a prompt or 'text', not both"):
+        Registry().get(kind).params.model_validate({"model": "m", "prompt": "triage", "text": "hello"})
+
+
 def test_the_step_says_who_answered_what_it_cost_and_why(shop: Delivery, provider: ModelServer) -> None:
     asking(shop, provider, "{ id: ask, run: llm.generate, with: { model: echo, text: hello there } }")
     done = shop.run()
@@ -79,6 +130,20 @@ def test_the_step_says_who_answered_what_it_cost_and_why(shop: Delivery, provide
     assert record.metadata["decision"].startswith("dec_")
     assert "why this model: maestro llm why dec_" in "".join(done.logs.values())
     assert charged(shop) == {"echo": round(record.cost_usd * NANO)}
+
+
+def test_the_log_shows_an_answer_without_codes_for_terminals_and_its_file_keeps_them(
+    shop: Delivery, provider: ModelServer
+) -> None:
+    said = '{ id: ask, run: llm.generate, with: { model: echo, text: "\\e]0;owned\\a\\e[31mred\\e[0m and \\b" } }'
+    asking(shop, provider, said)
+    done = shop.run()
+    assert done.passed, done.failures()
+    log = "".join(done.logs.values())
+    assert "\x1b]0;" not in log and "\x07" not in log and "\b" not in log
+    assert "red and" in log
+    (kept,) = done.records["all/ask"].outputs
+    assert shop.store().get_bytes(kept.sha256) == b"\x1b]0;owned\x07\x1b[31mred\x1b[0m and \b\n"
 
 
 def test_nothing_changed_so_nothing_is_asked_again(shop: Delivery, provider: ModelServer) -> None:
@@ -221,6 +286,32 @@ def test_the_ollama_step_falls_back_when_ollama_is_not_there(shop: Delivery, pro
     assert done.records["all/ask"].metadata["model"] == "echo"
     verdicts = {row["model"]: row["verdict"] for row in done.records["all/ask"].metadata["candidates"]}
     assert verdicts["qwen3:8b"] == "not running"
+
+
+def test_after_a_fallback_step_and_command_line_say_who_answered_and_why(
+    shop: Delivery, provider: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MAESTRO_SERVER_HOME", raising=False)
+    catalogue_file(
+        shop.root,
+        provider.url,
+        {"status/503": {}, "echo": {}},
+        routes={"fallb": {"candidates": ["status/503", "echo"], "objective": "pinned"}},
+    )
+    shop.workflow(
+        "name: flow\nproject: shop\nstages:\n  - name: all\n    steps:\n"
+        "      - { id: ask, run: llm.generate, with: { route: fallb, text: hello there } }\n"
+    )
+    done = shop.run()
+    assert done.passed, done.failures()
+    found = done.records["all/ask"].metadata
+    assert found["why"].startswith("echo answered, because status/503 failed (")
+    assert {row["model"]: row["verdict"] for row in found["candidates"]}["echo"] == "answered"
+    project = MoneyProject(shop.root)
+    asked = project.run("llm", "ask", "hello there", "--route", "fallb")
+    assert ": echo answered, because status/503 failed (" in asked.err
+    told = " ".join(project.run("llm", "why", "last").out.split())
+    assert "answered echo answered, because status/503 failed (" in told
 
 
 def test_runs_of_a_month_can_be_used_up(shop: Delivery) -> None:

@@ -213,11 +213,20 @@ def test_an_assumed_charge_is_corrected_once_it_is_known_and_audited(shop: Money
     assert (row["object"], row["data"]["reason"]) == ("lost", "as billed")
 
 
-def test_what_is_not_assumed_is_not_corrected(shop: MoneyProject) -> None:
-    shop.spend(1, id="settled-call")
+def test_a_settled_charge_is_corrected_and_audited_too(shop: MoneyProject) -> None:
+    shop.spend(NANO, id="settled-call")
+    said = shop.run("budget", "adjust", "settled-call", "usd=0.25", "--reason", "as billed")
+    assert said.out == "settled-call: $0.25 in place of $1.00\n"
+    assert [one["object"] for one in shop.audited() if one["kind"] == "budget.adjusted"] == ["settled-call"]
+    assert shop.run("budget", "check").code == 0
+
+
+def test_what_is_not_charged_is_not_corrected(shop: MoneyProject) -> None:
+    with shop.ledger() as ledger:
+        ledger.reserve("held", Attribution("local", "shop", 7), {Unit.USD: 1})
     assumed(shop)
-    wrong = shop.run("budget", "adjust", "settled-call", "usd=0", "--reason", "r")
-    assert (wrong.code, "only assumed charges are corrected" in wrong.err) == (2, True)
+    wrong = shop.run("budget", "adjust", "held", "usd=0", "--reason", "r")
+    assert (wrong.code, "there is no charge to be corrected" in wrong.err) == (2, True)
     unknown = shop.run("budget", "adjust", "losd", "usd=0", "--reason", "r")
     assert "there is no reservation 'losd'" in unknown.err
     assert "did you mean 'lost'?" in unknown.err
@@ -299,3 +308,53 @@ def test_a_ledger_that_a_commit_brought_is_not_believed(shop: MoneyProject) -> N
         said = shop.run(*words)
         assert said.code != 0
         assert "'.maestro/ledger.db' is in git" in said.err
+
+
+BUDGET = "budget: {step: 0.5, run: {usd: 2, tokens: 400000}, pull_request: 5, month: {usd: 200}}\n"
+
+
+def granting(shop: MoneyProject, text: str = BUDGET) -> None:
+    file = shop.root / "maestro.yaml"
+    file.write_text(file.read_text() + text)
+
+
+def test_what_the_workflow_grants_each_step_run_pull_request_and_month_is_shown_as_the_workflows(
+    shop: MoneyProject,
+) -> None:
+    granting(shop)
+    lines = [" ".join(one.split()) for one in shop.run("budget", "show").out.splitlines()]
+    told = "the workflow budget in maestro.yaml; the lower limit counts"
+    for each in ("each step $0.50", "each run $2.00", "each run 400,000 tokens", "each pull request $5.00"):
+        assert f"{each} {told}" in lines
+    assert f"each month $200.00 {told}" in lines
+    found = shop.run("budget", "show", "--json").json["workflow"]
+    assert {"for": "each run", "unit": "tokens", "limit": "400000"} in found
+
+
+def test_the_workflows_limits_hold_for_the_scopes_that_are_listed(shop: MoneyProject) -> None:
+    granting(shop)
+    shop.spend(NANO)
+    rows = {(one["scope"], one["unit"]): one for one in shop.run("budget", "show", "--all", "--json").json["balances"]}
+    limits = {scope: (one["limit"], one["source"]) for (scope, unit), one in rows.items() if unit == "usd"}
+    assert limits["run:run-1"] == ("2.000000000", "workflow")
+    assert limits["step:run-1/review"] == ("0.500000000", "workflow")
+    assert limits["pull_request:local/shop#7"] == ("5.000000000", "workflow")
+    assert limits[f"project:local/shop@{NOW:%Y-%m}"] == ("200.000000000", "workflow")
+    assert limits["project:local/shop"][0] is None
+    assert limits["tenant:local"][0] is None
+
+
+def test_a_lower_limit_that_was_set_stays_the_one_that_is_shown(shop: MoneyProject) -> None:
+    granting(shop)
+    shop.run("budget", "set", "pull_request:7", "usd=3", "--reason", "r")
+    (balance,) = shop.run("budget", "show", "pull_request:7", "--json").json["balances"]
+    assert (balance["limit"], balance["source"]) == ("3.000000000", "ann")
+
+
+def test_a_workflow_with_mistakes_does_not_hide_what_was_spent(shop: MoneyProject) -> None:
+    shop.spend(NANO)
+    granting(shop, "budgit: 1\n")
+    said = shop.run("budget", "show")
+    assert said.code == 0
+    assert "pull_request:local/shop#7" in said.out
+    assert "the budget of maestro.yaml is not known, since it has mistakes: see `maestro plan`" in said.out

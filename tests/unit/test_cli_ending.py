@@ -36,6 +36,16 @@ def test_what_nobody_foresaw_is_called_a_defect_without_a_traceback(capsys: pyte
     assert "Traceback" not in said
 
 
+def test_a_name_in_capitals_stays_as_it_is_written_at_the_beginning_of_a_message(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    explain(click.UsageError("TEXT and --prompt exclude each other"), GlobalOptions())
+    explain(click.UsageError("Missing argument."), GlobalOptions())
+    said = capsys.readouterr().err
+    assert "error: TEXT and --prompt exclude each other\n" in said
+    assert "error: missing argument\n" in said
+
+
 def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert explain(InputError("wrong"), GlobalOptions(debug=True)) == 2
     said = capsys.readouterr().err

@@ -21,7 +21,7 @@ from maestro.ledger.model import (
     Unit,
 )
 from maestro.ledger.names import MOST
-from maestro.ledger.operations import Companion
+from maestro.ledger.operations import Companion, Settle
 from maestro.ledger.store import Ledger
 
 USD, TOKENS = Unit.USD, Unit.TOKENS
@@ -378,10 +378,43 @@ def test_an_assumed_charge_is_corrected_by_a_row_that_says_why(ledger: Ledger) -
     assert numbers(ledger) == (6, 0)
 
 
-def test_only_assumed_charges_are_corrected_with_a_reason_and_by_somebody(ledger: Ledger) -> None:
+def test_a_settled_charge_is_corrected_alike_and_settling_it_again_changes_nothing(ledger: Ledger) -> None:
+    ledger.reserve("one", WHO, {USD: 5, TOKENS: 9})
+    ledger.settle("one", {USD: 8, TOKENS: 9})
+    charge = ledger.adjust("one", 2, reason="the provider's bill", actor="ada")
+    assert (charge.kind, charge.amount, charge.facts["by"]) == ("adjusted", -6, "ada")
+    assert ledger.settle("one", {USD: 8, TOKENS: 9}) == ()
+    assert (numbers(ledger), numbers(ledger, unit=TOKENS)) == ((2, 0), (9, 0))
+    assert [one.amount for one in ledger.charges() if one.unit is USD] == [8, -6]
+    assert ledger.check() == []
+
+
+def test_what_was_charged_at_once_and_corrected_is_not_charged_again(ledger: Ledger) -> None:
+    ledger.spend(WHO, {Unit.MINUTES: 60}, id="minutes")
+    ledger.adjust("minutes", 30, unit=Unit.MINUTES, reason="the clock was wrong", actor="ada")
+    assert ledger.spend(WHO, {Unit.MINUTES: 60}, id="minutes") == ()
+    assert numbers(ledger, unit=Unit.MINUTES) == (30, 0)
+    with pytest.raises(InputError, match="'minutes' was charged before, for something else"):
+        ledger.spend(WHO, {Unit.MINUTES: 30}, id="minutes")
+
+
+def test_a_claim_that_cannot_be_true_is_told_once_though_no_more_is_charged_than_was_reserved(ledger: Ledger) -> None:
+    ledger.reserve("one", WHO, {USD: 5, TOKENS: 9})
+    wish = Settle("one", {USD: 5, TOKENS: 9}, facts={"implausible_usage": {"output_tokens": 10**9}}, doubtful=True)
+    told = ledger.committer.perform(wish)
+    assert [(one.overdraft, one.unit, one.limit, one.used) for one in told] == [
+        ("one", TOKENS, 9, 9),
+        ("one", USD, 5, 5),
+    ]
+    assert ledger.committer.perform(wish) == ()
+    assert [one.unit for one in ledger.crossings()] == [TOKENS, USD]
+    assert numbers(ledger) == (5, 0)
+
+
+def test_only_charges_are_corrected_with_a_reason_and_by_somebody(ledger: Ledger) -> None:
     ledger.reserve("one", WHO, {USD: 5})
-    ledger.settle("one", {USD: 5})
-    with pytest.raises(InputError, match="'one' is settled, and only assumed charges are corrected"):
+    ledger.release("one")
+    with pytest.raises(InputError, match="'one' is released, so there is no charge to be corrected"):
         ledger.adjust("one", 1, reason="r", actor="ada")
     ledger.reserve("two", WHO, {USD: 5}, sent=True)
     lose(ledger)

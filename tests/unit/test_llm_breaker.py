@@ -130,6 +130,15 @@ def test_retry_after_of_a_rate_limit_holds_it_open_for_so_long(breakers: Breaker
     assert breakers.admits(NAME)
 
 
+def test_what_the_provider_asked_for_is_told_until_it_fails_by_itself(breakers: Breakers, clock: Clock) -> None:
+    breakers.failed(NAME, error("rate_limit", 7200))
+    told = breakers.open_ones(NOW)[NAME]
+    assert (told.failures, told.asked, told.until) == (0, 7200, NOW + timedelta(hours=1))
+    clock.now += 3600
+    failures(breakers, 3)
+    assert breakers.open_ones(NOW)[NAME].asked is None
+
+
 def test_rate_limits_are_no_failures(breakers: Breakers, clock: Clock) -> None:
     for _ in range(10):
         breakers.failed(NAME, error("rate_limit", 1))

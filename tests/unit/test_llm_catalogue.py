@@ -26,6 +26,8 @@ from maestro.notation.yaml_reader import MAX_BYTES
 from tests.unit.llm_world import WHO, written
 
 ROOT = Path(__file__).parents[2]
+KNOWN = "(the models Maestro knows)"
+WORD = "a name begins with a letter, and has at most 64 of: letters a-z, digits, _ -"
 OWN = """\
 providers:
   gpu: {kind: openai, api_base: 'http://gpu1:8000/v1', key: 'file:/run/keys/gpu', region: local, concurrency: 16}
@@ -184,12 +186,14 @@ default_route: chaep
 """
     assert problems(tmp_path, text_) == [
         "2:15: 'kind' must be offline or openai or ollama or litellm, not 'opnai'; did you mean 'openai'?",
+        "4:20: there is no provider 'ollma'; did you mean 'ollama'?",
         "4:27: unknown key 'qualty' in model mine; did you mean 'quality'?; known: provider, wire_model, capabilities, "
         "context, max_output, region, quality, price, price_as, weight, key, api_base, tags, timeout, concurrency",
         "5:21: there is no provider 'ollma'; did you mean 'ollama'?",
         "6:21: 'quality' must be at most 1.0, not 7",
         "6:33: 'context' must be a whole number, not 'many'",
         "6:46: 'price' must be litellm or free, not 'freee'; did you mean 'free'?",
+        "8:20: there is no model 'gpt-4o-mni'; did you mean 'gpt-4o-mini'?",
         "8:44: 'objective' must be cost or latency or quality or pinned, not 'cheapest'",
         "9:20: there is no model 'gpt-4o-mni'; did you mean 'gpt-4o-mini'?",
         "10:45: unknown key 'input_token_over' in route c ('rules', entry 1, 'when'); did you mean "
@@ -210,15 +214,33 @@ default_route: chaep
         ("models: {m: {quality: 1}}", "model 'm' needs a 'provider'"),
         ("models: {m: {provider: ollama, price: {input: 1}}}", "model m ('price') needs 'output'"),
         ("models: {m: 3}", "'m' must be a mapping, not 3"),
-        ("models: {'a b': {}}", "'a b' is no usable name"),
+        (
+            "models: {'a b': {provider: ollama}}",
+            "'a b' is no usable name: a name begins with a letter or digit, and has at most 128 of: letters a-z and A-Z, "
+            "digits, . _ : / @ + -",
+        ),
         ("models: {m: {provider: ollama, quality: .nan}}", "'.nan' is not a finite number"),
         ("models: {m: {provider: ollama, context: 1e999}}", "'1e999' is too large a number"),
         ("routes: {r: {}}", "route 'r' needs 'candidates' or 'any'"),
         ("routes: {r: {candidates: [gpt-4o], any: {}}}", "route 'r' has both 'candidates' and 'any'"),
         ("routes: {r: {any: {capabilities: [flying]}}}", "no model of the catalogue is what route 'r' asks for"),
         ("routes: {r: {candidates: []}}", "'candidates' must have at least 1 entries"),
-        ("routes: {GPT: {candidates: [offline]}}", "'GPT' is no usable name"),
-        ("routes: {offline: {candidates: [offline]}}", "'offline' is a model; a route needs another name"),
+        ("routes: {GPT: {candidates: [offline]}}", f"'GPT' is no usable name: {WORD}"),
+        ("models: {моде́ль: {provider: ollama}}", "letters a-z and A-Z, digits, . _ : / @ + -"),
+        ("routes: {offline: {candidates: [offline]}}", f"'offline' is a model {KNOWN}; a route needs another name"),
+        ("models: {cheap: {provider: ollama}}", f"'cheap' is a route {KNOWN}; a model needs another name"),
+        (
+            "models: {a: {provider: ollama}}\nroutes: {a: {candidates: [offline]}}",
+            "'a' is a model; a route needs another name",
+        ),
+        (
+            "routes: {r: {candidates: [cheap]}}",
+            "'cheap' is a route, and only models can stand here; name the models of that route",
+        ),
+        (
+            "last_resort: cheap",
+            "'cheap' is a route, and only models can stand here; name the models of that route",
+        ),
         ("restrict: {deny: [gtp-4o]}", "there is no model 'gtp-4o'; did you mean 'gpt-4o'?"),
         ("last_resort: ofline", "there is no model 'ofline'; did you mean 'offline'?"),
         ("models: [1]", "'models' must be a mapping, not a list"),
@@ -240,6 +262,28 @@ def test_a_mistake_is_told_in_one_sentence(tmp_path: Path, text_: str, message: 
     [told] = problems(tmp_path, text_)
     assert told.splitlines()[0].endswith(message)
     assert told.split(":")[0].isdigit()
+
+
+def test_a_mistake_in_an_entry_does_not_hide_what_else_it_names_wrongly(tmp_path: Path) -> None:
+    told = problems(
+        tmp_path,
+        """models:
+  default: {provider: opnai, quality: 7}
+routes:
+  r:
+    objective: cheapest
+    candidates: [gpt-4o-mni]
+    rules: [{when: {personal: true}, deny: [best]}]
+""",
+    )
+    assert told == [
+        "2:3: 'default' is a route (the models Maestro knows); a model needs another name",
+        "2:23: there is no provider 'opnai'; did you mean 'openai'?",
+        "2:39: 'quality' must be at most 1.0, not 7",
+        "5:16: 'objective' must be cost or latency or quality or pinned, not 'cheapest'",
+        "6:18: there is no model 'gpt-4o-mni'; did you mean 'gpt-4o-mini'?",
+        "7:45: 'best' is a route, and only models can stand here; name the models of that route",
+    ]
 
 
 def test_a_file_that_is_nothing_but_a_key_is_not_repeated(tmp_path: Path) -> None:

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from maestro.cli.llm_ask import _shown
+from maestro.cli.options import GlobalOptions
+from maestro.cli.terminal import Terminal
 from maestro.ledger.model import Scope, Unit
 from maestro.llm.endpoint_tokens import TokenFile
 from tests.unit.money_project import MoneyProject, money_project
@@ -124,6 +127,43 @@ def test_what_cannot_be_asked_is_told_without_a_traceback(shop: MoneyProject, ar
     assert "Traceback" not in said.err and "defect" not in said.err
 
 
+@pytest.mark.parametrize("option", ["--model", "--route", "--prompt", "--max-usd"])
+def test_an_empty_value_is_no_wish_for_the_default(shop: MoneyProject, option: str) -> None:
+    said = shop.run("llm", "ask", TEXT, option, "")
+    assert (said.code, said.out) == (2, "")
+    assert f"{option} is empty" in said.err
+    assert not (shop.home / "ledger.db").exists()
+
+
+def test_what_is_not_utf8_is_refused_with_its_place_before_anything_is_reserved(
+    shop: MoneyProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "small.bin"
+    file.write_bytes(b"ab\xff\xfe")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"abc\xff"), encoding="utf-8"))
+    for arguments, told in (
+        (["--prompt", "code_review", "--var", f"diff=@{file}"], f"{file}: not UTF-8 at byte 2"),
+        (["--prompt", "code_review", "--var", "diff=a\udcff"], "the argument --var diff is not UTF-8 at byte 1"),
+        (["a\udcff"], "the argument TEXT is not UTF-8 at byte 1"),
+        ([], "standard input is not UTF-8 at byte 3"),
+    ):
+        said = shop.run("llm", "ask", *arguments)
+        assert (said.code, told in said.err) == (2, True), said.err
+    assert not (shop.home / "ledger.db").exists()
+
+
+def test_a_terminal_gets_no_codes_of_an_answer_and_a_file_gets_all(shop: MoneyProject) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    def shown(stream: io.StringIO) -> str:
+        return _shown("\x1b]0;owned\x07a\x1b[2Jb\0c\n", Terminal(GlobalOptions(), stream))
+
+    assert shown(Screen()) == "ab c\n"
+    assert shown(io.StringIO()) == "\x1b]0;owned\x07a\x1b[2Jb\0c\n"
+
+
 def test_decisions_are_listed_and_exported_without_any_text(shop: MoneyProject, tmp_path: Path) -> None:
     id = ask(shop)
     assert id in shop.run("llm", "decisions").out
@@ -205,6 +245,15 @@ def test_a_drill_shows_where_requests_would_have_gone(shop: MoneyProject) -> Non
     assert shop.run("llm", "drill", "--down", "openai").code == 0
     found = shop.run("llm", "drill", "--down", "plain", "--json").json
     assert (found["failed"], found["routes"][0]["route"]) == (1, "local-only")
+
+
+def test_a_drill_asks_whether_ollama_runs(shop: MoneyProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+    for name in ("ANTHROPIC_API_KEY", "GEMINI_API_KEY", "MISTRAL_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    routes = {one["route"]: one for one in shop.run("llm", "drill", "--down", "openai", "--json").json["routes"]}
+    assert "not running" in routes["default"]["why"]
+    assert "the offline provider answers" in routes["default"]["why"]
 
 
 def test_a_drill_of_nothing_known_is_answered_with_the_nearest(shop: MoneyProject) -> None:

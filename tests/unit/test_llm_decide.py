@@ -152,6 +152,9 @@ def test_without_a_key_the_verdict_names_the_variable() -> None:
     assert sentence(decision, "big") == "there is no key for it: KEY is not set"
 
 
+SOON = NOW + timedelta(seconds=12)
+
+
 def test_a_key_file_is_named_as_such() -> None:
     known = catalogue(BIG, model("filed", key="file:/run/keys/x"))
     assert sentence(ask("filed", known), "filed") == "there is no key for it: the file /run/keys/x is missing or empty"
@@ -166,6 +169,20 @@ def test_an_unhealthy_endpoint_and_an_open_breaker_are_passed_over() -> None:
     assert decision.chosen == "small"
     assert "connection refused" in sentence(decision, "big")
     assert sentence(decision, "middle") == "it failed 5 times in a row (last: 429); it is tried again in 12 s"
+
+
+@pytest.mark.parametrize(
+    ("breaker", "told"),
+    [
+        (Breaker(1, SOON, "500"), "it failed once (last: 500)"),
+        (Breaker(0, SOON, "429"), "it takes no call right now (last: 429)"),
+        (Breaker(0, SOON, "429", 20.0), "its provider asked to be left alone for 20 s (last: 429)"),
+        (Breaker(2, SOON, "", 9e9), "its provider asked to be left alone for 9000000000 s, of which 3600 s count"),
+    ],
+)
+def test_why_a_deployment_is_left_alone_is_said_as_it_is(breaker: Breaker, told: str) -> None:
+    decision = ask("all", facts=state(breakers={"big": breaker}))
+    assert sentence(decision, "big") == f"{told}; it is tried again in 12 s"
 
 
 def test_a_breaker_whose_time_is_over_does_not_count() -> None:
@@ -316,6 +333,15 @@ def test_what_one_request_may_cost_is_limited_by_request_and_route() -> None:
     assert decision.order == ("middle", "small")
     assert sentence(decision, "big") == "it may cost up to $0.0450, and the request allows $0.01 a request"
     assert ask("mine", catalogue(routes=route(max_nano=NANO // 1000))).order == ("small",)
+
+
+@pytest.mark.parametrize("target", ["big", "all"])
+def test_a_limit_of_the_request_itself_is_not_blamed_on_a_budget_that_has_room(target: str) -> None:
+    decision = ask(target, max_nano=1, facts=state(balances=(balance(1000, 0),)))
+    assert decision.chosen is None
+    assert "the request allows $0.000000001 a request" in decision.why
+    assert decision.why.endswith("To go on, raise that limit (`max_usd`), or lower `max_output_tokens`.")
+    assert "budget set" not in decision.why
 
 
 def test_from_80_percent_on_the_cheaper_candidate_comes_first_and_the_sentence_says_so() -> None:
@@ -528,3 +554,24 @@ def test_free_models_are_not_over_any_budget() -> None:
 
 def test_the_offline_provider_asked_for_by_name_is_no_exception() -> None:
     assert ask("offline", catalogue(OFFLINE, routes={"all": {"candidates": ("offline",)}})).chosen == "offline"
+
+
+def test_among_models_without_a_key_the_one_a_budget_refuses_says_who_can_raise_it() -> None:
+    found = ask(
+        "all",
+        catalogue(BIG, model("middle", key="env:OTHER", price=FREE)),
+        facts=state(balances=(balance(1, 1),)),
+    )
+    assert found.chosen is None
+    assert "To go on, ask whoever may run `maestro budget set project:acme/app usd=… --reason …`" in found.why
+
+
+def test_where_the_request_itself_allows_too_little_no_budget_is_blamed() -> None:
+    found = ask("big", facts=state(balances=(balance(100, 1),)), max_nano=1)
+    assert found.chosen is None
+    assert "budget set" not in found.why
+
+
+def test_a_budget_of_tokens_says_who_can_raise_it_too() -> None:
+    found = ask("big", facts=state(balances=(balance(10, 9, unit=Unit.TOKENS),)))
+    assert "To go on, ask whoever may run `maestro budget set project:acme/app tokens=… --reason …`" in found.why

@@ -85,7 +85,7 @@ def test_the_last_word_about_an_outcome_counts(store: DecisionStore) -> None:
         (ProviderError("filtered", kind="refused"), "refused", "filtered"),
         (ProviderError("no answer", kind="timeout"), "failed", "no answer"),
         (ValueError("with a secret in it"), "failed", "ValueError"),
-        (asyncio.CancelledError(), "cancelled", "CancelledError"),
+        (asyncio.CancelledError(), "cancelled", "whoever asked stopped it"),
     ],
 )
 def test_what_happened_in_place_of_an_answer_has_a_state(error: BaseException, is_state: str, words: str) -> None:

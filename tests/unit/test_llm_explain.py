@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from maestro.llm.decisions import outcome_of
-from maestro.llm.explain import COLUMNS, why_facts, why_table
+from maestro.llm.explain import COLUMNS, headline, why_facts, why_table
 from maestro.llm.model import Attempt, PromptRef, ProviderError
 from maestro.llm.state import Latency, PolicyVerdict
 from tests.unit.llm_world import NOW, answer, ask, balance, state
@@ -68,3 +68,18 @@ def test_a_failure_is_told_in_its_own_words() -> None:
     assert dict(why_facts(decision, outcome_of(decision, None, error=error, at=NOW)))["outcome"] == (
         "failed: the endpoint closed the connection"
     )
+
+
+def test_after_a_fallback_who_answered_stands_first_and_how_the_others_failed() -> None:
+    decision = ask("all")
+    tried = (*[Attempt("big", "unavailable", 0.1, "it answered 500: boom")] * 3, Attempt("middle", "ok", 1.1))
+    found = answer(decision, model="middle", attempts=tried)
+    why = dict(why_facts(decision, outcome_of(decision, found, at=NOW)))["why"]
+    assert why == headline(decision, found.model, found.attempts)
+    assert why.startswith("middle answered, because big failed (it answered 500: boom, 3 times). Chosen at first: big ")
+
+
+def test_where_nothing_failed_the_decision_is_the_answer() -> None:
+    decision = ask("all")
+    assert headline(decision, "big", (Attempt("big", "unavailable", 0.1), Attempt("big", "ok", 1.0))) == decision.why
+    assert headline(decision, None, (Attempt("big", "timeout", 9.0),)) == decision.why

@@ -16,7 +16,7 @@ from maestro.ledger.model import Unit
 from maestro.llm.answers import AnswerCache, question, worth_keeping
 from maestro.llm.assembly import Assembly
 from maestro.llm.catalogue import Model
-from maestro.llm.charging import Bounds, bounds
+from maestro.llm.charging import Bounds, bounds, made_in
 from maestro.llm.keyring import Keyring
 from maestro.llm.model import Chunk, Completion, Message, ProviderError, Usage
 from maestro.llm.options import check_messages, checked_options
@@ -41,6 +41,24 @@ def test_an_answer_without_a_count_is_charged_by_its_bytes_and_never_above_the_b
     most = bounds(MODEL, 100, 50)
     assert most.whole(10) == Usage(100, 10, estimated=True)
     assert most.whole(10_000) == most.usage
+
+
+def test_each_text_of_an_answer_is_counted_once_and_its_role_is_none() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    assert made_in({"role": "assistant", "content": "hello from the model"}) == 20
+    assert made_in({"role": "assistant", "content": None, "refusal": "no, not that"}) == 12
+    assert made_in({"content": "four", "reasoning": "thought", "reasoning_content": "thought"}) == 4 + 7
+    assert made_in({"content": "same", "reasoning": "same"}) == 8
+    assert made_in({"content": "", "tool_calls": [call, call]}) == 2 * len("c1functionlook{}")
+    assert made_in({"content": "Zoë", "thinking": "of what nobody named yet"}) == 4 + 24
+
+
+def test_a_count_is_believed_until_no_call_of_this_size_can_have_used_so_much() -> None:
+    most = bounds(MODEL, 100, 50)
+    for said in (Usage(80, 40), Usage(2 * 100 + 1024, 2 * 50 + 1024)):
+        assert most.believed(said) is said
+    for said in (Usage(2 * 100 + 1025, 1), Usage(1, 2 * 50 + 1025), Usage(10**9, 10**9)):
+        assert most.believed(said) == most.usage
 
 
 def test_a_stream_that_was_left_is_charged_for_what_was_on_its_way_too() -> None:

@@ -86,6 +86,15 @@ def test_what_a_template_cannot_use_is_refused_before_anything_runs(template: st
         ("variables: {type: object, properties: {a: {pattern: '(?=a)b'}}}", "'pattern' is not JSON Schema"),
         ("variables: {type: object, properties: {a: {$ref: 'file:///etc/passwd'}}}", "is outside of this file"),
         ("variables: {type: object, properties: {a: {$ref: '#/$defs/none'}}}", "is not JSON Schema"),
+        ("variables: {type: object, properties: {a: {$ref: '#/properties/a'}}}", "'a' refers to itself"),
+        (
+            "variables: {type: object, $defs: {b: {$ref: '#/$defs/b'}}, properties: {a: {$ref: '#/$defs/b'}}}",
+            "'b' refers to itself",
+        ),
+        (
+            "variables: {type: object, properties: {a: {type: string}, b: {$ref: '#/properties/a'}}}",
+            "'#/properties/a' is a variable, which cannot be referred to; write what they share under '$defs'",
+        ),
         ("variables: {type: object, properties: {a: {not: {x-personal: true}}}}", "'x-personal' has no effect here"),
         ("variables: {type: object, properties: {a: {x-personal: 'yes'}}}", "'x-personal' must be true or false"),
     ],

@@ -40,10 +40,10 @@ _KINDS = (
 )
 """litellm's exceptions; those that are kinds of another one stand before it."""
 _NEXT = {
-    "auth": "check the key this model's `key` in models.yaml refers to, and what it may do",
+    "auth": "check the key (`maestro llm models` shows where it is read from), and what it may do",
     "context": "shorten the input, or use a model with a larger context",
-    "bad_request": "check the model's `wire_model` and `api_base` in models.yaml",
-    "garbage": "see whether the model's server is healthy; another model can be named in `fallback`",
+    "bad_request": "check `api_base` in models.yaml, and `wire_model`, the model's name there",
+    "garbage": "see whether the model's server is healthy, or ask another model",
 }
 _BYTES = 8 * 1024 * 1024
 

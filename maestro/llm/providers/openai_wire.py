@@ -76,7 +76,7 @@ def garbage(what: str, usage: Usage | None = None) -> ProviderError:
         what,
         kind="garbage",
         usage=usage,
-        next_step="see whether the model's server is healthy; another model can be named in `fallback`",
+        next_step="see whether the model's server is healthy, or ask another model",
     )
 
 
@@ -208,7 +208,7 @@ def refusal(
 def _kind(status: int, body: Mapping[str, Any]) -> tuple[str, bool, str | None]:
     said = json.dumps(body.get("error", ""))[:2000].lower()
     if status in (401, 403):
-        return "auth", False, "check the key this model's `key` in models.yaml refers to, and what it may do"
+        return "auth", False, "check the key (`maestro llm models` shows where it is read from), and what it may do"
     if status == 429:
         if "insufficient_quota" in said or "billing" in said:
             return "auth", False, "the provider's account has no credit left; pay there, or use another model"
@@ -218,13 +218,13 @@ def _kind(status: int, body: Mapping[str, Any]) -> tuple[str, bool, str | None]:
     if status in (409, 425) or status >= 500:
         return "unavailable", status != 501, "see whether the model's server is healthy"
     if 300 <= status < 400:
-        return "bad_request", False, "give the address it leads to as `api_base`; redirects are not followed"
+        return "bad_request", False, "redirects are not followed; put the final address into `api_base`"
     if "context_length" in said or "context window" in said or "maximum context" in said or "too long" in said:
         return "context", False, "shorten the input, or use a model with a larger context"
     if "content_filter" in said or "content_policy" in said:
         return "refused", False, "the provider's content filter refused the input"
     if status == 404:
-        return "bad_request", False, "check the model's `wire_model` and `api_base` in models.yaml"
+        return "bad_request", False, "check `api_base` in models.yaml, and `wire_model`, the model's name there"
     return "bad_request", False, None
 
 

@@ -24,7 +24,7 @@ def late(place: str, seconds: float, *, began: bool = True) -> ProviderError:
     return ProviderError(
         f"{place} did not send {'the whole answer' if began else 'anything'} within {seconds:g} s",
         kind="timeout",
-        next_step="give it more time (`timeout` of the model), or name another model in `fallback`",
+        next_step="give it more time (`timeout` of the model), or ask another model",
     )
 
 
@@ -33,5 +33,5 @@ def endless(limit: int) -> ProviderError:
     return ProviderError(
         f"the answer does not end: more than {limit:,} bytes came",
         kind="garbage",
-        next_step="see whether the model's server is healthy; another model can be named in `fallback`",
+        next_step="see whether the model's server is healthy, or ask another model",
     )
