@@ -23,6 +23,7 @@ OF_A_RUN = (
     "dagster._core.system_config.composite_descent",
     "dagster._core.types.primitive_mapping",
     "dagster._core.types.transform_typing",
+    "encodings.ascii",
     "encodings.utf_8_sig",
     "fsspec.implementations.local",
     "importlib.readers",
