@@ -76,8 +76,8 @@ def test_200_callers_some_of_which_die_never_spend_more_than_was_granted(url: st
         billed = {id: int(amount) for id, amount in (line.split() for line in bill.read_text().splitlines())}
         spent = ledger.balance(TENANT, Unit.USD).spent
         assert sum(billed.values()) <= spent <= BUDGET
-        # The budget was used, not merely kept.
-        assert len(billed) >= BUDGET // WORST
+        # The budget was used, not merely kept; what was set aside for those that died may have been billed by nobody.
+        assert len(billed) >= BUDGET // WORST - len(CRASHES)
         charged: dict[str, int] = {}
         for charge in ledger.charges(unit=Unit.USD):
             charged[charge.reservation] = charged.get(charge.reservation, 0) + charge.amount
