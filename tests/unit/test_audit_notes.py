@@ -202,7 +202,7 @@ def test_a_file_that_is_no_key_is_refused_without_repeating_it(tmp_path: Path) -
 def test_a_damaged_private_key_is_refused_without_repeating_it(tmp_path: Path) -> None:
     file = tmp_path / "audit.pem"
     key = load_or_create(file, ORIGIN)
-    encoded = key.private_text().rpartition("+")[2]
+    encoded = key.private_text().strip().split("+", 4)[4]  # Base64 may have a + too.
     file.write_text(f"PRIVATE+KEY+{ORIGIN}+00000000+{encoded}\n")
     with pytest.raises(AuditInputError, match="not the private key of an audit log") as raised:
         load(file, ORIGIN)
