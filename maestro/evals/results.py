@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from maestro.errors import MaestroError
 from maestro.evals.cases import Case, Dataset
 from maestro.evals.findings import Form
 from maestro.evals.scoring import VERSION, Score
@@ -113,25 +112,6 @@ class ModelRun(_Frozen):
     def cost_nano(self) -> int:
         """What all of it cost, nanodollars; of a partial run too."""
         return sum(one.cost_nano for one in self.results)
-
-    def encoded(self) -> bytes:
-        """As JSON; :func:`decode_run` reads it."""
-        return self.model_dump_json(by_alias=True).encode()
-
-
-def decode_run(data: bytes, place: str) -> ModelRun:
-    """A kept run.
-
-    Raises:
-        MaestroError: it is damaged, or of another version of Maestro.
-    """
-    try:
-        return ModelRun.model_validate_json(data)
-    except ValidationError as error:
-        raise MaestroError(
-            f"the results of an evaluation at {place} cannot be read: {error.errors(include_input=False)[0]['msg']}",
-            next_step="run that week again",
-        ) from None
 
 
 def answered(case: Case, answer: Answer, score: Score) -> CaseResult:

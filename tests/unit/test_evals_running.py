@@ -11,7 +11,7 @@ import pytest
 from maestro.errors import InputError, MaestroError
 from maestro.evals.cases import Case
 from maestro.evals.evaluating import evaluate, paid_nano
-from maestro.evals.results import ModelRun, decode_run, summary
+from maestro.evals.results import ModelRun, summary
 from maestro.evals.running import OWN_RUNNER, Evaluation, begin, run_cases
 from maestro.ledger.model import Balance, BudgetExceededError, Scope, Unit
 from maestro.llm.errors import NoAnswerError
@@ -45,16 +45,6 @@ def test_a_run_with_an_answer_to_every_case_is_complete() -> None:
     assert (run.state, run.problem, len(run.results)) == ("complete", "", 80)
     assert [one.case for one in run.results] == [case.id for case in evaluation().dataset.cases]
     assert run.cost_nano == 80 * 1_000_000
-
-
-def test_a_run_reads_back_as_it_was_kept() -> None:
-    run = _run(ScriptedModels())
-    assert decode_run(run.encoded(), "there") == run
-
-
-def test_a_damaged_run_is_told() -> None:
-    with pytest.raises(MaestroError, match="the results of an evaluation at there cannot be read"):
-        decode_run(_run(ScriptedModels()).encoded()[:-20], "there")
 
 
 def test_questions_are_never_answered_from_the_cache() -> None:
