@@ -31,6 +31,7 @@ from maestro.admission import Active, Admission, Limits, Waiting, admit
 from maestro.errors import InputError
 from maestro.runs.tags import LAUNCHES_TAG
 from maestro.server.settings import LimitSettings
+from maestro_defs.group_order import positions
 from maestro_defs.launcher import DrainingError
 from maestro_defs.queue_facts import Facts, FactsOfRuns, limits_of
 from maestro_defs.run_moves import CANCELLED, Standing, cancel_in_queue, fail_unlaunched, move_run, standings, status_of
@@ -140,11 +141,12 @@ class Admissions:
     ) -> tuple[list[Waiting], list[Active]]:
         waiting: list[Waiting] = []
         active: list[Active] = []
+        places = positions(facts.values())
         for one in standing:
             if one.status == _QUEUED and one.run_id not in busy:
-                waiting.append(facts[one.run_id].waiting(self._why_held(one.run_id, now)))
+                waiting.append(facts[one.run_id].waiting(self._why_held(one.run_id, now), places[one.run_id]))
             else:
-                active.append(facts[one.run_id].active(one.status))
+                active.append(facts[one.run_id].active(one.status, places[one.run_id]))
         alive = {one.run_id for one in standing}
         with self._lock:
             self._held = {run_id: held for run_id, held in self._held.items() if run_id in alive}

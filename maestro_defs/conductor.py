@@ -13,9 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -28,6 +26,7 @@ from maestro.server.leases import Held, Leases
 from maestro.server.wake import Waiter, poke
 from maestro_defs.admissions import Admissions
 from maestro_defs.crossings import Crossings
+from maestro_defs.delivery_order import DeliveryOrder
 from maestro_defs.dispatch import Dispatcher
 from maestro_defs.drift_watch import DriftWatch
 from maestro_defs.leaving import leave
@@ -45,6 +44,7 @@ _REPAIR_SECONDS = 1.0
 _SEND_SECONDS = 5.0
 _WATCH_SECONDS = 5.0
 _PROJECTS_AT_ONCE = 8
+_HELD_AT_ONCE = 1000
 _log = logging.getLogger("maestro.conductor")
 
 
@@ -66,13 +66,11 @@ class Conductor:
         """Told the project of each delivery that was taken; must not block."""
         self._admissions = Admissions(instance, require=held.require)
         self._dispatcher = Dispatcher(server, instance, self.reports.tell)
-        self._lock = threading.Lock()
-        self._queues: dict[str, deque[tuple[Delivery, int]]] = {}
-        self._busy: set[str] = set()
-        self._open: set[int] = set()
         self._closing = threading.Event()
         self._read = self._reached = self._outcomes.cursor(_CURSOR)
-        self._pool = ThreadPoolExecutor(_PROJECTS_AT_ONCE, thread_name_prefix="dispatch")
+        self._turns = DeliveryOrder(self._take, _PROJECTS_AT_ONCE)
+        for outcome in self._outcomes.recent(_HELD_AT_ONCE, state="waiting"):
+            self._turns.hold(outcome)
 
     def round(self) -> int:
         """Everything there is to do now; how many deliveries were begun.
@@ -81,6 +79,7 @@ class Conductor:
             MaestroError: the lease is lost, or a database does not answer.
         """
         self._held.require()
+        self._turns.release()
         begun = self._take_new()
         admitted = self._admissions.round(None, self._server.home.settings.limits)
         for run_id, reason in admitted.cancel:
@@ -88,17 +87,14 @@ class Conductor:
         return begun + self._take_due()
 
     def settle(self) -> None:
-        """Waits until every delivery that was begun has an outcome, or the lease is lost."""
-        while self._held.alive:
-            with self._lock:
-                if not self._open:
-                    return
+        """Waits until every delivery that may be taken now has an outcome, or the lease is lost."""
+        while self._held.alive and not self._turns.idle:
             time.sleep(0.01)
 
     def close(self) -> None:
         """Finishes what was begun."""
         self._closing.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._turns.close()
         self._admissions.close()
         self._inbox.close()
         self.reports.close()
@@ -108,10 +104,10 @@ class Conductor:
         for delivery in self._inbox.after(self._read):
             self._read = delivery.id
             if self._outcomes.get(delivery.id) is None:
-                self._begin(delivery, 0)
+                self._turns.begin(delivery, 0)
                 begun += 1
-        with self._lock:
-            reached = min(self._open, default=self._read + 1) - 1
+        first = self._turns.first_open
+        reached = self._read if first is None else first - 1
         if reached != self._reached:
             self._outcomes.set_cursor(_CURSOR, reached)
             self._reached = reached
@@ -120,54 +116,30 @@ class Conductor:
     def _take_due(self) -> int:
         begun = 0
         for outcome in self._outcomes.unsettled(datetime.now(UTC)):
-            with self._lock:
-                known = outcome.inbox_id in self._open
-            delivery = None if known else self._inbox.get(outcome.inbox_id)
+            delivery = None if self._turns.is_open(outcome.inbox_id) else self._inbox.get(outcome.inbox_id)
             if delivery is not None:
-                self._begin(delivery, outcome.attempts)
+                self._turns.begin(delivery, outcome.attempts)
                 begun += 1
         return begun
 
-    def _begin(self, delivery: Delivery, attempts: int) -> None:
-        with self._lock:
-            self._open.add(delivery.id)
-            self._queues.setdefault(delivery.project, deque()).append((delivery, attempts))
-            if delivery.project in self._busy:
-                return
-            self._busy.add(delivery.project)
-        self._pool.submit(self._take_in_order, delivery.project)
-
-    def _take_in_order(self, project: str) -> None:
-        """Of one project one after another: what is pushed later must not be there earlier."""
-        while True:
-            with self._lock:
-                queue = self._queues[project]
-                if not queue:
-                    self._busy.discard(project)
-                    return
-                delivery, attempts = queue.popleft()
-            if not self._take(delivery, attempts):
-                return
-            with self._lock:
-                self._open.discard(delivery.id)
-
-    def _take(self, delivery: Delivery, attempts: int) -> bool:
-        """True once its outcome is stored; otherwise it stays open, so the cursor stays before it for the next term."""
+    def _take(self, delivery: Delivery, attempts: int) -> Outcome | None:
+        """What became of it, once that is stored; otherwise the cursor stays before it for the next term."""
         while True:
             try:
-                self._record(delivery, self._dispatcher.take(delivery, attempts))
-                return True
+                return self._record(delivery, self._dispatcher.take(delivery, attempts))
             except Exception:  # noqa: BLE001 - whatever it is, no delivery may be passed over
                 _log.exception("delivery %s", delivery.id)
             if not self._held.alive or self._closing.wait(_REPAIR_SECONDS):
-                return False
+                return None
 
-    def _record(self, delivery: Delivery, outcome: Outcome) -> None:
+    def _record(self, delivery: Delivery, outcome: Outcome) -> Outcome:
         self._held.require()
-        self._outcomes.record(replace(outcome, project=outcome.project or delivery.project))
-        self.when_taken(outcome.project or delivery.project)
+        outcome = replace(outcome, project=outcome.project or delivery.project)
+        self._outcomes.record(outcome)
+        self.when_taken(outcome.project)
         level = logging.WARNING if outcome.state in ("dead", "waiting") else logging.INFO
         _log.log(level, "%s %s: %s: %s", delivery.event, delivery.delivery, outcome.state, outcome.reason)
+        return outcome
 
 
 def conduct(home: ServerHome, stop: threading.Event) -> None:

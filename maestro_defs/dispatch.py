@@ -23,13 +23,15 @@ from maestro.inbox.outcomes import State
 from maestro.mirror import GoneError, NoBaseError, UnreachableError
 from maestro.reporting.model import ReportState
 from maestro.server.leases import LeaseLostError
+from maestro.server.patience import is_away
 from maestro.server.projects import RegisteredProject
 from maestro.triggers import Command, Nothing, Settled, Wanted, refusal, settled, wanted
 from maestro.triggers.model import DEFAULT_REF
 from maestro.workflow.load import LoadedWorkflow
-from maestro_defs.commands import Commands
+from maestro_defs.commands import Commands, Make
+from maestro_defs.group_order import superseded_by
 from maestro_defs.making import AskedRun, MadeRun, make_run
-from maestro_defs.patience import is_away
+from maestro_defs.run_moves import CANCELLED, cancel_in_queue
 from maestro_defs.server import Server, loaded_from
 
 ATTEMPTS = 10
@@ -124,7 +126,7 @@ class Dispatcher:
         if not runs:
             self._refuse_foreign(project, asked)
             return self._start(delivery, project, asked, attempts)
-        done = self._commands.again(project, runs[0], key_of(delivery), self.make)
+        done = self._commands.again(project, runs[0], key_of(delivery), self._maker(delivery, attempts))
         return _outcome(delivery, "started" if done.runs else "nothing", done.said, attempts, *done.runs)
 
     def _refuse_foreign(self, project: RegisteredProject, asked: Wanted) -> None:
@@ -165,7 +167,7 @@ class Dispatcher:
             refused = refusal(loaded.workflow.on, asked, lambda: self._changed(project, base, asked.sha))
             if refused is not None:
                 return _outcome(delivery, "nothing", refused, attempts)
-            made = self.make(project, loaded, asked_run(delivery, asked, base))
+            made = self._maker(delivery, attempts)(project, loaded, asked_run(delivery, asked, base))
         except MaestroError as error:
             if passes(error):
                 raise
@@ -192,18 +194,24 @@ class Dispatcher:
             return None
         return base if asked.base_branch is None else mirror.merge_base(base, asked.sha)
 
-    def make(self, project: RegisteredProject, loaded: LoadedWorkflow, asked: AskedRun) -> MadeRun | None:
-        """Makes the run and puts it into the queue, unless it is there already.
+    def _maker(self, delivery: Delivery, attempts: int) -> Make:
+        """Makes runs and puts them into the queue, unless they are there already."""
 
-        Raises:
-            MaestroError: it cannot be planned.
-        """
-        made = make_run(self._server, self._instance, project, loaded, asked)
-        if made is not None and made.run.status == dg.DagsterRunStatus.NOT_STARTED:
+        def make(project: RegisteredProject, loaded: LoadedWorkflow, asked: AskedRun) -> MadeRun | None:
+            asked = replace(asked, arrival=delivery.id)
+            made = make_run(self._server, self._instance, project, loaded, asked)
+            if made is None or made.run.status != dg.DagsterRunStatus.NOT_STARTED:
+                return made
+            by = superseded_by(self._instance, made.run) if attempts else None
+            if by is not None:
+                cancel_in_queue(self._instance, made.run, f"{CANCELLED}: {by}.")
+                return made
             # Not `instance.submit_run`: it wants a workspace, which the coordinator does not use.
             context = SubmitRunContext(made.run, workspace=None)  # type: ignore[arg-type]  # see above
             self._instance.run_coordinator.submit_run(context)
-        return made
+            return made
+
+        return make
 
     def _changed(self, project: RegisteredProject, base: str | None, sha: str) -> list[str] | None:
         """Paths that differ from the base; None when that cannot be known."""
@@ -217,7 +225,7 @@ class Dispatcher:
             return None
 
     def _command(self, delivery: Delivery, project: RegisteredProject, asked: Command, attempts: int) -> Outcome:
-        done = self._commands.obey(delivery, project, asked, self.make)
+        done = self._commands.obey(delivery, project, asked, self._maker(delivery, attempts))
         return _outcome(delivery, "started" if done.runs else "nothing", done.said, attempts, *done.runs)
 
     def _later(self, delivery: Delivery, attempts: int, error: Exception) -> Outcome:

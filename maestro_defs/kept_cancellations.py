@@ -18,7 +18,7 @@ from dagster import DagsterEvent, DagsterInstance, DagsterRunStatus
 from dagster._core.events import EVENT_TYPE_TO_PIPELINE_RUN_STATUS
 from dagster._time import get_current_datetime
 
-from maestro_defs.patience import patiently
+from maestro.server.patience import patiently
 from maestro_defs.run_moves import begin_run, status_of
 
 _ENDS = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE)

@@ -25,6 +25,7 @@ from maestro.execution.session import RunSession
 from maestro.mirror import remove_worktree, worktree
 from maestro.project import Revision, revision_of
 from maestro.runs.tags import (
+    ARRIVAL_TAG,
     AUTHOR_TAG,
     BASE_TAG,
     BRANCH_TAG,
@@ -65,6 +66,7 @@ class AskedRun:
         workflow_sha: the commit whose workflow file is used.
         trusted: False: of somebody without write access.
         words: steps and stages; all when empty.
+        arrival: position in the inbox of what asks; None: nothing there does.
     """
 
     delivery: str
@@ -79,6 +81,7 @@ class AskedRun:
     words: Sequence[str] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
     resumes: Resumption | None = None
+    arrival: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +253,7 @@ def _tags(
         PLANNED_TAG: "true",
         PARAMS_TAG: json.dumps(dict(params)),
         DELIVERY_TAG: asked.delivery,
+        ARRIVAL_TAG: None if asked.arrival is None else str(asked.arrival),
         BRANCH_TAG: asked.branch,
         BASE_TAG: asked.base,
         PULL_REQUEST_TAG: None if asked.pull_request is None else str(asked.pull_request),

@@ -1,7 +1,6 @@
-"""Outlasts a database that is away for a moment: what a run writes and asks meanwhile is tried again.
+"""What a run writes into Dagster's storages, and asks of them, outlasts a database that is away for a moment.
 
-PostgreSQL is restarted, fails over, or drops a connection; a run that has worked for an hour must not fail for it. An
-event whose commit got through although its answer was lost is written a second time, which the views of runs bear.
+An event whose commit got through although its answer was lost is written a second time, which the views of runs bear.
 
 Private seams used, pinned by tests/integration/test_dagster_seams.py: the storages of a ``DagsterInstance`` and their
 methods' names.
@@ -9,20 +8,15 @@ methods' names.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import backoff
 from dagster import DagsterInstance
 from dagster._core.storage.runs import SqliteRunStorage
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-_log = logging.getLogger("maestro.storage")
-SECONDS = 120.0
-_FIRST_PAUSE = 0.05
-_LONGEST_PAUSE = 2.0
+from maestro.server.patience import SECONDS, patiently
+
 _EVENTS = (
     "store_event",
     "store_event_batch",
@@ -88,28 +82,3 @@ def patient(instance: DagsterInstance, seconds: float = SECONDS) -> Iterator[Non
                 vars(storage)[name] = method
             else:
                 vars(storage).pop(name, None)
-
-
-def is_away(error: BaseException | None) -> bool:
-    """True when ``error``, or what caused it, is a database that does not answer, not one that objects."""
-    while error is not None:
-        if isinstance(error, DBAPIError) and error.connection_invalidated:
-            return True
-        if isinstance(error, OperationalError | InterfaceError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def patiently(method: Callable[..., Any], seconds: float = SECONDS) -> Callable[..., Any]:
-    """``method``, called again and again while the database is away, for up to ``seconds``."""
-    tried: Callable[..., Any] = backoff.on_exception(
-        backoff.expo,
-        DBAPIError,
-        max_time=seconds,
-        giveup=lambda error: not is_away(error),
-        factor=_FIRST_PAUSE,
-        max_value=_LONGEST_PAUSE,
-        logger=_log,
-    )(method)
-    return tried

@@ -31,33 +31,34 @@ class Facts:
 
     run: DagsterRun
     position: int
+    """Grows from run to run as they are made."""
 
-    def active(self, status: DagsterRunStatus) -> Active:
+    def active(self, status: DagsterRunStatus, position: int) -> Active:
         """The run as one that occupies a place."""
         tags = self.run.tags
         return Active(
             run_id=self.run.run_id,
-            position=self.position,
-            project=_project(self.run),
+            position=position,
+            project=project_of(self.run),
             tenant=tags.get(TENANT_TAG, ""),
             group=tags.get(GROUP_TAG) or None,
-            scope=_scope(tags),
-            cancel_superseded=_says_yes(tags, SUPERSEDES_TAG),
+            scope=scope_of(tags),
+            cancel_superseded=says_yes(tags, SUPERSEDES_TAG),
             revision=tags.get(PARTITION_TAG, ""),
             cancelling=status == DagsterRunStatus.CANCELING,
         )
 
-    def waiting(self, held: str | None) -> Waiting:
+    def waiting(self, held: str | None, position: int) -> Waiting:
         """The run as a queued one."""
         tags = self.run.tags
         return Waiting(
             run_id=self.run.run_id,
-            position=self.position,
-            project=_project(self.run),
+            position=position,
+            project=project_of(self.run),
             tenant=tags.get(TENANT_TAG, ""),
             group=tags.get(GROUP_TAG) or None,
-            scope=_scope(tags),
-            cancel_superseded=_says_yes(tags, SUPERSEDES_TAG),
+            scope=scope_of(tags),
+            cancel_superseded=says_yes(tags, SUPERSEDES_TAG),
             revision=tags.get(PARTITION_TAG, ""),
             priority=_priority(tags),
             held=held,
@@ -95,17 +96,20 @@ def limits_of(settings: LimitSettings) -> Limits:
     )
 
 
-def _project(run: DagsterRun) -> str:
+def project_of(run: DagsterRun) -> str:
+    """The project a run counts for."""
     # What no session of Maestro tagged is of its code location, which is named as the project.
     location = run.remote_job_origin.location_name if run.remote_job_origin else ""
     return run.tags.get(PROJECT_TAG) or location or run.job_name
 
 
-def _scope(tags: Mapping[str, str]) -> str:
-    return f"pull request {tags.get(PULL_REQUEST_TAG, '')}" if _says_yes(tags, UNTRUSTED_TAG) else ""
+def scope_of(tags: Mapping[str, str]) -> str:
+    """See ``maestro.admission.Active``."""
+    return f"pull request {tags.get(PULL_REQUEST_TAG, '')}" if says_yes(tags, UNTRUSTED_TAG) else ""
 
 
-def _says_yes(tags: Mapping[str, str], tag: str) -> bool:
+def says_yes(tags: Mapping[str, str], tag: str) -> bool:
+    """Whether a tag is set; people may have written it."""
     return tags.get(tag, "").strip().lower() in _YES
 
 

@@ -11,24 +11,19 @@ tests/integration/test_coordinator.py.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ParamSpec, TypeVar
 
-import backoff
 import sqlalchemy as sa
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, EventLogEntry
 from dagster._core.storage.runs import SqlRunStorage
 from dagster._core.storage.runs.schema import RunsTable
 from dagster._time import get_current_datetime, get_current_timestamp
-from sqlalchemy.exc import DBAPIError
 
 from maestro.errors import MaestroError
-from maestro_defs.patience import is_away
+from maestro.server.patience import patiently
 
-P = ParamSpec("P")
-T = TypeVar("T")
 _PATIENCE = 30.0
 """Seconds."""
 
@@ -99,7 +94,7 @@ def move_run(
         job_name=run.job_name,
         dagster_event=DagsterEvent(_EVENTS[after].value, run.job_name, message=message or None),
     )
-    _patiently(instance.store_event, entry)
+    patiently(instance.store_event, _PATIENCE)(entry)
     return True
 
 
@@ -147,21 +142,8 @@ def _swap(instance: DagsterInstance, run_id: str, before: DagsterRunStatus, afte
             return bool(connection.execute(moved).rowcount == 1)
 
     # When the answer to the first attempt was lost, the second one finds the run moved and says no: then nobody goes
-    # on with the run, and it is found as one that was left behind.
-    return _patiently(swap)
-
-
-def _patiently(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-    """Outlasts a database that is away for a moment: Dagster fails a run that cannot be submitted."""
-    tried = backoff.on_exception(
-        backoff.expo,
-        DBAPIError,
-        giveup=lambda error: not is_away(error),
-        max_time=_PATIENCE,
-        factor=0.05,
-        max_value=1.0,
-    )
-    return tried(call)(*arguments, **named)
+    # on with the run, and it is found as one that was left behind. Dagster fails a run that cannot be submitted.
+    return patiently(swap, _PATIENCE)()
 
 
 def _storage(instance: DagsterInstance) -> SqlRunStorage:

@@ -14,7 +14,7 @@ _Member = Active | Waiting
 def admit(waiting: Iterable[Waiting], active: Iterable[Active], limits: Limits) -> Admission:
     """Decides about every queued run, from nothing but the arguments.
 
-    - Of a group one run is active at a time, and its runs start in the order in which they were made. A run that
+    - Of a group one run is active at a time, and its runs start in the order in which they were asked for. A run that
       cancels what it supersedes ends all older ones of its group, queued or active; it starts when they have ended.
     - Higher priorities come first. A run is as urgent as the most urgent one of its group that waits for it.
     - At equal priority the tenant with the fewest active runs comes first, then its project with the fewest, then the

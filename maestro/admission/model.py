@@ -17,7 +17,7 @@ class Active:
     """A run that occupies a place: it is starting, running or being cancelled.
 
     Args:
-        position: its place in the order in which runs were made; unique.
+        position: its place in the order in which runs were asked for; unique.
         tenant: "" for none.
         group: name of its concurrency group within the project; None for none.
         scope: runs of one project with different scopes never share a group, whatever its name. What a pull request

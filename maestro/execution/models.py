@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from maestro.errors import RunCancelledError
 from maestro.execution.budgets import limits_for, limits_of
@@ -23,11 +23,14 @@ from maestro.llm.named_by_ollama import with_ollama_models
 from maestro.llm.opening import catalogue_for, open_gateway
 from maestro.llm.patience import Patience
 from maestro.server.home import HOME_VARIABLE
+from maestro.server.patience import SECONDS, is_server_away, patiently
 
 if TYPE_CHECKING:
     from maestro.execution.session import RunSession
     from maestro.policy import PolicyEngine
 
+P = ParamSpec("P")
+T = TypeVar("T")
 WAIT_SECONDS = 60.0
 """For money that other calls have reserved, where the step has no time limit of its own."""
 _OLLAMA = "ollama.generate"
@@ -82,6 +85,7 @@ class RunModels:
             policies=self._policies,
             # Gigabytes of a server's disk are not a workflow's to fill.
             pulls=not self._on_server and any(one.get("pull") is True for one in self._of_ollama),
+            patience=SECONDS,
         )
         return self.opened
 
@@ -183,7 +187,10 @@ class StepModels:
         return prompt_folders(self._session.workspace)
 
     def ask(self, request: ModelRequest) -> Answer:
-        """The answer; see ``maestro.steps.Models``."""
+        """The answer; see ``maestro.steps.Models``. Nothing is sent while the ledger's database is away."""
+        return self._outlasting(self._ask)(request)
+
+    def _ask(self, request: ModelRequest) -> Answer:
         now = time.monotonic()
         left = request.timeout if self._deadline is None else self._deadline - now
         if left <= 0:
@@ -218,7 +225,8 @@ class StepModels:
 
     def decide(self, request: ModelRequest) -> Decision:
         """Which model would be asked."""
-        return self._models.gateway.decide(self._of_the_run(request), self._attribution, limits=self._limits)
+        decide = self._outlasting(self._models.gateway.decide)
+        return decide(self._of_the_run(request), self._attribution, limits=self._limits)
 
     def usual_cost(self, model: str) -> int | None:
         """What this step usually costs with this model."""
@@ -227,7 +235,11 @@ class StepModels:
     def decision(self, id: str) -> Decision | None:
         """A decision that was kept."""
         opened = self._models.opened
-        return None if opened is None else opened.decisions.get(id).decision
+        return None if opened is None else self._outlasting(opened.decisions.get)(id).decision
+
+    def _outlasting(self, call: Callable[P, T]) -> Callable[P, T]:
+        left = SECONDS if self._deadline is None else self._deadline - time.monotonic()
+        return patiently(call, max(0.0, min(SECONDS, left)), when=is_server_away)
 
     def _of_the_run(self, request: ModelRequest) -> ModelRequest:
         """Without the secrets the run has read so far; what is no secret of the run, the gateway itself takes out.

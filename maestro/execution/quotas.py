@@ -1,7 +1,8 @@
 """Quotas that are no money: runs, minutes of steps, gigabytes kept; counted in the ledger, refused when used up.
 
 Written twice a run, when it begins and when it ends: a run of fifty short steps is not made slower by being counted.
-Nothing is counted on one machine where nobody has set a budget and no model was ever asked.
+Both times it outlasts a PostgreSQL that is away for a moment. Nothing is counted on one machine where nobody has set a
+budget and no model was ever asked.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class RunQuotas:
         """
         from maestro.execution.budgets import limits_for, limits_of
         from maestro.ledger.place import is_there
+        from maestro.server.patience import is_server_away, patiently
 
         session = self._session
         budget = session.loaded.workflow.budget
@@ -63,10 +65,14 @@ class RunQuotas:
             return
         limits = self._limits = limits_for(self._attribution, limits_of(budget))
         id = f"run:{session.identity.root_run_id}"
-        with self._ledger() as ledger:
-            ledger.expire()
-            ledger.spend(self._attribution, {Unit.RUNS: 1}, id=id, limits=limits, refuse=refuse)
-            found = ledger.balances(self._attribution.scopes(), limits=limits) if refuse else []
+
+        def count() -> list[Balance]:
+            with self._ledger() as ledger:
+                ledger.expire()
+                ledger.spend(self._attribution, {Unit.RUNS: 1}, id=id, limits=limits, refuse=refuse)
+                return ledger.balances(self._attribution.scopes(), limits=limits) if refuse else []
+
+        found = patiently(count, when=is_server_away)()
         self._counted = True
         self._balances = tuple(one for one in found if one.unit in _OURS and one.limit is not None)
         self.check()
@@ -102,11 +108,17 @@ class RunQuotas:
         used: Mapping[Unit, int] = {unit: round(amount) for unit, amount in self._used.items() if round(amount)}
         if not self._counted or not used:
             return None
+        from maestro.server.patience import is_server_away, patiently
+
         # Where each step has a process of its own, each of them writes.
         id = f"use:{self._session.identity.run_id}:{uuid.uuid4().hex}"
-        try:
+
+        def count() -> None:
             with self._ledger() as ledger:
                 ledger.spend(self._attribution, used, id=id, limits=self._limits, refuse=False)
+
+        try:
+            patiently(count, when=is_server_away)()
         except MaestroError as error:
             return f"what this run used could not be written into the ledger: {error.what}"
         return None

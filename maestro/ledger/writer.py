@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from typing import Any, overload
 
 from maestro.errors import MaestroError
+from maestro.ledger.committer import PATIENCE
 from maestro.ledger.model import Crossing, Reservation
 from maestro.ledger.operations import Release, Reserve, Settle
 from maestro.ledger.store import Ledger
@@ -31,13 +32,16 @@ class AsyncLedger:
         _WRITERS.add(self)
 
     @classmethod
-    def open(cls, url: str) -> AsyncLedger:
+    def open(cls, url: str, *, patience: float = PATIENCE) -> AsyncLedger:
         """Opens the ledger too.
+
+        Args:
+            patience: as of ``Ledger.open``.
 
         Raises:
             InputError, MaestroError: as ``Ledger.open``.
         """
-        return cls(Ledger.open(url))
+        return cls(Ledger.open(url, patience=patience))
 
     @overload
     def submit(self, wish: Reserve, *, wake: bool = True) -> Future[Reservation]: ...

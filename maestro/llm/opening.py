@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maestro.errors import InputError
+from maestro.ledger.committer import PATIENCE
 from maestro.ledger.model import Crossing
 from maestro.ledger.place import ledger_url
 from maestro.ledger.writer import AsyncLedger
@@ -40,6 +41,7 @@ def open_gateway(
     catalogue: Catalogue | None = None,
     pulls: bool = False,
     policies: Callable[[], PolicyEngine] | None = None,
+    patience: float = PATIENCE,
 ) -> Gateway:
     """A gateway on the ledger of ``home``, or of the server ``MAESTRO_SERVER_HOME`` names.
 
@@ -53,6 +55,7 @@ def open_gateway(
         pulls: whether a model Ollama lacks is fetched when it is asked.
         policies: opens what evaluates policies, where the catalogue has one; None: those Maestro ships, in process.
         catalogue: None: as ``models.yaml`` of the server and of the project say.
+        patience: seconds a PostgreSQL that went away is waited for, once the gateway is open.
 
     Raises:
         InputError: a file, the server's settings or the database cannot be used.
@@ -60,7 +63,8 @@ def open_gateway(
     url = ledger_url(home, environ)
     catalogue = catalogue or catalogue_for(workspace, environ)
     keyring = Keyring(catalogue.keys, environ, home)
-    ledger = AsyncLedger.open(url)
+    # What SQLite says is of this machine: callers hear of a full disk soon.
+    ledger = AsyncLedger.open(url, patience=patience if url.startswith("postgresql") else PATIENCE)
     return Gateway(
         catalogue,
         ledger,

@@ -40,6 +40,7 @@ _SENDERS = 4
 _AT_ONCE = 6
 _AGAIN_SECONDS = 0.3
 _LIMIT_SECONDS = 900.0
+_TOLD_SECONDS = 60.0
 
 
 @dataclass
@@ -51,6 +52,7 @@ class Survived:
         faults: what was done, in order.
         runs: delivery -> status of each of its runs.
         checks: delivery -> conclusion of each check of its commit at GitHub; None of one that is not completed.
+        stories: delivery -> what happened in its run, of those that ended otherwise than they should.
         seconds: from the first delivery to the last run's end.
     """
 
@@ -58,6 +60,7 @@ class Survived:
     faults: list[str] = field(default_factory=list)
     runs: dict[str, list[str]] = field(default_factory=dict)
     checks: dict[str, list[str | None]] = field(default_factory=dict)
+    stories: dict[str, str] = field(default_factory=dict)
     retries: int = 0
     seconds: float = 0.0
 
@@ -115,8 +118,7 @@ class Chaos:
                     for one in sending:
                         one.result()
                 self._settle(server)
-                for delivery, hook in hooks:
-                    self._survived.checks[delivery] = _conclusions(server, hook)
+                self._look_at_checks(server, hooks)
                 self._survived.seconds = time.monotonic() - began
                 return self._survived
             finally:
@@ -178,13 +180,25 @@ class Chaos:
         while time.monotonic() < deadline and not (self._ended(server) and server.outbox_empty()):
             time.sleep(0.5)
 
+    def _look_at_checks(self, server: ServerProcess, hooks: Sequence[tuple[str, Webhook]]) -> None:
+        """What was told of each; the end of the last run may be noticed after the outbox was empty."""
+        deadline = time.monotonic() + _TOLD_SECONDS
+        while True:
+            self._survived.checks = {delivery: _conclusions(server, hook) for delivery, hook in hooks}
+            if not self._survived.untold or time.monotonic() > deadline:
+                return
+            time.sleep(0.5)
+
     def _ended(self, server: ServerProcess) -> bool:
         found: dict[str, list[str]] = {}
         with server.instance() as instance:
             runs = instance.get_runs(dg.RunsFilter())
         for run in runs:
+            delivery = run.tags.get(DELIVERY_TAG, "").partition(":")[2]
             if run.is_finished:
-                found.setdefault(run.tags.get(DELIVERY_TAG, "").partition(":")[2], []).append(run.status.value)
+                found.setdefault(delivery, []).append(run.status.value)
+            if run.is_finished and not run.is_success and delivery not in self._survived.stories:
+                self._survived.stories[delivery] = server.story(run.run_id)
         self._survived.runs = found
         outcomes = Counter(one.state for one in server.outcomes.recent(10_000))
         return outcomes["started"] == self._runs and all(run.is_finished for run in runs) and len(runs) >= self._runs

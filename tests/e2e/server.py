@@ -336,8 +336,8 @@ class ServerProcess:
         return server.store(server.projects.get(repository.name)).get_bytes(record.log.sha256).decode()
 
     def failure(self, run_id: str) -> str:
-        """Why a run's steps failed."""
-        errors = [event.step_failure_data.error for event in self.events(run_id) if event.is_step_failure]
+        """Why a run's steps, or the run itself, failed."""
+        errors = [getattr(event.event_specific_data, "error", None) for event in self.events(run_id)]
         return "\n".join(error.to_string() for error in errors if error is not None)
 
     def story(self, run_id: str) -> str:

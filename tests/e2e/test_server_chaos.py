@@ -26,7 +26,8 @@ def test_every_delivery_has_exactly_one_finished_run(tmp_path: Path) -> None:
     survived = Chaos(tmp_path, RUNS, len(FAULTS), seed=4).run()
     assert sorted(survived.faults) == sorted(FAULTS)
     assert len(survived.sent) == RUNS
-    assert (survived.lost, survived.doubled, survived.failed, survived.untold) == ([], [], [], []), survived
+    told = "\n\n".join([str(survived), *survived.stories.values()])
+    assert (survived.lost, survived.doubled, survived.failed, survived.untold) == ([], [], [], []), told
 
 
 def test_a_run_whose_step_ends_while_the_database_is_away_goes_on_once_it_is_back(tmp_path: Path) -> None:

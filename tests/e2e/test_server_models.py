@@ -93,7 +93,7 @@ def test_a_revisions_own_catalogue_changes_neither_prices_nor_endpoints(
 
 def test_a_forks_pull_request_asks_no_model(server: ServerProcess, shop: Repository, provider: ModelServer) -> None:
     before = len(provider.calls)
-    base = shop.clone.git("rev-parse", "origin/main")
+    base = shop.head
     sha = shop.change({"models.yaml": "", "a.txt": "forked"}, ref="refs/pull/8/head")
     run = server.delivered(server.send(pull_request(shop.full_name, 8, sha, base, fork="stranger/shop")))
     assert run.status == DagsterRunStatus.FAILURE

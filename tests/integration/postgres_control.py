@@ -32,6 +32,11 @@ class PostgresControl:
                 return parent if parent is not None and parent.name() == found.name() else found
         raise AssertionError(f"nothing listens on {self._port}")
 
+    @property
+    def running(self) -> bool:
+        """Whether it has not been stopped, or was started again."""
+        return self._process.is_running() and self._process.status() != psutil.STATUS_ZOMBIE
+
     def stop(self) -> None:
         """Ends it at once, and every connection with it."""
         # PostgreSQL's fast shutdown.

@@ -82,7 +82,8 @@ def postgres_database(server: str, template: str | None = None) -> Iterator[str]
     """
     copied = f" TEMPLATE {make_url(template).database}" if template else ""
     name = f"test_{secrets.token_hex(8)}"
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    # Asked before it is used: the server may have been started again meanwhile.
+    engine = create_engine(server, isolation_level="AUTOCOMMIT", pool_pre_ping=True)
     try:
         with engine.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name}{copied}"))

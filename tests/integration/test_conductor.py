@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,11 @@ from sqlalchemy.exc import OperationalError
 
 from maestro.errors import InputError, MaestroError
 from maestro.github.errors import UnavailableError
-from maestro.inbox import Inbox, NewDelivery, Outcome, Outcomes
+from maestro.inbox import Delivery, Inbox, NewDelivery, Outcome, Outcomes
 from maestro.server.home import ServerHome, find_server
 from maestro.server.leases import Leases
 from maestro_defs.conductor import NAME, Conductor
-from maestro_defs.dispatch import passes
+from maestro_defs.dispatch import Dispatcher, passes
 from maestro_defs.server import Server
 
 CURSOR = "dispatch"
@@ -88,6 +89,37 @@ def test_a_term_that_ends_before_an_outcome_is_stored_leaves_the_delivery_to_the
         conductor.round()
         conductor.settle()
     assert outcomes.get(number) is not None
+
+
+def test_what_came_later_waits_for_a_delivery_that_is_tried_again_in_a_moment_over_terms(
+    home: ServerHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = deliver(home, "one"), deliver(home, "two")
+    taken: list[int] = []
+    away = threading.Event()
+    away.set()
+
+    def take(_dispatcher: Dispatcher, delivery: Delivery, attempts: int = 0) -> Outcome:
+        taken.append(delivery.id)
+        if delivery.id == first and away.is_set():
+            return Outcome(delivery.id, "waiting", "no answer", attempts=attempts + 1, next_at=datetime.now(UTC))
+        return Outcome(delivery.id, "nothing", attempts=attempts + 1)
+
+    monkeypatch.setattr(Dispatcher, "take", take)
+    with conducting(home) as conductor:
+        conductor.round()
+        conductor.settle()
+    assert second not in taken
+    away.clear()
+    with conducting(home) as conductor:
+        while second not in taken:
+            conductor.round()
+            conductor.settle()
+        outcomes = Outcomes(Server(home).engine)
+        assert [outcomes.get(one) is not None for one in (first, second)] == [True, True]
+        conductor.round()
+        assert outcomes.cursor(CURSOR) == second
+    assert taken == sorted(taken)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from maestro.runs.tags import (
 from maestro.server.home import find_server
 from maestro.server.projects import RegisteredProject
 from maestro_defs.dispatch import ATTEMPTS, Dispatcher, Told
+from maestro_defs.run_moves import why_cancelled
 from maestro_defs.server import Server
 from maestro_defs.trust import run_id_of
 from tests.integration.mirror_origin import Origin, git
@@ -55,9 +56,16 @@ class Desk:
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def take(
-        self, event: str, body: dict[str, Any], *, attempts: int = 0, name: str = "", project: str = "app"
+        self,
+        event: str,
+        body: dict[str, Any],
+        *,
+        attempts: int = 0,
+        name: str = "",
+        project: str = "app",
+        number: int | None = None,
     ) -> Outcome:
-        number = next(self.ids)
+        number = next(self.ids) if number is None else number
         delivery = Delivery(
             provider="schedule" if event == "schedule" else "github",
             delivery=name or f"delivery-{number}",
@@ -160,6 +168,27 @@ def test_a_push_becomes_a_queued_run_of_exactly_its_revision(desk: Desk) -> None
     assert {name: run.tags.get(name) for name in wanted} == wanted
     assert Path(run.tags[CHECKOUT_TAG].partition(" ")[2], "src/a.py").read_text() == "2"
     assert [one.state for one in desk.told] == ["queued"]
+
+
+def test_a_run_that_is_made_after_one_that_was_asked_for_later_is_superseded(desk: Desk) -> None:
+    before = desk.head()
+    older, newer = desk.origin.commit({"src/a.py": "2"}), desk.origin.commit({"src/a.py": "3"})
+    quick = desk.run(desk.take("push", push(newer, older), number=12))
+    late = desk.run(desk.take("push", push(older, before), number=11, attempts=5))
+    assert (quick.status, late.status) == (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.CANCELED)
+    reason = why_cancelled(desk.instance, late.run_id)
+    assert reason == f"Cancelled: superseded by run {quick.run_id[:8]} (revision {newer[:12]})."
+    newest = desk.run(desk.take("push", push(desk.origin.commit({"src/a.py": "4"}), newer), number=13, attempts=5))
+    assert newest.status == dg.DagsterRunStatus.QUEUED
+
+
+def test_a_run_that_is_made_late_supersedes_none_of_another_branch(desk: Desk) -> None:
+    before = desk.head()
+    desk.run(desk.take("push", push(desk.origin.commit({"src/a.py": "2"}), before), number=12))
+    side = desk.origin.commit({"src/a.py": "3"}, branch="side")
+    body = pull_request(desk, side, fork=False)
+    late = desk.run(desk.take("pull_request", body, number=11, attempts=5))
+    assert late.status == dg.DagsterRunStatus.QUEUED
 
 
 def test_what_the_plan_leaves_out_is_no_part_of_the_run(desk: Desk) -> None:
