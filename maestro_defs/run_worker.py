@@ -26,6 +26,7 @@ from maestro.mirror import remove_worktree
 from maestro.project import Project, revision_of
 from maestro.runs.tags import BRANCH_TAG, PROJECT_TAG, UNTRUSTED_TAG, WORKFLOW_REVISION_TAG
 from maestro.server.home import ServerHome, find_server
+from maestro.server.patience import is_server_away, patiently
 from maestro.server.projects import RegisteredProject
 from maestro.server.wake import poke
 from maestro.workflow.load import LoadedWorkflow
@@ -99,10 +100,8 @@ def carry_out(run_id: str, home: ServerHome, stop: threading.Event | None = None
                 instance.report_run_canceled(run, "Cancelled before this worker began.")
                 return
             try:
-                if not made_here(run):
-                    project = server.projects.get(project_of(run))
-                    run = judged(run, instance, project.name, server.mirror(project))
-                with prepared_job(server, run) as job:
+                with ExitStack() as stack:
+                    run, job = patiently(_prepared, when=is_server_away)(server, instance, run, stack)
                     for _ in execute_run_iterator(InMemoryJob(job), run, instance, resume_from_failure=resume):
                         pass
             except Exception as error:
@@ -110,6 +109,15 @@ def carry_out(run_id: str, home: ServerHome, stop: threading.Event | None = None
                 raise
     finally:
         poke(home, CONDUCTOR)
+
+
+def _prepared(
+    server: Server, instance: dg.DagsterInstance, run: dg.DagsterRun, stack: ExitStack
+) -> tuple[dg.DagsterRun, dg.JobDefinition]:
+    if not made_here(run):
+        project = server.projects.get(project_of(run))
+        run = judged(run, instance, project.name, server.mirror(project))
+    return run, stack.enter_context(prepared_job(server, run))
 
 
 _kept: list[ExitStack] = []
@@ -128,7 +136,9 @@ def _of_this_process(home: ServerHome) -> tuple[Server, SharedInstance]:
 
 @contextmanager
 def _opened(server: Server) -> Iterator[dg.DagsterInstance]:
-    with server.instance() as instance, kept_cancellations(instance):
+    with ExitStack() as stack:
+        instance = patiently(lambda: stack.enter_context(server.instance()), when=is_server_away)()
+        stack.enter_context(kept_cancellations(instance))
         yield instance
 
 

@@ -14,7 +14,8 @@ class Concurrency(Model):
 
     group: Text | None = Field(
         None,
-        description="Runs of the project with the same text go one after another; takes expressions. Empty: no group.",
+        description="Runs of the project with the same text go one after another, in the order they were asked for; "
+        "takes expressions. Empty: no group.",
     )
     cancel_superseded: bool = Field(
         False, description="A new run of the group cancels those before it, waiting or running."

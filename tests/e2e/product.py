@@ -20,6 +20,7 @@ from maestro.profile import load_profile
 from maestro.project import Project
 from maestro_defs.instance import dagster_home, open_instance
 from maestro_defs.partitions import revisions_name
+from tests import forked_maestro
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WORKSPACE = CHECKOUT / "workspace.yaml"
@@ -124,6 +125,12 @@ class Product:
         return [line.removeprefix("worktree ") for line in lines if line.startswith("worktree ")]
 
     def maestro(self, *arguments: str) -> Ended:
+        """``maestro ARGUMENTS`` in a process of its own, whose libraries were imported before."""
+        done = forked_maestro.completed(*arguments, cwd=self.root, env=self.programs_environment)
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def installed(self, *arguments: str) -> Ended:
+        """``maestro ARGUMENTS`` as a shell starts it."""
         return self._program("maestro", *arguments, env=self.programs_environment, cwd=self.root)
 
     def dagster(self, *arguments: str) -> Ended:
@@ -145,7 +152,14 @@ class Product:
 
     def deliver(self, *arguments: str) -> dict[str, Any]:
         """``maestro run``, which must succeed; the run as its ``--json`` tells it."""
-        ended = self.maestro("run", "--json", *arguments)
+        return self._delivered(self.maestro("run", "--json", *arguments))
+
+    def deliver_installed(self, *arguments: str) -> dict[str, Any]:
+        """``deliver`` by the program as a shell starts it."""
+        return self._delivered(self.installed("run", "--json", *arguments))
+
+    @staticmethod
+    def _delivered(ended: Ended) -> dict[str, Any]:
         assert ended.code == 0, ended.text
         run: dict[str, Any] = ended.json()
         return run

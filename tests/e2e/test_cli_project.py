@@ -28,13 +28,13 @@ def shop(tmp_path: Path) -> Product:
 
 def test_a_makefile_project_goes_from_init_to_a_second_run_from_the_cache(tmp_path: Path) -> None:
     product = Product.new(tmp_path / "made", {"Makefile": "build:\n\techo built\ntest:\n\techo tested\n"})
-    ended = product.maestro("init")
+    ended = product.installed("init")
     assert ended.code == 0, ended.text
     assert "found: a Makefile (build, test)" in ended.out
     assert "next: maestro plan" in ended.out
-    assert product.maestro("plan").code == 0
-    product.deliver()
-    assert {step["state"] for step in product.deliver()["steps"]} == {"cached"}
+    assert product.installed("plan").code == 0
+    product.deliver_installed()
+    assert {step["state"] for step in product.deliver_installed()["steps"]} == {"cached"}
 
 
 def test_init_works_without_commits_prints_and_overwrites_only_when_told(tmp_path: Path) -> None:

@@ -55,12 +55,12 @@ def states(run: dict[str, object]) -> dict[str, str]:
 
 
 def test_a_first_run_runs_everything_and_a_second_takes_everything_from_the_cache(shop: Product) -> None:
-    plan = shop.maestro("plan", "--json")
+    plan = shop.installed("plan", "--json")
     assert [step["action"] for step in plan.json()["steps"]] == ["run", "run", "run"], plan.text
-    assert set(states(shop.deliver()).values()) == {"passed"}
-    again = shop.maestro("plan", "--json").json()
+    assert set(states(shop.deliver_installed()).values()) == {"passed"}
+    again = shop.installed("plan", "--json").json()
     assert [step["action"] for step in again["steps"]] == ["cached", "cached", "cached"]
-    ended = shop.maestro("run")
+    ended = shop.installed("run")
     assert ended.code == 0
     assert "succeeded" in ended.out
     assert "3 cached" in ended.out

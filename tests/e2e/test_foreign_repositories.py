@@ -157,9 +157,9 @@ def delivered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         subprocess.run(lock, cwd=product.root, env={**os.environ, **environment}, check=True, capture_output=True)
         product.commit()
     for command in ("init", "plan"):
-        ended = product.maestro(command)
+        ended = product.installed(command)
         assert ended.code == 0, ended.text
-    first = product.deliver()
+    first = product.deliver_installed()
     product.write(dict([foreign.change]))
     product.commit()
     return Delivered(foreign, product, first, product.deliver())

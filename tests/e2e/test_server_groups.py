@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from dagster import DagsterRunStatus
 
+from maestro.cli.server_parts import CONDUCTOR
 from tests.e2e.server import Repository, ServerProcess, server_process, statuses
 from tests.integration.github_server import github_server
 from tests.integration.postgres_server import postgres_database
@@ -67,7 +68,7 @@ def test_without_cancelling_they_go_one_after_another_in_the_order_of_their_push
     for run_id in runs:
         assert server.ended(run_id).status == DagsterRunStatus.SUCCESS, server.story(run_id)
     wanted = [f"{word} {sha}" for _, sha in pushes for word in ("begin", "end")]
-    assert (folder / "log").read_text().splitlines() == wanted
+    assert (folder / "log").read_text().splitlines() == wanted, server.said(CONDUCTOR)
 
 
 def test_a_queued_run_that_is_cancelled_stays_so(server: ServerProcess) -> None:

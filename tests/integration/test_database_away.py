@@ -1,4 +1,4 @@
-"""Runs outlast a PostgreSQL that is away for a moment: they are counted and ask models once it is back."""
+"""Runs outlast a PostgreSQL that is away for a moment: they begin, are counted and ask models once it is back."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from dagster import DagsterRunStatus
 
 from maestro.execution.quotas import RunQuotas
 from maestro.execution.session import RunSession
@@ -19,16 +20,22 @@ from maestro.ledger.store import Ledger
 from maestro.llm.model import Message, ModelRequest
 from maestro.server.home import HOME_VARIABLE
 from maestro.server.patience import is_server_away, patiently
+from maestro.server.projects import RegisteredProject
 from maestro.workflow.budget import Amounts, Budget
+from maestro_defs.making import AskedRun, make_run
+from maestro_defs.run_worker import carry_out
+from maestro_defs.server import Server
 from tests.e2e.cli_process import until
 from tests.integration.delivery import Delivery
 from tests.integration.gateway_server import make_home
 from tests.integration.llm_gateways import KEY, catalogue_file
+from tests.integration.mirror_origin import Origin
 from tests.integration.model_server import ModelServer, model_server
 from tests.integration.postgres_control import PostgresControl, controlled_postgres
 from tests.integration.postgres_server import postgres_database
 
 T = TypeVar("T")
+WORKFLOW = "name: app\nstages:\n  - name: all\n    steps:\n      - { run: shell, with: { command: 'true' } }\n"
 QUESTION = ModelRequest([Message("user", "hello")], target="echo", max_output_tokens=100)
 
 
@@ -102,6 +109,28 @@ def test_a_run_that_begins_meanwhile_is_counted_once(
     quotas = RunQuotas(replace_run(session, "another"))
     outlasted(quotas.begin, control, caplog)
     assert runs_of(session, url) == [*before, 1]
+
+
+def test_a_worker_that_begins_meanwhile_carries_its_run_out(
+    tmp_path: Path, postgres: tuple[str, PostgresControl], caplog: pytest.LogCaptureFixture
+) -> None:
+    url, control = postgres
+    home = make_home(tmp_path / "home", url)
+    server = Server(home)
+    origin = Origin.make(tmp_path)
+    origin.commit({"maestro.yaml": WORKFLOW})
+    project = RegisteredProject("app", str(origin.bare), provider="git")
+    server.projects.add(project)
+    with server.instance() as instance:
+        sha = server.default_revision(project)
+        asked = AskedRun("test", sha, sha, branch="main")
+        made = make_run(server, instance, project, server.workflow(project, sha), asked)
+    assert made is not None
+    server.engine.dispose()
+    outlasted(lambda: carry_out(made.run.run_id, home), control, caplog)
+    with server.instance() as instance:
+        run = instance.get_run_by_id(made.run.run_id)
+    assert run is not None and run.status == DagsterRunStatus.SUCCESS
 
 
 def test_what_a_run_used_is_written_down_when_it_ends_meanwhile(
