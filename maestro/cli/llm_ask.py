@@ -15,6 +15,7 @@ from maestro.cli.terminal import Terminal, printable, seconds
 from maestro.errors import InputError
 
 if TYPE_CHECKING:
+    from maestro.llm.errors import Unsettled
     from maestro.llm.model import Answer, Decision, ModelRequest
 
 _LONGEST_INPUT = 1 << 20
@@ -55,10 +56,11 @@ def command(
     """Ask a model; the answer streams, and ends with what it cost and why this model.
 
     Without TEXT and --prompt, standard input is asked. The last line, on standard error, names the model, tokens,
-    dollars and the decision.
+    dollars and the decision. The exit code is 1 where there is an answer but its cost could not be written down.
     """
     from maestro.cli.llm_source import catalogue_of, gateway_of
     from maestro.cli.money_source import place_of
+    from maestro.llm.errors import UnsettledError
 
     for name, value in (("--model", model), ("--route", route), ("--prompt", prompt), ("--max-usd", max_usd)):
         if value is not None and not value.strip():
@@ -79,10 +81,20 @@ def command(
     request = replace(request, **changes)
     if route is not None and route not in (routes := catalogue_of(place).routes):
         raise _no_route(route, [*routes])
-    with gateway_of(place) as gateway:
-        if dry_run:
-            return _show_decision(options, gateway.decide(request, place.attribution()), as_json)
-        return _answer(options, gateway, request, place, as_json)
+    unsettled: list[Unsettled] = []
+    try:
+        with gateway_of(place, unsettled.append) as gateway:
+            if dry_run:
+                return _show_decision(options, gateway.decide(request, place.attribution()), as_json)
+            code = _answer(options, gateway, request, place, as_json)
+    except BaseException:
+        # Also where there is no answer, or Ctrl-C ended it, something may have been spent.
+        if unsettled:
+            Terminal(options, sys.stderr).line(printable(UnsettledError(unsettled).what))
+        raise
+    if unsettled:
+        raise UnsettledError(unsettled)
+    return code
 
 
 def _answer(options: GlobalOptions, gateway: Any, request: ModelRequest, place: MoneyPlace, as_json: bool) -> int:

@@ -42,8 +42,9 @@ def command(options: GlobalOptions, down: tuple[str, ...], since: str, server_ho
     begin = read_since(since, now)
     place = place_of(options, server_home)
     catalogue = catalogue_of(place)
-    keys = Keyring(catalogue.keys, place.environ, place.home).present
-    state = State(now, keys=keys, ollama=ollama_now(catalogue, place.environ))
+    keys = Keyring(catalogue.keys, place.environ, place.home)
+    ollama = ollama_now(catalogue, place.environ)
+    state = State(now, keys=keys.present, unusable_keys=keys.unusable, ollama=ollama)
     with decisions_of(place) as decisions:
         project = place.project if place.server is not None else None
         found = drill(down, catalogue, decisions.list(since=begin, project=project, limit=None), state=state)

@@ -13,6 +13,7 @@ from maestro.cli.terminal import Terminal, printable
 
 if TYPE_CHECKING:
     from maestro.llm.catalogue import Catalogue, Model, Route
+    from maestro.llm.keyring import Keyring
 
 
 @example_command(
@@ -38,7 +39,8 @@ def command(options: GlobalOptions, name: str | None, server_home: Path | None, 
     place = place_of(options, server_home)
     catalogue = catalogue_of(place)
     chosen = [*catalogue.models] if name is None else [one.name for one in group_of(catalogue, name).candidates]
-    keys = Keyring(catalogue.keys, place.environ, place.home).present
+    keyring = Keyring(catalogue.keys, place.environ, place.home)
+    keys = keyring.present
     terminal = Terminal(options)
     routes = [one for one in catalogue.routes.values() if name is None or one.name == name]
     if as_json:
@@ -53,7 +55,7 @@ def command(options: GlobalOptions, name: str | None, server_home: Path | None, 
             }
         )
         return 0
-    _show_models(terminal, catalogue, chosen, keys)
+    _show_models(terminal, catalogue, chosen, keyring)
     if routes:
         terminal.line()
         heads = ("ROUTE", "OBJECTIVE", "CANDIDATES, IN THE FILE'S ORDER")
@@ -63,14 +65,22 @@ def command(options: GlobalOptions, name: str | None, server_home: Path | None, 
     return 0
 
 
-def _show_models(terminal: Terminal, catalogue: Catalogue, chosen: list[str], keys: frozenset[str]) -> None:
+def _show_models(terminal: Terminal, catalogue: Catalogue, chosen: list[str], keys: Keyring) -> None:
     heads = ("MODEL", "PROVIDER", "REGION", "QUALITY", "CONTEXT", "$/M IN", "$/M OUT", "KEY")
     rows = []
     for model in (catalogue.models[one] for one in chosen):
         given, answered = _prices(model)
         context = f"{model.context:,}" if model.context else "-"
-        key = "none needed" if model.key is None else "there" if model.key in keys else f"missing: {model.key}"
-        shown = (model.name, model.provider, model.region, f"{model.quality:.2f}", context, given, answered, key)
+        shown = (
+            model.name,
+            model.provider,
+            model.region,
+            f"{model.quality:.2f}",
+            context,
+            given,
+            answered,
+            _key(model, keys),
+        )
         rows.append(tuple(printable(one) for one in shown))
     for line in terminal.table(heads, rows):
         terminal.line(line)
@@ -85,6 +95,14 @@ def _prices(model: Model) -> tuple[str, str]:
         return "free", "free"
     rate = model.price.rates[0]
     return f"{dollars(rate.input):.4g}", f"{dollars(rate.output):.4g}"
+
+
+def _key(model: Model, keys: Keyring) -> str:
+    if model.key is None:
+        return "none needed"
+    if model.key in keys.present:
+        return "there"
+    return f"{'unusable' if model.key in keys.unusable else 'missing'}: {model.key}"
 
 
 def _route_name(catalogue: Catalogue, route: Route) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from maestro.llm.blocking import BlockingGateway
     from maestro.llm.catalogue import Catalogue
     from maestro.llm.decisions import DecisionStore
+    from maestro.llm.errors import Unsettled
     from maestro.llm.gateway import Gateway
 
 
@@ -33,16 +34,27 @@ def catalogue_of(place: MoneyPlace) -> Catalogue:
 
 
 @contextmanager
-def gateway_of(place: MoneyPlace) -> Iterator[BlockingGateway]:
+def gateway_of(
+    place: MoneyPlace, on_unsettled: Callable[[Unsettled], object] | None = None
+) -> Iterator[BlockingGateway]:
     """The gateway; closed at the end, with everything that was spent in the ledger.
+
+    Args:
+        on_unsettled: told of each call whose cost could not be written; None: the log is.
 
     Raises:
         MaestroError: it cannot be opened.
     """
     from maestro.llm.blocking import BlockingGateway
 
+    def made() -> Gateway:
+        gateway = opened(place)
+        if on_unsettled is not None:
+            gateway.bookkeeper.on_unsettled = on_unsettled
+        return gateway
+
     place.make_home()
-    with BlockingGateway(lambda: opened(place)) as gateway:
+    with BlockingGateway(made) as gateway:
         yield gateway
 
 

@@ -53,8 +53,10 @@ def values_of(prompt: Prompt, assignments: Sequence[str]) -> dict[str, Any]:
     file holds, ``@-`` what standard input does.
 
     Raises:
-        InputError: a word is no assignment, given twice, or its file cannot be read.
+        InputError: a word is no assignment, given twice, or it or its file is not UTF-8 or cannot be read.
     """
+    from maestro.cli.llm_source import check_argument
+
     found: dict[str, Any] = {}
     properties = prompt.variables.get("properties", {})
     for word in assignments:
@@ -63,6 +65,8 @@ def values_of(prompt: Prompt, assignments: Sequence[str]) -> dict[str, Any]:
             raise InputError(f"--var takes NAME=VALUE; found '{_short(word)}'", next_step="write --var name=value")
         if name in found:
             raise InputError(f"--var gives '{_short(name)}' twice", next_step="give it once")
+        check_argument(name, "--var")
+        check_argument(value, f"--var {_short(name)}")
         text = _file(value[1:]) if value.startswith("@") else value
         found[name] = text if _is_text(properties.get(name)) else _json_or_text(text)
     return found
@@ -80,6 +84,8 @@ def _json_or_text(text: str) -> Any:
 
 
 def _file(name: str) -> str:
+    from maestro.cli.llm_source import text_of
+
     where = Location("standard input" if name == "-" else name)
     try:
         if name == "-":
@@ -94,8 +100,7 @@ def _file(name: str) -> str:
         raise InputError(f"it cannot be read: {error.strerror}", where=where, next_step="name a file") from None
     if len(data) > _LARGEST:
         raise InputError(f"it has more than {_LARGEST // 1024**2} MiB", where=where, next_step="name a smaller file")
-    # A diff or a log may hold anything; what is no UTF-8 is replaced, as it is in a run.
-    return data.decode("utf-8", "replace")
+    return text_of(data, where)
 
 
 def _short(text: str) -> str:

@@ -10,14 +10,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from maestro.errors import InputError
-from maestro.ledger.books import Amounts, Books, Change, Entry, Moves
+from maestro.ledger.books import CORRECTED, Amounts, Books, Change, Entry, Moves
 from maestro.ledger.errors import ReservationClosedError, UnknownReservationError
 from maestro.ledger.limits import Cell, Limit
 from maestro.ledger.model import Charge, Crossing, Reservation, Scope, Unit
 from maestro.ledger.names import key_of, month_of, scopes_in
 from maestro.ledger.operations import (
     Adjust,
-    Extend,
     Lapse,
     Operation,
     Release,
@@ -27,9 +26,6 @@ from maestro.ledger.operations import (
     Settle,
     Spend,
 )
-
-_CORRECTED = "corrected: "
-"""What the reason of a settled reservation begins with since a person corrected it."""
 
 
 def cells(books: Books, operation: Operation) -> set[Cell]:
@@ -74,9 +70,8 @@ def apply(books: Books, operation: Operation) -> Change | None:
 def again(books: Books, operation: Operation) -> object:
     """The result of an operation that changed nothing, since it had been carried out before."""
     match operation:
-        case Reserve() | Extend():
-            entry = books.entries[operation.id]
-            return reservation(entry) if isinstance(operation, Reserve) else _moment(entry.expires)
+        case Reserve():
+            return reservation(books.entries[operation.id])
         case Settle() | Spend():
             return ()
         case _:
@@ -88,7 +83,7 @@ def reservation(entry: Entry, crossed: tuple[Crossing, ...] = ()) -> Reservation
     return Reservation(entry.id, entry.scopes, entry.amounts, _moment(entry.expires), crossed)
 
 
-def _of_entry(books: Books, operation: Send | Settle | Release | Extend | Lapse | Adjust) -> Change | None:
+def _of_entry(books: Books, operation: Send | Settle | Release | Lapse | Adjust) -> Change | None:
     entry = books.entries.get(operation.id)
     if entry is None:
         raise UnknownReservationError(operation.id)
@@ -99,8 +94,6 @@ def _of_entry(books: Books, operation: Send | Settle | Release | Extend | Lapse 
             return _settle(books, operation, entry)
         case Release():
             return _release(books, operation, entry)
-        case Extend():
-            return _extend(books, operation, entry)
         case Lapse():
             return _lapse(books, operation, entry)
         case Adjust():
@@ -172,7 +165,7 @@ def _send(books: Books, operation: Send, entry: Entry) -> Change | None:
 def _settle(books: Books, operation: Settle, entry: Entry) -> Change | None:
     actual = dict(operation.actual)
     if entry.state == "settled":
-        if entry.reason.startswith(_CORRECTED):
+        if entry.reason.startswith(CORRECTED):
             return None  # What a person said since then stands.
         if _amounts(entry.actual) != _amounts(actual):
             raise InputError(
@@ -218,15 +211,6 @@ def _release(books: Books, operation: Release, entry: Entry) -> Change | None:
     return Change(lambda _crossed: None, _moves(entry, {}), released, tuple(charges))
 
 
-def _extend(books: Books, operation: Extend, entry: Entry) -> Change | None:
-    if not entry.is_open:
-        raise ReservationClosedError(entry.id, f"is over: it was {entry.state} ({entry.reason or 'by its caller'})")
-    expires = max(entry.expires, books.now + operation.lease)
-    if expires == entry.expires:
-        return None
-    return Change(lambda _crossed: _moment(expires), {}, replace(entry, expires=expires))
-
-
 def _lapse(books: Books, operation: Lapse, entry: Entry) -> Change | None:
     if not entry.is_open:
         return None
@@ -266,7 +250,7 @@ def _adjust(books: Books, operation: Adjust, entry: Entry) -> Change | None:
             next_step=f"correct one of {', '.join(entry.actual)}",
         )
     was = entry.actual[operation.unit]
-    reason = f"{_CORRECTED}{operation.reason}" if entry.state == "settled" else entry.reason
+    reason = f"{CORRECTED}{operation.reason}" if entry.state == "settled" else entry.reason
     corrected = replace(entry, actual={**entry.actual, operation.unit: operation.amount}, reason=reason)
     facts = {"reason": operation.reason, "by": operation.actor, "was": was, "is": operation.amount}
     charge = _charge(books, corrected, operation.unit, operation.amount - was, "adjusted", facts)
@@ -283,9 +267,9 @@ def _set_limit(operation: SetLimit) -> Change:
 def _spend(books: Books, operation: Spend) -> Change | None:
     entry = books.entries.get(operation.id)
     if entry is not None:
-        # What was charged, not what a person has said since.
-        corrected = entry.reason.startswith(_CORRECTED)
-        charged = entry.amounts if corrected else entry.actual
+        # What was charged, not what a person has said since; that is not known any more of one whose row is gone.
+        corrected = entry.reason.startswith(CORRECTED)
+        charged = (entry.amounts or operation.amounts) if corrected else entry.actual
         if (entry.attribution, _amounts(charged)) != (operation.attribution, _amounts(operation.amounts)):
             raise InputError(
                 f"'{operation.id}' was charged before, for something else", next_step="give every charge its own id"

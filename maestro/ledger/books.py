@@ -16,6 +16,8 @@ State = Literal["reserved", "sent", "settled", "released", "assumed"]
 Amounts = Mapping[Unit, int]
 Moves = Mapping[tuple[Scope, Unit], tuple[int, int]]
 """(scope, unit) -> what is added to (spent, reserved)."""
+CORRECTED = "corrected: "
+"""What the reason of a settled reservation begins with since a person corrected it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from maestro.errors import MaestroError
 from maestro.ledger.books import Entry
 from maestro.ledger.errors import LedgerUnavailableError, may_pass
 from maestro.ledger.model import BudgetExceededError
-from maestro.ledger.operations import Extend, Operation, Release, Reserve, Settle
+from maestro.ledger.operations import Operation, Release, Reserve, Settle
 from maestro.ledger.rows import CrossingKey
 from maestro.ledger.sweeping import lapsing
 from maestro.ledger.transaction import Outcome, carry_out
@@ -36,7 +36,7 @@ PATIENCE = 5.0
 LARGEST_BATCH = 256
 _PAUSE = 0.05
 _MOST_KNOWN = 10_000
-_GIVING_BACK = (Settle, Release, Extend)
+_GIVING_BACK = (Settle, Release)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,7 @@ from maestro.ledger.model import Attribution, Scope, Unit
 from maestro.ledger.names import checked_amount, checked_attribution, checked_scope, checked_text
 
 LEASE = 300.0
-"""Seconds a reservation holds without being extended."""
+"""Seconds a reservation holds where its caller has no time limit of its own."""
 _LONGEST_LEASE = 30 * 86400.0
 
 
@@ -105,14 +105,6 @@ class Release:
     id: str
     reason: str = ""
     also: Sequence[Companion] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Extend:
-    """It takes longer."""
-
-    id: str
-    lease: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +204,7 @@ class Spend:
         return self
 
 
-Operation = Reserve | Send | Settle | Release | Extend | Lapse | Adjust | SetLimit | Spend
+Operation = Reserve | Send | Settle | Release | Lapse | Adjust | SetLimit | Spend
 
 
 def checked_lease(lease: float) -> float:

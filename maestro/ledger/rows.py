@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from maestro.ledger.books import Books, Entry, State
+from maestro.ledger.books import CORRECTED, Books, Entry, State
 from maestro.ledger.errors import CompanionError, may_pass
 from maestro.ledger.limits import Cell, Limit
 from maestro.ledger.model import Attribution, Charge, Crossing, Unit
@@ -121,6 +121,7 @@ class Rows:
             f"WHERE reservation IN ({{}}) GROUP BY reservation, {', '.join(_WHOM)}, month, unit",
             sorted(set(ids)),
         )
+        corrected = self._corrected(sorted({row[0] for row in found}))
         entries: dict[str, Entry] = {}
         for id, *whom, month, unit, amount, at in found:
             before = entries[id].actual if id in entries else {}
@@ -136,8 +137,18 @@ class Rows:
                 lease=0.0,
                 expires=at,
                 at=at,
+                reason=CORRECTED if id in corrected else "",
             )
         return entries
+
+    def _corrected(self, ids: Sequence[str]) -> set[str]:
+        """Those of which a person has said last what they came to."""
+        found = self._select(
+            f"SELECT reservation, kind, facts FROM {CHARGES.name} WHERE number IN "
+            f"(SELECT max(number) FROM {CHARGES.name} WHERE reservation IN ({{}}) GROUP BY reservation)",
+            ids,
+        )
+        return {id for id, kind, facts in found if kind == "adjusted" and "by" in json.loads(facts)}
 
     def sums(self, cells: Iterable[Cell]) -> dict[Cell, tuple[int, int]]:
         """The sums that are there, locked; with PostgreSQL all of ``cells`` are there afterwards."""

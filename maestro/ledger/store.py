@@ -28,14 +28,12 @@ from maestro.ledger.operations import (
     LEASE,
     Adjust,
     Companion,
-    Extend,
     Release,
     Reserve,
     Send,
     SetLimit,
     Settle,
     Spend,
-    checked_lease,
 )
 from maestro.ledger.pruning import Pruned
 from maestro.ledger.reading import Held, LimitSet
@@ -110,7 +108,7 @@ class Ledger:
 
         Args:
             id: unique to this call; a second try of it is another call.
-            lease: seconds until it is taken for lost unless it is settled, released or extended.
+            lease: seconds until it is taken for lost unless it is settled or released; more than its call may take.
             limits: the workflow's, which lower what is granted and never raise it.
             also: rows of others, written in the same transaction, only when it is reserved.
             sent: the call leaves right after; see ``sent``.
@@ -171,16 +169,6 @@ class Ledger:
             UnknownReservationError: there is none.
         """
         self.committer.perform(Release(id, reason, also))
-
-    def extend(self, id: str, lease: float = LEASE) -> datetime:
-        """It takes longer: the lease holds for so many seconds from now at least; gives its end.
-
-        Raises:
-            ReservationClosedError: it is over.
-            UnknownReservationError: there is none.
-            InputError: that is no lease.
-        """
-        return cast(datetime, self.committer.perform(Extend(id, checked_lease(lease))))
 
     def expire(self, now: datetime | None = None) -> list[Held]:
         """Takes back what lost callers reserved: leases that ran out, and processes of this machine that are gone.

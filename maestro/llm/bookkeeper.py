@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from maestro.ledger.model import Crossing, Reservation
+from maestro.errors import MaestroError
+from maestro.ledger.errors import LedgerLostError
+from maestro.ledger.model import Crossing, Reservation, Unit
 from maestro.ledger.operations import Release, Reserve, Settle
 from maestro.llm.decisions import DecisionStore, Outcome
+from maestro.llm.errors import Unsettled
 from maestro.llm.model import Decision
 from maestro.llm.redact import Redactor
 
@@ -40,6 +43,8 @@ class Bookkeeper:
         self._decisions = decisions
         self._redactor = redactor
         self._on_crossed = on_crossed
+        self.on_unsettled: Callable[[Unsettled], object] = _logged
+        """Told, in that loop, of what is in the ledger at its worst case since its truth could not be written."""
         self._writing: set[Future[Any]] = set()
         self._recorder: ThreadPoolExecutor | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -59,31 +64,44 @@ class Bookkeeper:
         try:
             reservation = await asyncio.shield(asyncio.wrap_future(future))
         except asyncio.CancelledError:
-            future.add_done_callback(lambda done: self._give_back(wish.id, done))
+            future.add_done_callback(lambda done: self._give_back(wish, done))
             raise
         self._tell(reservation.crossed)
 
-    def settle(self, wish: Settle) -> None:
-        """Hands a settlement to the writer; its crossings are told when it is done."""
-        future = self._ledger.submit(wish, wake=not self._will_wake())
-        self._write(future, f"reservation {wish.id} could not be settled")
+    def settle(self, wish: Settle, most: Callable[[], Mapping[Unit, int]]) -> None:
+        """Hands a settlement to the writer; its crossings are told when it is done.
 
-    def release(self, wish: Release) -> None:
-        """Hands a release to the writer."""
-        self._write(self._ledger.submit(wish), f"reservation {wish.id} could not be released")
+        Args:
+            most: what was reserved.
+        """
+        future = self._ledger.submit(wish, wake=not self._will_wake())
+        self._write(future, lambda error: self._unsettled(wish, error, most))
+
+    def release(self, wish: Release, most: Callable[[], Mapping[Unit, int]]) -> None:
+        """Hands a release to the writer; arguments are those of ``settle``."""
+        self._write(self._ledger.submit(wish), lambda error: self._unsettled(wish, error, most))
 
     def record(self, decision: Decision, outcome: Outcome) -> None:
         """Keeps the outcome, and the decision where no reservation has."""
         if self._recorder is None:
             self._recorder = ThreadPoolExecutor(1, thread_name_prefix="llm-outcomes")
         future = self._recorder.submit(self._decisions.keep, decision, outcome)
-        self._write(future, f"the outcome of {decision.id} could not be kept")
+        self._write(
+            future,
+            lambda error: _LOG.error(
+                "the outcome of %s could not be kept: %s", decision.id, self._redactor.text(str(error))
+            ),
+        )
 
     async def written(self) -> None:
         """Returns when everything that was handed in is written."""
         while self._writing:
             self._ledger.wake()
-            await asyncio.wait([asyncio.wrap_future(future) for future in list(self._writing)])
+            done, _ = await asyncio.wait([asyncio.wrap_future(future) for future in list(self._writing)])
+            for one in done:
+                # Who else is told of an error is ``_after``; asyncio logs the traceback of one nobody has looked at.
+                if not one.cancelled():
+                    one.exception()
 
     def close(self) -> None:
         """Ends the thread; for when everything is written."""
@@ -102,9 +120,9 @@ class Bookkeeper:
         else:
             self._loop.call_soon_threadsafe(work)
 
-    def _give_back(self, id: str, done: Future[Reservation]) -> None:
+    def _give_back(self, wish: Reserve, done: Future[Reservation]) -> None:
         if not done.cancelled() and done.exception() is None:
-            self.release(Release(id, "cancelled before it was sent"))
+            self.release(Release(wish.id, "cancelled before it was sent"), lambda: wish.amounts)
 
     def _will_wake(self) -> bool:
         """Whether the ledger's writer is woken in a moment, so that what is settled now need not."""
@@ -123,28 +141,44 @@ class Bookkeeper:
         self._waking = False
         self._ledger.wake()
 
-    def _write(self, future: Future[Any], trouble: str) -> None:
+    def _write(self, future: Future[Any], failed: Callable[[BaseException], object]) -> None:
         loop = self._loop = self._loop or asyncio.get_running_loop()
         self._writing.add(future)
 
         def done(written: Future[Any]) -> None:
             # In the writer's thread, which must not wait for anybody.
             try:
-                loop.call_soon_threadsafe(self._after, written, trouble)
+                loop.call_soon_threadsafe(self._after, written, failed)
             except RuntimeError:
                 self._writing.discard(written)
 
         future.add_done_callback(done)
 
-    def _after(self, written: Future[Any], trouble: str) -> None:
+    def _after(self, written: Future[Any], failed: Callable[[BaseException], object]) -> None:
         self._writing.discard(written)
         error = written.exception()
         if error is not None:
-            # The lease is what is left: the ledger then charges the worst case.
-            _LOG.error("%s: %s", trouble, self._redactor.text(str(error)))
+            failed(error)
         elif isinstance(written.result(), tuple):
             self._tell(written.result())
+
+    def _unsettled(self, wish: Settle | Release, error: BaseException, most: Callable[[], Mapping[Unit, int]]) -> None:
+        # The lease is what is left: the ledger then charges the worst case.
+        what = str(error)
+        next_step = ""
+        if isinstance(error, MaestroError):
+            what = f"{error.where}: {error.what}" if error.where else error.what
+            next_step = error.next_step or ""
+        actual = wish.actual if isinstance(wish, Settle) else {}
+        text = self._redactor.text
+        lost = isinstance(error, LedgerLostError)
+        self.on_unsettled(Unsettled(wish.id, actual, most(), text(what), text(next_step), lost))
 
     def _tell(self, crossings: Sequence[Crossing]) -> None:
         if crossings:
             self._on_crossed(crossings)
+
+
+def _logged(one: Unsettled) -> None:
+    following = f"\n  next: {one.next_step}" if one.next_step else ""
+    _LOG.error("reservation %s could not be %s: %s%s", one.reservation, one.verb, one.reason, following)

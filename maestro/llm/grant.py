@@ -75,7 +75,7 @@ class Grant:
             if error.sent or used is not None:
                 self._settle(used or self.bounds.usage, {"failed": error.kind})
             else:
-                self._gateway.bookkeeper.release(Release(self.id, error.kind))
+                self._gateway.bookkeeper.release(Release(self.id, error.kind), self.bounds.amounts)
         return attempt
 
     def left(self, why: str, usage: Usage | None = None) -> Attempt:
@@ -110,5 +110,6 @@ class Grant:
             facts["implausible_usage"] = {"input_tokens": said.input_tokens, "output_tokens": said.output_tokens}
         model = self.bounds.model
         self._gateway.bookkeeper.settle(
-            Settle(self.id, actual, model.name, model.provider, self._decision, facts, also, doubtful)
+            Settle(self.id, actual, model.name, model.provider, self._decision, facts, also, doubtful),
+            self.bounds.amounts,
         )

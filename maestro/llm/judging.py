@@ -160,7 +160,7 @@ def against(
     model, name = candidate.model, candidate.name
     found: list[tuple[str, str]] = list(candidate.forbidden)
     if model.key is not None and model.key not in state.keys:
-        found.append(("no_key", _no_key(model.key)))
+        found.append(("no_key", _no_key(model.key, state)))
     if model.kind == "ollama":
         found += _ollama(model.wire_model, state)
         host = state.ollama.elsewhere.get(model.wire_model)
@@ -268,7 +268,9 @@ def _left(balance: Balance, asked: int) -> str:
     )
 
 
-def _no_key(key: str) -> str:
+def _no_key(key: str, state: State) -> str:
+    if key in state.unusable_keys:
+        return f"its key cannot be used: {state.unusable_keys[key]}"
     kind, _, place = key.partition(":")
     if kind == "env":
         return f"there is no key for it: {place} is not set"

@@ -26,6 +26,7 @@ class Keyring:
         self._sources = {reference: _source(reference) for reference in references}
         self._reader = SecretReader(root, environ, self._sources)
         self._values: dict[str, str] = {}
+        self._unusable: dict[str, str] = {}
         self._read_at: float | None = None
         self._masker = Masker(())
 
@@ -37,6 +38,12 @@ class Keyring:
         """References that lead to a key."""
         self._look()
         return frozenset(self._values)
+
+    @property
+    def unusable(self) -> Mapping[str, str]:
+        """References to something that cannot be a key -> why: too short, open to others; never with the value."""
+        self._look()
+        return self._unusable
 
     @property
     def masker(self) -> Masker:
@@ -64,11 +71,14 @@ class Keyring:
             return
         self._read_at = now
         values: dict[str, str] = {}
+        unusable: dict[str, str] = {}
         for reference in self._sources:
             try:
                 values[reference] = self._reader.read([reference])[reference]
             except InputError:
-                continue
+                if reason := self._reader.unusable(reference):
+                    unusable[reference] = reason
+        self._unusable = unusable
         if values != self._values:
             self._values = values
             self._masker = Masker(values.values())

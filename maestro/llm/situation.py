@@ -160,6 +160,7 @@ class Situation:
         return State(
             at=at,
             keys=self.keyring.present,
+            unusable_keys=self.keyring.unusable,
             unhealthy={name: why for name, (until, why) in self._unhealthy.items() if clock < until},
             breakers=self.breakers.open_ones(at),
             balances=self._known(attribution, limits),

@@ -115,6 +115,7 @@ class State:
     Args:
         at: now, UTC.
         keys: references to keys that resolve, as the catalogue has them (``env:OPENAI_API_KEY``).
+        unusable_keys: references to something that cannot be a key -> why; never with the value.
         unhealthy: model -> why it cannot be used right now.
         breakers: model -> its open breaker.
         balances: budgets of every scope the request lies in, all units; those without a limit may be left out. Limits
@@ -127,6 +128,7 @@ class State:
 
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     keys: frozenset[str] = frozenset()
+    unusable_keys: Mapping[str, str] = field(default_factory=dict)
     unhealthy: Mapping[str, str] = field(default_factory=dict)
     breakers: Mapping[str, Breaker] = field(default_factory=dict)
     balances: tuple[Balance, ...] = ()

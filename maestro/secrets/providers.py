@@ -44,12 +44,13 @@ def kept_apart(name: str, source: SecretSource, folder: Path) -> SecretSource:
 
 
 class _Unusable(Exception):  # noqa: N818 - never leaves this module
-    """Why a secret cannot be read, and what helps; holds no value."""
+    """Why a secret cannot be read, and what helps; holds no value. ``absent``: there is none at all."""
 
-    def __init__(self, reason: str, remedy: str) -> None:
+    def __init__(self, reason: str, remedy: str, *, absent: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.remedy = remedy
+        self.absent = absent
 
 
 class SecretReader:
@@ -94,10 +95,18 @@ class SecretReader:
             return False
         return True
 
+    def unusable(self, name: str) -> str | None:
+        """Why a secret that is there cannot be used; None where it can, and where there is none."""
+        try:
+            self._value(name)
+        except _Unusable as problem:
+            return None if problem.absent else problem.reason
+        return None
+
     def _value(self, name: str) -> str:
         source = self._sources.get(name)
         if source is None:
-            raise _Unusable("it is not declared", f"add {name} to `secrets` at the top of the workflow")
+            raise _Unusable("it is not declared", f"add {name} to `secrets` at the top of the workflow", absent=True)
         if source.provider == "file":
             value, place = self._from_file(name, source), f"file {source.path}"
         else:
@@ -105,12 +114,12 @@ class SecretReader:
             value, place = self._environ.get(variable, ""), f"environment variable {variable}"
             if not value:
                 state = "is empty" if variable in self._environ else "is not set"
-                raise _Unusable(f"{place} {state}", f"set {variable} in the environment Maestro runs in")
+                raise _Unusable(f"{place} {state}", f"set {variable} in the environment Maestro runs in", absent=True)
         if "\0" in value:
             raise _Unusable(f"{place} holds a NUL character", f"store {name} as text")
         if len(value.strip()) < MINIMUM_LENGTH:
             raise _Unusable(
-                f"{place} has fewer than {MINIMUM_LENGTH} characters, which cannot be masked safely",
+                f"{place} is too short: it has fewer than {MINIMUM_LENGTH} characters, which cannot be masked safely",
                 f"use a longer value for {name}",
             )
         return value
@@ -123,10 +132,11 @@ class SecretReader:
             # Not blocking: opening a named pipe would wait for a writer.
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         except OSError as error:
-            problem = (
-                "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be opened ({error.strerror})"
-            )
-            raise _Unusable(f"file {path} {problem}", f"write {name} to {path} and chmod 600 it") from None
+            absent = isinstance(error, FileNotFoundError)
+            problem = "does not exist" if absent else f"cannot be opened ({error.strerror})"
+            raise _Unusable(
+                f"file {path} {problem}", f"write {name} to {path} and chmod 600 it", absent=absent
+            ) from None
         try:
             # Checked on the open file, so that nobody can exchange it between the check and the reading.
             _check_owner_only(os.fstat(descriptor), path, name)
@@ -142,7 +152,7 @@ class SecretReader:
             raise _Unusable(f"file {path} is not UTF-8 text", f"store {name} as text, base64 for example") from None
         text = text.removesuffix("\n").removesuffix("\r")
         if not text:
-            raise _Unusable(f"file {path} is empty", f"write {name} to {path}")
+            raise _Unusable(f"file {path} is empty", f"write {name} to {path}", absent=True)
         return text
 
 

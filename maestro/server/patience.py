@@ -60,5 +60,7 @@ def patiently(
         factor=_FIRST_PAUSE,
         max_value=_LONGEST_PAUSE,
         logger=_log,
+        # Most often it is no trouble of the database's at all; whoever called is told.
+        giveup_log_level=logging.DEBUG,
     )(method)
     return tried

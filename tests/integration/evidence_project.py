@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +14,7 @@ from typing import Any
 
 from maestro.artifacts import ArtifactStore
 from maestro.project import Project
-
-MAESTRO = Path(sys.executable).with_name("maestro")
+from tests import forked_maestro
 
 WORKFLOW = """
     name: delivery
@@ -51,15 +49,10 @@ class Delivered:
 
     def run(self, *words: str, code: int = 0, cwd: Path | None = None) -> str:
         """What ``maestro`` says; of errors what it says on the other stream."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("MAESTRO_")}
-        done = subprocess.run(
-            [str(MAESTRO), *words],
-            cwd=cwd or self.root,
-            env={**environment, "MAESTRO_ACTOR": "ann"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("MAESTRO_")}
+        # A warm process of each copy would stay until its folder goes.
+        environment = {**kept, "MAESTRO_ACTOR": "ann", "MAESTRO_WARM": "off"}
+        done = forked_maestro.completed(*words, cwd=cwd or self.root, env=environment)
         assert done.returncode == code, done.stdout + done.stderr
         assert "Traceback" not in done.stderr, done.stderr
         return done.stdout or done.stderr

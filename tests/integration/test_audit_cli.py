@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from maestro.audit import AuditEvent
+from tests import forked_maestro
 from tests.integration.audit_logs import Intruder, Place, events
-
-MAESTRO = Path(sys.executable).with_name("maestro")
 
 
 class Shop:
@@ -28,14 +26,7 @@ class Shop:
             log.append(AuditEvent("waiver.added", "ann", "CVE-2026-1", {"reason": "a|b=c\n\x1b[31mred"}))
 
     def run(self, *words: str, code: int = 0, cwd: Path | None = None, **environ: str) -> str:
-        done = subprocess.run(
-            [str(MAESTRO), "audit", *words],
-            cwd=cwd or self.root,
-            env={**os.environ, **environ},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = forked_maestro.completed("audit", *words, cwd=cwd or self.root, env={**os.environ, **environ})
         assert done.returncode == code, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         return done.stdout if code in (0, 1) and done.stdout else done.stderr

@@ -75,3 +75,13 @@ def test_an_id_that_was_removed_is_known_from_its_charges(ledger: Ledger) -> Non
     assert ledger.reserve("two", WHO, {USD: 1}).amounts == {USD: 1}
     ledger.release("two")
     assert [(str(one.unit), one.amount) for one in ledger.charges()] == [("usd", 8), ("tokens", 100), ("runs", 1)]
+
+
+def test_what_a_person_said_of_a_removed_one_stands(ledger: Ledger) -> None:
+    ledger.reserve("one", WHO, {USD: 9})
+    ledger.settle("one", {USD: 8, Unit.TOKENS: 100})
+    ledger.adjust("one", 2, reason="as billed", actor="ada")
+    assert ledger.settle("one", {USD: 8, Unit.TOKENS: 100}) == ()
+    assert ledger.prune(later()).reservations == 1
+    assert ledger.settle("one", {USD: 8, Unit.TOKENS: 100}) == ()
+    assert [one.amount for one in ledger.charges(unit="usd")] == [8, -6]

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +242,30 @@ async def test_a_count_at_the_beginning_of_a_stream_is_not_what_it_cost(server: 
             [await anext(stream) for _ in range(3)]
         await made.settled()
         assert used(made)[0] >= whole + 2 * 100 * 2000
+
+
+async def test_a_reservation_holds_for_longer_than_its_call_may_take(server: ModelServer, tmp_path: Path) -> None:
+    async with gateway(tmp_path, server.url, {"status/503": {}, "count/9": {}}) as made:
+        asked = request("status/503", fallback=("count/9",), timeout=1000.0)
+        began = datetime.now(UTC)
+        async with await made.stream(asked, WHO):
+            (held,) = made.ledger.ledger.reservations()
+            assert held.expires > began + timedelta(seconds=asked.timeout)
+
+
+async def test_a_stream_that_is_read_after_its_lease_is_over_costs_what_it_cost(
+    server: ModelServer, tmp_path: Path
+) -> None:
+    async with gateway(tmp_path, server.url, {"count/9": {}}) as made:
+        async with await made.stream(request("count/9"), WHO) as stream:
+            await anext(stream)
+            (lost,) = made.ledger.ledger.expire(datetime.now(UTC) + timedelta(days=1))
+            assert lost.state == "assumed"
+            [_ async for _ in stream]
+        await made.settled()
+        assert stream.answer is not None
+        assert used(made) == (stream.answer.cost_nano, 0)
+        assert made.ledger.ledger.check() == []
 
 
 class Overloaded(OpenAICompatible):

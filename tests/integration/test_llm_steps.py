@@ -234,6 +234,53 @@ def test_a_step_s_budget_is_not_overrun(shop: Delivery, provider: ModelServer) -
     assert charged(shop) == {}
 
 
+def offline_steps(shop: Delivery, budget: str, *steps: str) -> None:
+    """A workflow of steps that ask the offline provider for 100 tokens each, one after another."""
+    lines = "".join(
+        f"      - {{ id: {one}, run: llm.generate, cache: false, "
+        f"with: {{ model: offline, text: hello there, max_output_tokens: 100 }} }}\n"
+        for one in steps
+    )
+    shop.workflow(f"name: flow\nproject: shop\nbudget: {budget}\nstages:\n  - name: all\n    steps:\n{lines}")
+
+
+@pytest.mark.parametrize("scope", ["step", "run", "month"])
+def test_a_budget_of_tokens_that_holds_no_call_refuses_it_before_it_is_made(shop: Delivery, scope: str) -> None:
+    offline_steps(shop, f"{{ {scope}: {{ tokens: 50 }} }}", "ask")
+    done = shop.run()
+    assert not done.passed
+    assert "is 50 tokens: 0 tokens are spent and 0 tokens reserved, and this needs up to 256 tokens" in done.failures()
+    assert "raise `budget` in maestro.yaml" in done.failures()
+    assert charged(shop) == {}
+
+
+def test_tokens_of_a_run_are_shared_by_its_steps_and_what_comes_beyond_is_refused(shop: Delivery) -> None:
+    offline_steps(shop, "{ run: { tokens: 100000 } }", "first")
+    assert shop.run().passed
+    with Ledger.open(f"sqlite:///{shop.project.home / 'ledger.db'}") as ledger:
+        used = sum(one.amount for one in ledger.charges(unit=Unit.TOKENS.value))
+        most = sum(
+            ledger.reservations([one.reservation])[0].amounts[Unit.TOKENS] for one in ledger.charges(unit="tokens")
+        )
+    assert 0 < used < most
+
+    # The worst case of one call fits beside what the first has used; of the second call nothing more does.
+    offline_steps(shop, f"{{ run: {{ tokens: {most + used - 1} }}, step: {{ tokens: {most} }} }}", "first", "second")
+    done = shop.run()
+    assert not done.passed
+    assert "all/first" in done.records
+    assert "all/second" not in done.records
+    assert f"{used} tokens are spent and 0 tokens reserved, and this needs up to {most} tokens" in done.failures()
+
+
+def test_a_plan_says_which_step_a_budget_of_tokens_refuses(shop: Delivery) -> None:
+    offline_steps(shop, "{ step: { tokens: 50 } }", "ask")
+    (step,) = shop.plan().steps
+    assert step.forecast is not None
+    assert step.forecast.refused is not None
+    assert "50 tokens" in step.forecast.refused
+
+
 def test_no_more_than_was_allowed_for_the_answer(shop: Delivery, provider: ModelServer) -> None:
     asking(shop, provider, "{ id: ask, run: llm.generate, with: { model: echo, text: hello, max_usd: 0.0001 } }")
     done = shop.run()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import policies
+from tests import forked_maestro
 
 FOLDER = Path(policies.__file__).parent
 SAMPLES = FOLDER / "supply_chain" / "samples"
@@ -28,16 +28,8 @@ def project(tmp_path: Path) -> Path:
 
 
 def maestro(project: Path, *arguments: str | Path, given: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "maestro.cli", *map(str, arguments)],
-        cwd=project,
-        env={**os.environ, "MAESTRO_ACTOR": "ada"},
-        input=given,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    environment = {**os.environ, "MAESTRO_ACTOR": "ada"}
+    return forked_maestro.completed(*map(str, arguments), cwd=project, env=environment, given=given)
 
 
 def test_the_policies_that_are_shipped_pass_their_tests(project: Path) -> None:

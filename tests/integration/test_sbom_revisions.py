@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from maestro.sbom.reading import read_sbom
+from tests import forked_maestro
 from tests.integration.delivery import IDENTITY
 from tests.unit.sbom_subjects import wheel
 
@@ -25,8 +25,7 @@ stages:
 
 
 def maestro(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "maestro.cli", *arguments]
-    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
+    return forked_maestro.completed(*arguments, cwd=folder)
 
 
 def commit(folder: Path, *requirements: str) -> str:

@@ -101,6 +101,37 @@ def test_settling_a_removed_one_again_charges_nothing(ledger: Ledger) -> None:
     assert ledger.check() == []
 
 
+@pytest.mark.parametrize("removed", [False, True], ids=["kept", "removed"])
+def test_what_a_person_said_stands_when_it_is_settled_again(ledger: Ledger, removed: bool) -> None:
+    settle(ledger, "one")
+    ledger.adjust("one", 2, reason="as billed", actor="ada")
+    ledger.spend(WHO, {Unit.RUNS: 1}, id="run:r1")
+    ledger.adjust("run:r1", 0, reason="it never began", actor="ada", unit=Unit.RUNS)
+    if removed:
+        assert ledger.prune(later()).reservations == 2
+    charged = list(ledger.charges())
+    for amount in (2, 5, 6):
+        assert ledger.settle("one", {USD: amount, TOKENS: 3}) == ()
+    assert ledger.spend(WHO, {Unit.RUNS: 1}, id="run:r1") == ()
+    assert list(ledger.charges()) == charged
+    assert ledger.check() == []
+
+
+@pytest.mark.parametrize("removed", [False, True], ids=["kept", "removed"])
+def test_what_was_taken_back_since_its_caller_settled_it_is_no_correction(ledger: Ledger, removed: bool) -> None:
+    ledger.reserve("slow", WHO, {USD: 10, TOKENS: 10}, sent=True)
+    ledger.expire(later())
+    ledger.adjust("slow", 8, reason="as billed", actor="ada")
+    # All is taken back, and nothing charged after it.
+    ledger.settle("slow", {})
+    if removed:
+        assert ledger.prune(later()).reservations == 1
+    assert ledger.settle("slow", {}) == ()
+    with pytest.raises(InputError, match="'slow' was settled before, for another amount"):
+        ledger.settle("slow", {USD: 5})
+    assert ledger.check() == []
+
+
 def test_the_id_of_a_removed_one_cannot_be_used_again(ledger: Ledger) -> None:
     settle(ledger, "one")
     ledger.prune(later())

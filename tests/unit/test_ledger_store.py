@@ -184,8 +184,6 @@ def test_an_amount_that_is_none_is_refused(ledger: Ledger, amounts: dict[Unit, i
 def test_a_lease_that_is_none_is_refused(ledger: Ledger, lease: float) -> None:
     with pytest.raises(InputError, match="is none"):
         ledger.reserve("one", WHO, {USD: 5}, lease=lease)
-    with pytest.raises(InputError, match="is none"):
-        ledger.extend("one", lease)
 
 
 def test_the_largest_amount_is_counted_exactly_and_nothing_beyond_it(ledger: Ledger) -> None:
@@ -224,12 +222,10 @@ def test_settling_for_another_amount_is_not_overlooked(ledger: Ledger) -> None:
         ledger.settle("one", {USD: 4})
 
 
-def test_what_nobody_reserved_cannot_be_settled_sent_released_or_extended(ledger: Ledger) -> None:
+def test_what_nobody_reserved_cannot_be_settled_sent_released_or_adjusted(ledger: Ledger) -> None:
     for ask in (lambda: ledger.settle("x", {USD: 1}), lambda: ledger.sent("x"), lambda: ledger.release("x")):
         with pytest.raises(UnknownReservationError, match="there is no reservation 'x'"):
             ask()
-    with pytest.raises(UnknownReservationError):
-        ledger.extend("x", 5)
     with pytest.raises(UnknownReservationError):
         ledger.adjust("x", 5, reason="r", actor="ada")
 
@@ -317,20 +313,11 @@ def test_a_lease_that_still_holds_is_left_alone(ledger: Ledger) -> None:
     assert numbers(ledger) == (0, 5)
 
 
-def test_a_lease_can_be_extended_and_not_shortened(ledger: Ledger) -> None:
-    first = ledger.reserve("one", WHO, {USD: 5}, lease=60).expires
-    assert ledger.extend("one", 1) == first
-    assert ledger.extend("one", 7200) > first + timedelta(hours=1)
-    assert ledger.expire(datetime.now(UTC) + timedelta(hours=1)) == []
-
-
 def test_sending_needs_a_reservation_that_still_holds(ledger: Ledger) -> None:
     ledger.reserve("one", WHO, {USD: 5})
     lose(ledger)
     with pytest.raises(ReservationClosedError, match=r"is over: it was released \(its lease ran out\)"):
         ledger.sent("one")
-    with pytest.raises(ReservationClosedError, match="is over"):
-        ledger.extend("one", 60)
 
 
 def test_a_call_that_comes_back_after_it_was_assumed_is_charged_the_truth(ledger: Ledger) -> None:

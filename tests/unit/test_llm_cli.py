@@ -178,6 +178,23 @@ def test_decisions_are_listed_and_exported_without_any_text(shop: MoneyProject, 
     assert (row["decision"], row["model"]) == (id, "plain")
 
 
+def test_a_value_that_is_too_short_to_be_a_key_is_told_as_such_and_not_shown(
+    shop: MoneyProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_SUCH_KEY", "x7#")
+    assert shop.run("llm", "models", "grand").out.splitlines()[1].split()[-2:] == ["unusable:", "env:NO_SUCH_KEY"]
+    said = [
+        shop.run("llm", "drill", "--down", "offline").out,
+        shop.run("llm", "ask", TEXT, "--route", "local-only").err,
+        shop.run("llm", "ask", TEXT, "--model", "grand", "--dry-run").out,
+        shop.run("llm", "health").out,
+    ]
+    for one in said:
+        assert "NO_SUCH_KEY is too short: it has fewer than 4 characters" in " ".join(one.split())
+        assert "NO_SUCH_KEY is not set" not in one
+        assert "x7#" not in one
+
+
 def test_models_are_listed_with_prices_and_whether_there_is_a_key(shop: MoneyProject) -> None:
     said = shop.run("llm", "models", "local-only")
     lines = said.out.splitlines()

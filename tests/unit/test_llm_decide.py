@@ -160,6 +160,14 @@ def test_a_key_file_is_named_as_such() -> None:
     assert sentence(ask("filed", known), "filed") == "there is no key for it: the file /run/keys/x is missing or empty"
 
 
+def test_a_key_that_is_there_and_cannot_be_used_is_not_told_as_missing() -> None:
+    decision = ask(
+        "all", facts=state(keys=frozenset(), unusable_keys={"env:KEY": "environment variable KEY is too short"})
+    )
+    assert reasons(decision, "big") == ["no_key"]
+    assert sentence(decision, "big") == "its key cannot be used: environment variable KEY is too short"
+
+
 def test_an_unhealthy_endpoint_and_an_open_breaker_are_passed_over() -> None:
     facts = state(
         unhealthy={"big": "connection refused"},

@@ -273,6 +273,20 @@ def test_a_missing_key_says_where_it_was_looked_for(tmp_path: Path) -> None:
     assert keyring.value(None) is None
 
 
+def test_what_cannot_be_a_key_is_told_from_a_missing_one_and_never_shown(tmp_path: Path) -> None:
+    empty, odd = tmp_path / "empty", tmp_path / "odd"
+    for file in (empty, odd):
+        file.write_bytes(b"" if file is empty else b"\xff\xfe\xfd\xfc\xfb")
+        file.chmod(0o600)
+    references = ["env:SHORT", "env:EMPTY", "env:MISSING", f"file:{empty}", f"file:{tmp_path}/no", f"file:{odd}"]
+    keyring = Keyring(references, {"SHORT": "q7#", "EMPTY": ""})
+    assert keyring.present == frozenset()
+    assert keyring.unusable == {
+        "env:SHORT": "environment variable SHORT is too short: it has fewer than 4 characters, which cannot be masked safely",
+        f"file:{odd}": f"file {odd} is not UTF-8 text",
+    }
+
+
 def test_a_key_in_a_file_others_can_read_is_not_used(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text("a-long-enough-key\n")

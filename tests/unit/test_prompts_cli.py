@@ -37,7 +37,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def maestro(project: Path) -> Maestro:
-    def run(*arguments: str, stdin: str = "") -> Result:
+    def run(*arguments: str, stdin: str | bytes = "") -> Result:
         options = GlobalOptions(project=project)
         return CliRunner().invoke(group(), ["prompts", *arguments], obj=options, standalone_mode=False, input=stdin)
 
@@ -71,12 +71,25 @@ def test_a_prompt_that_cannot_be_used_is_listed_with_what_is_wrong(project: Path
 def test_a_prompt_is_rendered_with_text_json_files_and_standard_input(project: Path, maestro: Maestro) -> None:
     assert maestro("render", "greet", "--var", "name=Ada").stdout == "--- user\nHello Ada\n"
     assert "Hello 42" in maestro("render", "greet", "--var", "name=42", "--var", "age=2").output
-    (project / "name.txt").write_bytes(b"Gr\xc3\xa4fin \xff")
-    assert "Hello Gräfin �" in maestro("render", "greet", "--var", f"name=@{project / 'name.txt'}").output
+    (project / "name.txt").write_bytes(b"Gr\xc3\xa4fin \xf0\x9f\x91\x91")
+    assert "Hello Gräfin 👑" in maestro("render", "greet", "--var", f"name=@{project / 'name.txt'}").output
     assert "Hello you" in maestro("render", "greet", "--var", "name=@-", stdin="you").output
     data = json.loads(maestro("render", "greet", "--var", "name=x", "--json").output)
     assert data["messages"] == [{"role": "user", "content": "Hello x"}]
     assert data["estimated_input_tokens"] == 4
+
+
+def test_a_variable_that_is_not_utf_8_is_refused_with_its_place(project: Path, maestro: Maestro) -> None:
+    file = project / "name.txt"
+    file.write_bytes(b"Gr\xc3\xa4fin \xff")
+    words = refusal(maestro("render", "greet", "--var", f"name=@{file}"))
+    assert f"{file}: not UTF-8 at byte 8" in words
+    assert "give text, encoded as UTF-8" in words
+    assert "standard input: not UTF-8 at byte 1" in refusal(
+        maestro("render", "greet", "--var", "name=@-", stdin=b"a\xff")
+    )
+    argument = b"name=caf\xe9".decode("utf-8", "surrogateescape")
+    assert "the argument --var name is not UTF-8 at byte 3" in refusal(maestro("render", "greet", "--var", argument))
 
 
 @pytest.mark.parametrize(

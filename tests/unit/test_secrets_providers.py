@@ -130,7 +130,10 @@ def test_a_file_that_holds_no_usable_text_is_refused(tmp_path: Path, data: bytes
     [
         ({}, "environment variable API is not set"),
         ({"API": ""}, "environment variable API is empty"),
-        ({"API": "abc"}, "environment variable API has fewer than 4 characters, which cannot be masked safely"),
+        (
+            {"API": "abc"},
+            "environment variable API is too short: it has fewer than 4 characters, which cannot be masked safely",
+        ),
     ],
 )
 def test_a_variable_that_holds_no_usable_text_is_refused(tmp_path: Path, environ: dict[str, str], reason: str) -> None:
@@ -162,7 +165,7 @@ def test_all_that_is_missing_is_one_error_without_any_value(tmp_path: Path) -> N
     text = str(raised.value)
     assert text.startswith(
         "4 secrets cannot be read: A: environment variable A is not set; B: environment variable OTHER is not set; "
-        f"C: file {tmp_path / 'key'} is open to others (mode 0644); E: environment variable SHORT has fewer than 4"
+        f"C: file {tmp_path / 'key'} is open to others (mode 0644); E: environment variable SHORT is too short: "
     )
     assert f"chmod 600 {tmp_path / 'key'}" in text
     assert VALUE not in text
