@@ -41,6 +41,7 @@ def measure(*, quick: bool) -> list[Figure]:
     """Everything over HTTP asks one backend, which answers at once."""
     with tempfile.TemporaryDirectory(prefix="bench-llm-") as name, _backend(Path(name)) as url:
         times = _calls("latency", url, 200 if quick else 2000)
+        many = _calls("concurrent", url, 1000 if quick else 5000)
         memory = _calls("memory", url, 1000 if quick else 20_000)
         rates = _rates(Path(name), url, quick=quick)
     ours, proxy = rates
@@ -48,6 +49,13 @@ def measure(*, quick: bool) -> list[Figure]:
     return [
         at_most("added_p50_ms", times["gateway_ms"] - times["direct_ms"], 3, "ms", "added to a direct call, 1 caller"),
         Figure("direct_p50_ms", round(times["direct_ms"], 3), "ms", "a direct call with httpx, the same backend"),
+        Figure(
+            "added_p50_ms_50",
+            round(many["gateway_ms"] - many["direct_ms"], 3),
+            "ms",
+            f"added to a direct call, {AT_ONCE} callers in one process",
+        ),
+        Figure("direct_p50_ms_50", round(many["direct_ms"], 3), "ms", f"a direct call, {AT_ONCE} callers"),
         Figure(
             "throughput_ratio_to_proxy",
             None if ratio is None else round(ratio, 3),

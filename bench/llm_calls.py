@@ -1,4 +1,6 @@
-"""Calls through the gateway as a library, in a process of its own: ``python -m bench.llm_calls latency|memory URL N``.
+"""Calls through the gateway as a library, in a process of its own.
+
+``python -m bench.llm_calls latency|concurrent|memory URL N``
 
 Writes one JSON object: the medians in milliseconds of direct calls and of the gateway's, or megabytes of growth.
 """
@@ -7,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import json
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -57,10 +60,14 @@ def request(number: int) -> ModelRequest:
     return ModelRequest([Message("user", f"{number}: {TEXT}")], target="echo", max_output_tokens=100, temperature=0.7)
 
 
-async def latency(url: str, calls: int) -> dict[str, float]:
-    """Medians at one caller; blocks of direct calls and of the gateway's take turns, so that both see one machine."""
+async def latency(url: str, calls: int, callers: int = 1) -> dict[str, float]:
+    """Medians with so many callers at once.
+
+    Blocks of direct calls and of the gateway's take turns, so that both see one machine.
+    """
     spent: dict[str, list[float]] = {"direct_ms": [], "gateway_ms": []}
-    async with opened(url) as gateway, httpx.AsyncClient() as client:
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    async with opened(url) as gateway, httpx.AsyncClient(limits=limits) as client:
 
         async def direct(number: int) -> None:
             message = {"role": "user", "content": f"{number}: {TEXT}"}
@@ -71,16 +78,30 @@ async def latency(url: str, calls: int) -> dict[str, float]:
             await gateway.ask(request(number), WHO)
 
         ways: dict[str, Callable[[int], Awaitable[None]]] = {"direct_ms": direct, "gateway_ms": ours}
-        for start in range(0, _WARM + calls, _BLOCK):
+        for start in range(0, _WARM * callers + calls, _BLOCK * callers):
             for name, ask in ways.items():
-                for number in range(start, start + _BLOCK):
-                    began = time.perf_counter()
-                    await ask(number)
-                    if start >= _WARM:
-                        spent[name].append(1000 * (time.perf_counter() - began))
+                numbers = iter(range(start, start + _BLOCK * callers))
+                times = await asyncio.gather(*(_timed(ask, numbers) for _ in range(callers)))
+                if start >= _WARM * callers:
+                    spent[name] += itertools.chain(*times)
                 # What is settled after the answer belongs to it, and not to whoever is measured next.
                 await gateway.settled()
     return {name: statistics.median(times) for name, times in spent.items()}
+
+
+async def _timed(ask: Callable[[int], Awaitable[None]], numbers: Iterator[int]) -> list[float]:
+    """Milliseconds of each call of one caller, which makes another one as soon as it has its answer."""
+    times = []
+    for number in numbers:
+        began = time.perf_counter()
+        await ask(number)
+        times.append(1000 * (time.perf_counter() - began))
+    return times
+
+
+async def concurrent(url: str, calls: int) -> dict[str, float]:
+    """``latency`` with many callers: they wait for each other's work on one core, whichever way they go."""
+    return await latency(url, calls, AT_ONCE)
 
 
 async def memory(url: str, calls: int) -> dict[str, float]:
@@ -106,5 +127,5 @@ async def memory(url: str, calls: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    what = {"latency": latency, "memory": memory}[sys.argv[1]]
+    what = {"latency": latency, "concurrent": concurrent, "memory": memory}[sys.argv[1]]
     print(json.dumps(asyncio.run(what(sys.argv[2], int(sys.argv[3])))))
