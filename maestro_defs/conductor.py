@@ -104,7 +104,7 @@ class Conductor:
         for delivery in self._inbox.after(self._read):
             self._read = delivery.id
             if self._outcomes.get(delivery.id) is None:
-                self._turns.begin(delivery, 0)
+                self._turns.begin(self._dispatcher.named(delivery), 0)
                 begun += 1
         first = self._turns.first_open
         reached = self._read if first is None else first - 1
@@ -118,7 +118,7 @@ class Conductor:
         for outcome in self._outcomes.unsettled(datetime.now(UTC)):
             delivery = None if self._turns.is_open(outcome.inbox_id) else self._inbox.get(outcome.inbox_id)
             if delivery is not None:
-                self._turns.begin(delivery, outcome.attempts)
+                self._turns.begin(self._dispatcher.named(delivery), outcome.attempts)
                 begun += 1
         return begun
 

@@ -95,6 +95,21 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - a defect, or a storage that does not answer; never a lost delivery
             return self._later(delivery, attempts, error)
 
+    def named(self, delivery: Delivery) -> Delivery:
+        """The delivery with its project, where that was registered after the gateway had last looked.
+
+        Raises:
+            MaestroError, sqlalchemy.exc.SQLAlchemyError: the registry does not answer.
+        """
+        if delivery.project:
+            return delivery
+        try:
+            event = read_event(delivery.provider, delivery.event, delivery.payload)
+        except (MaestroError, ValueError):
+            return delivery  # Which is told when it is taken.
+        project = self._server.projects.by_repository(delivery.provider, getattr(event, "repository", ""))
+        return delivery if project is None else replace(delivery, project=project.name)
+
     def _take(self, delivery: Delivery, attempts: int) -> Outcome:
         try:
             payload = delivery.payload

@@ -278,6 +278,12 @@ class ServerProcess:
         until(there, lambda: f"{delivery} {state}: {found}\n{self.said(CONDUCTOR)}")
         return found[0]
 
+    def waits(self, delivery: str, provider: str = "github") -> bool:
+        """Whether a delivery was tried in vain and is to be tried again."""
+        kept = self.delivery(delivery, provider)
+        outcome = None if kept is None else self.outcomes.get(kept.id)
+        return outcome is not None and outcome.state == "waiting"
+
     def started(self, delivery: str, provider: str = "github") -> str:
         """Waits until a delivery has started its one run; the run's id."""
         outcome = self.outcome(delivery, "started", provider)

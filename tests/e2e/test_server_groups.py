@@ -10,7 +10,9 @@ import pytest
 from dagster import DagsterRunStatus
 
 from maestro.cli.server_parts import CONDUCTOR
+from tests.e2e.cli_process import until
 from tests.e2e.server import Repository, ServerProcess, server_process, statuses
+from tests.e2e.server_events import push
 from tests.integration.github_server import github_server
 from tests.integration.postgres_server import postgres_database
 
@@ -69,6 +71,25 @@ def test_without_cancelling_they_go_one_after_another_in_the_order_of_their_push
         assert server.ended(run_id).status == DagsterRunStatus.SUCCESS, server.story(run_id)
     wanted = [f"{word} {sha}" for _, sha in pushes for word in ("begin", "end")]
     assert (folder / "log").read_text().splitlines() == wanted, server.said(CONDUCTOR)
+
+
+def test_a_push_that_cannot_be_fetched_at_once_keeps_its_place(server: ServerProcess) -> None:
+    shop, folder = repository(server, "late", cancel=True)
+    (folder / "gate").touch()
+    before, older, newer = shop.head, shop.change(), shop.change()
+    elsewhere = shop.origin.with_name("elsewhere.git")
+    shop.origin.rename(elsewhere)
+    first = server.send(push(shop.full_name, older, before=before))
+    until(lambda: server.waits(first), lambda: f"{first} waits: {server.said(CONDUCTOR)}")
+    second = server.send(push(shop.full_name, newer, before=older))
+    elsewhere.rename(shop.origin)
+    runs = [server.started(delivery) for delivery in (first, second)]
+    # The newer one may come while the older one is queued or at work; in its place it never comes.
+    assert server.ended(runs[1]).status == DagsterRunStatus.SUCCESS, server.story(runs[1])
+    server.ended(runs[0])
+    assert (folder / "log").read_text().splitlines()[-1] == f"end {newer}"
+    made = server.runs(shop)
+    assert [one.run_id for one in made] == runs, server.said(CONDUCTOR)
 
 
 def test_a_queued_run_that_is_cancelled_stays_so(server: ServerProcess) -> None:

@@ -182,6 +182,22 @@ def test_a_run_that_is_made_after_one_that_was_asked_for_later_is_superseded(des
     assert newest.status == dg.DagsterRunStatus.QUEUED
 
 
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"ref": "refs/heads/main", "after": "0" * 40, "repository": {"full_name": "Octo/hello"}}, "app"),
+        ({"ref": "refs/heads/main", "after": "0" * 40, "repository": {"full_name": "octo/other"}}, ""),
+        ({"ref": 7}, ""),
+        ("no object", ""),
+    ],
+)
+def test_a_delivery_is_named_by_a_project_that_was_registered_after_it_came(
+    desk: Desk, body: object, expected: str
+) -> None:
+    came = Delivery("github", "d", "push", "", {}, json.dumps(body).encode(), "", 1, datetime.now(UTC))
+    assert Dispatcher(desk.server, desk.instance, desk.told.append).named(came).project == expected
+
+
 def test_a_run_that_is_made_late_supersedes_none_of_another_branch(desk: Desk) -> None:
     before = desk.head()
     desk.run(desk.take("push", push(desk.origin.commit({"src/a.py": "2"}), before), number=12))
