@@ -185,8 +185,8 @@ def test_a_run_that_is_made_after_one_that_was_asked_for_later_is_superseded(des
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ({"ref": "refs/heads/main", "after": "0" * 40, "repository": {"full_name": "Octo/hello"}}, "app"),
-        ({"ref": "refs/heads/main", "after": "0" * 40, "repository": {"full_name": "octo/other"}}, ""),
+        ({**push("1" * 40), "repository": {"full_name": "Octo/hello", "default_branch": "main"}}, "app"),
+        ({**push("1" * 40), "repository": {"full_name": "octo/other", "default_branch": "main"}}, ""),
         ({"ref": 7}, ""),
         ("no object", ""),
     ],
