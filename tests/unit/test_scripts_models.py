@@ -74,6 +74,12 @@ def test_each_has_an_environment_of_its_own_which_the_tests_are_told(checkout: P
     assert done.stdout.splitlines()[-1] == f"pytest -m models -k llama, {places}"
 
 
+def test_llama_runs_on_other_processors_than_it_was_built_on_and_inspect_is_built_as_ever(checkout: Path) -> None:
+    options = [line.split(", with ")[1] for line in run(checkout).stdout.splitlines() if ", with " in line]
+    assert "-DGGML_NATIVE=OFF" in options[0]
+    assert options[1:] == ["nothing"]
+
+
 def test_what_is_installed_is_not_installed_again(checkout: Path) -> None:
     run(checkout)
     done = run(checkout)
