@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from maestro.evals.report import WeekReport
     from maestro.evals.results import CaseResult, ModelRun
     from maestro.evals.running import Evaluation
+    from maestro.llm.catalogue import Catalogue
+    from maestro.llm.model import Decision
 
 
 class EvalsParams(BaseParams):
@@ -35,6 +37,30 @@ class EvalsParams(BaseParams):
     at_once: int = Field(4, ge=1, le=32, description="Questions under way at the same time, for each model.")
     max_usd_each: float | None = Field(None, gt=0, description="Most one answer may cost, in dollars.")
     fail_on_regression: bool = Field(True, description="False: a regression is reported, and the step passes.")
+
+
+class NotOneModelError(InputError):
+    """What is to be evaluated is a route or a capability, so another model from one week to the next."""
+
+
+def _check_names(params: EvalsParams, catalogue: Catalogue) -> None:
+    """Raises NotOneModelError for a route or a capability, NoModelError for what is nothing."""
+    from maestro.llm.targets import unknown_target
+
+    for name in params.models:
+        if name in catalogue.models:
+            continue
+        if name in catalogue.routes:
+            kind, able = "route", list(catalogue.routes[name].candidates)
+        elif name in catalogue.capabilities:
+            kind, able = "capability", [one.name for one in catalogue.models.values() if name in one.capabilities]
+        else:
+            raise unknown_target(catalogue, name)
+        some = ", ".join(able[:5]) + (f" and {len(able) - 5} more" if len(able) > 5 else "")
+        raise NotOneModelError(
+            f"'{name}' is a {kind}: another model might answer each week, and nothing could be compared",
+            next_step=f"name models themselves under `models`; of this {kind}: {some}",
+        )
 
 
 def _evaluations(params: EvalsParams, dataset: Dataset, week: str) -> list[Evaluation]:
@@ -56,6 +82,7 @@ def _run(context: StepContext, params: EvalsParams) -> StepResult:
     models = context.models
     if models is None:
         raise InputError("an evaluation needs a project", next_step="run it with `maestro run`")
+    _check_names(params, models.catalogue)
     week = week_of(datetime.now(UTC).date())
     dataset = load_dataset(params.dataset, context.workspace)
     history = History(context.artifacts, context.source.name)
@@ -71,6 +98,8 @@ def _run(context: StepContext, params: EvalsParams) -> StepResult:
             cancelled=context.cancelled,
             on_result=lambda result: context.log.info("%s", _line(result)),
         )
+        if run.problem:
+            context.log.error("%s is partial: %s", run.model, run.problem)
         runs.append(run)
         if log is not None:
             name = f"{evaluation.model}.inspect.json"
@@ -106,12 +135,23 @@ def _result(context: StepContext, params: EvalsParams, report: WeekReport, logs:
     }
     return StepResult(
         passed=not incomplete and not (worse and params.fail_on_regression),
-        summary=report.headline,
+        summary=_summary(report),
         artifacts=kept,
         values={"state": report.state or "", "worse": list(worse), "incomplete": list(incomplete)},
         metadata=metadata,
         cost_usd=float(sum(dollars(one.numbers.total_nano) for one in report.models)),
     )
+
+
+def _summary(report: WeekReport) -> str:
+    """The headline, and of each run that is partial why; what several have in common is said once."""
+    by_problem: dict[str, list[str]] = {}
+    for one in report.models:
+        if one.run.problem:
+            by_problem.setdefault(one.run.problem, []).append(one.run.model)
+    alone = len(by_problem) == 1
+    told = [why if alone else f"{', '.join(models)}: {why}" for why, models in by_problem.items()]
+    return "; ".join([report.headline, *told])
 
 
 def _requires(context: PlanContext, params: EvalsParams) -> list[Requirement]:
@@ -130,6 +170,7 @@ def _forecast(context: PlanContext, params: EvalsParams) -> Forecast | None:
     models = context.find_models()
     if models is None:
         return None
+    _check_names(params, models.catalogue)
     dataset = load_dataset(params.dataset, context.workspace)
     total: int | None = 0
     refused: list[str] = []
@@ -137,7 +178,7 @@ def _forecast(context: PlanContext, params: EvalsParams) -> Forecast | None:
         # The longest question stands for all of them: an upper bound, without deciding each.
         longest = max(dataset.cases, key=lambda case: len(case.diff))
         decision = models.decide(evaluation.request(longest))
-        worst, reason = worst_of(decision), refused_because(decision)
+        worst, reason = worst_of(decision), _refused_because(evaluation.model, decision)
         refused += [] if reason is None else [reason]
         total = None if total is None or worst is None else total + worst * len(dataset.cases)
     by = f"{len(dataset.cases)} cases for each of {', '.join(params.models)}"
@@ -145,6 +186,24 @@ def _forecast(context: PlanContext, params: EvalsParams) -> Forecast | None:
         reasons = " ".join(dict.fromkeys(refused))
         return Forecast(likely=None, at_most=total, by=f"{by}. {reasons}", refused=reasons)
     return Forecast(likely=None, at_most=total, by=by)
+
+
+def _refused_because(model: str, decision: Decision) -> str | None:
+    """Why nothing would be asked; an answer of another model is none, and is not asked for."""
+    from maestro.evals.running import HOW_TO_SET_UP
+
+    if decision.chosen is None or decision.chosen == model:
+        return refused_because(decision)
+    why = decision.why.rstrip(".")
+    return f"{model} would be answered by {decision.chosen}, which is not to be evaluated: {why}; {HOW_TO_SET_UP}."
+
+
+def _stays_wrong(error: InputError) -> bool:
+    """Models and routes are the revision's; no step before this one makes them."""
+    from maestro.llm.catalogue_problems import CatalogueErrors
+    from maestro.llm.model import NoModelError
+
+    return isinstance(error, CatalogueErrors | NoModelError | NotOneModelError)
 
 
 def _describe(params: EvalsParams) -> str:
@@ -164,4 +223,5 @@ EVALS_RUN = StepKind(
     # Models change behind their name.
     cached=lambda _params: False,
     forecast=_forecast,
+    final_word=_stays_wrong,
 )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import Field, model_validator
 
 from assets.llm_forecast import forecast_of
+from assets.llm_materials import materials_of
 from assets.llm_variables import filled
 from maestro.errors import InputError
 from maestro.steps import BaseParams, Forecast, History, Models, PlanContext, StepContext, StepKind, StepResult
@@ -157,7 +158,7 @@ def _asked(params: GenerateParams, models: Models, history: History, revision: s
         prompt = load_prompt(name, models.prompt_folders)
         rendered = render(prompt, filled(prompt.variable_names, params.variables, history, revision))
         messages = [Message(cast("Role", one["role"]), one["content"]) for one in rendered.messages]
-        reference = PromptRef(name, rendered.version, rendered.digest)
+        reference = PromptRef(name, rendered.version, rendered.digest, rendered.policy)
     else:
         messages, reference = [Message("user", params.text or "")], None
     longest = params.max_output_tokens or (rendered.max_output_tokens if rendered else None) or 1024
@@ -296,6 +297,7 @@ def _result(context: StepContext, asked: Asked, answer: Answer, decision: Decisi
         },
         metadata=metadata,
         cost_usd=float(dollars(answer.cost_nano)),
+        materials=materials_of(asked.request.prompt, answer, decision),
     )
 
 

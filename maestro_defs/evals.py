@@ -5,6 +5,7 @@ and nothing happens by itself. A run of a week that is partial is materialized w
 Materializing a week again asks what has no answer yet, and everything only where the run's config says ``again``.
 """
 
+import contextlib
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from maestro.errors import MaestroError
 from maestro.evals.cases import load_dataset
 from maestro.evals.charging import Charged as ChargedModels
 from maestro.evals.entry import entry_digest
@@ -152,11 +154,17 @@ def _evaluated(
         )
     ) as gateway:
         models = ChargedModels(gateway, who)
-        done, log = evaluate(evaluation, models, evals.runner, environ=evals.environ, earlier=earlier)
+        try:
+            done, log = evaluate(evaluation, models, evals.runner, environ=evals.environ, earlier=earlier)
+        finally:
+            gateway.close()
+            unaudited = _audited(evals, context.run.run_id)
     about: dict[str, Any] = {
         "dollars this time": float(dollars(paid_nano(done, earlier))),
         "reused": len(done.answered) if done is earlier else done.reused,
     }
+    if unaudited is not None:
+        about["audit log"] = unaudited
     if log is not None:
         put = evals.store().put_bytes(log, name=f"{model}.inspect.json", media_type="application/json")
         about["log of inspect-ai"] = f"sha256:{put.sha256}"
@@ -167,6 +175,29 @@ def _evaluated(
     if now is not done:
         about["note"] = f"the complete run of before stays, as this one is partial: {done.problem}"
     return now, about
+
+
+def _audited(evals: Evals, run: str) -> str | None:
+    """Brings the decisions of ``run`` into the project's audit log; why not, when that fails. On a server the conductor
+    does.
+    """
+    from maestro.execution.open_desk import open_desk
+    from maestro.ledger.place import is_there, ledger_url
+    from maestro.ledger.store import Ledger
+    from maestro.llm.auditing import DecisionAudit
+    from maestro.profile import load_profile
+    from maestro.server.home import HOME_VARIABLE
+
+    project = evals.charged.project
+    if evals.environ.get(HOME_VARIABLE) or not is_there(project.home, evals.environ):
+        return None
+    try:
+        desk = open_desk(project, evals.charged.name, load_profile(None), evals.store(), evals.environ)
+        with contextlib.closing(desk), Ledger.open(ledger_url(project.home, evals.environ)) as ledger:
+            DecisionAudit(ledger.engine, lambda: desk).of_run(run)
+    except MaestroError as error:
+        return f"why these models were asked is not in it: {error.what}; the next run that asks one brings it there"
+    return None
 
 
 def run_metadata(run: ModelRun) -> dict[str, Any]:

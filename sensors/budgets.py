@@ -51,6 +51,11 @@ def budget_sensor(key: dg.AssetKey, take: Callable[[], Sequence[Crossing]]) -> d
 def sentence(crossing: Crossing) -> str:
     """What happened and what it means, for people."""
     used, limit = shown(crossing.unit, crossing.used), shown(crossing.unit, crossing.limit)
+    if crossing.overdraft and crossing.used <= crossing.limit:
+        return (
+            f"the provider claimed more for {crossing.scope} than the call can have used, so all that was reserved "
+            f"is charged: {limit} ({crossing.overdraft})"
+        )
     if crossing.overdraft:
         return f"{crossing.scope} has cost {used}, more than the {limit} that were reserved ({crossing.overdraft})"
     return (

@@ -37,8 +37,8 @@ def completed(
     Raises:
         subprocess.TimeoutExpired: it takes longer than five minutes; it is killed.
     """
-    program = str(Path(sys.executable).with_name("maestro"))
-    request = {"argv": [program, *arguments], "cwd": str(cwd), "env": dict(os.environ if env is None else env)}
+    command = [str(Path(sys.executable).with_name("maestro")), *arguments]
+    request = {"argv": command, "cwd": str(cwd), "env": dict(os.environ if env is None else env)}
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, _file() as read, _file() as out, _file() as err:
         read.write(given)
@@ -52,10 +52,10 @@ def completed(
             code = _number(ours)
         except TimeoutError:
             os.kill(pid, signal.SIGKILL)
-            raise subprocess.TimeoutExpired(request["argv"], _LIMIT_SECONDS) from None
+            raise subprocess.TimeoutExpired(command, _LIMIT_SECONDS) from None
         for file in (out, err):
             file.seek(0)
-        return subprocess.CompletedProcess(request["argv"], code, out.read(), err.read())
+        return subprocess.CompletedProcess(command, code, out.read(), err.read())
 
 
 def _file() -> IO[str]:

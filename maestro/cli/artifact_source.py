@@ -9,7 +9,7 @@ from maestro.errors import InputError
 from maestro.profile import load_profile
 from maestro.project import revision_of
 from maestro.runs.project_name import project_name
-from maestro.runs.reading import chosen_steps
+from maestro.runs.reading import LATEST, chosen_steps, meant
 
 
 def store_of(options: GlobalOptions) -> ArtifactStore:
@@ -47,19 +47,14 @@ def _revision(options: GlobalOptions, named: str | None) -> str:
 
 
 def _run_id(records: RecordStore, run: str) -> str:
-    if run == "latest":
+    if run == LATEST:
         newest = max(records.store.objects.under(keys.RUNS), key=lambda info: info.last_modified, default=None)
         name = keys.name_of(newest.key.split("/")[1]) if newest else None
         if name is None:
             raise InputError("no run has left anything yet", next_step="start one with `maestro run`")
         return name
     known = records.runs()
-    found = [one for one in known if one.startswith(run)]
-    if not found:
+    found = meant(run, known)
+    if found is None or found not in known:
         raise InputError(f"no run '{run}' has left anything", next_step="list the runs with `maestro status`")
-    if len(found) > 1 and run not in found:
-        raise InputError(
-            f"{len(found)} runs begin with '{run}': {', '.join(one[:12] for one in found[:5])}",
-            next_step="give more characters of the id",
-        )
-    return run if run in found else found[0]
+    return found

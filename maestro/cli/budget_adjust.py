@@ -37,7 +37,7 @@ def command(
     from maestro.ledger.names import checked_text
 
     place = place_of(options, server_home)
-    unit, value = read_amount(amount)
+    unit, value = read_amount(amount, bounded=True)
     if not isinstance(value, int):
         raise InputError(f"'{amount}' is no amount a call came to", next_step="write UNIT=AMOUNT, as in usd=0.0123")
     checked_text("reason", reason.strip())

@@ -39,6 +39,7 @@ def command(options: GlobalOptions, since: str, server_home: Path | None, as_jso
         charged = list(ledger.charges(begin, None, kind="assumed"))
         open_ = {one.id for one in ledger.reservations(sorted({one.reservation for one in charged})) if _assumed(one)}
     assumed = [one for one in charged if one.reservation in open_]
+    crossings.sort(key=_place)
     terminal = Terminal(options)
     if as_json:
         terminal.json(
@@ -52,13 +53,19 @@ def command(options: GlobalOptions, since: str, server_home: Path | None, as_jso
         terminal.line(f"no budget passed a threshold since {begin:%Y-%m-%d %H:%M} UTC")
         return 0
     rows = [_crossing_row(one) for one in crossings] + [_charge_row(one) for one in assumed]
-    for line in terminal.table(("AT (UTC)", "SCOPE", "USED", "OF", "WHAT"), sorted(rows)):
+    # What is of one second and scope stays in its order.
+    rows.sort(key=lambda row: (row[0], row[1]))
+    for line in terminal.table(("AT (UTC)", "SCOPE", "USED", "OF", "WHAT"), rows):
         terminal.line(line)
     return 0
 
 
 def _assumed(held: Any) -> bool:
     return bool(held.state == "assumed")
+
+
+def _place(one: Crossing) -> tuple[str, str, str, int]:
+    return f"{one.at:%Y-%m-%d %H:%M:%S}", str(one.scope), one.unit.value, one.level
 
 
 def _crossing_row(one: Crossing) -> tuple[str, ...]:

@@ -44,11 +44,12 @@ def command(
     """
     from maestro.cli.budget_words import DEFAULT, read_amount, read_scope
     from maestro.cli.money_source import note, place_of
+    from maestro.cli.run_named import with_whole_run
     from maestro.ledger.model import shown
     from maestro.ledger.names import checked_text
 
     place = place_of(options, server_home)
-    found = read_scope(scope, place, datetime.now(UTC))
+    found = with_whole_run(options, place, read_scope(scope, place, datetime.now(UTC)))
     wanted = dict(read_amount(one) for one in amounts)
     if len(wanted) != len(amounts):
         raise click.UsageError("a unit is given twice")

@@ -37,17 +37,19 @@ def command(
 ) -> int:
     """Show what was granted, spent and is left.
 
-    SCOPE is like project:acme/app, project:acme/app@2026-11 (one month), pull_request:acme/app#7, run:ID; of the
-    project one is in also project, project@month, tenant and pull_request:7. Without one: this project's, without runs,
-    and what the budget of its maestro.yaml grants each step, run, pull request and month.
+    SCOPE is like project:acme/app, project:acme/app@2026-11 (one month), pull_request:acme/app#7, run:ID, step:ID/STEP,
+    where ID may be how a run's id begins, or latest; of the project one is in also project, project@month, tenant and
+    pull_request:7. Without one: this project's, without runs, and what the budget of its maestro.yaml grants each step,
+    run, pull request and month.
     """
     from maestro.cli.budget_of_workflow import limits_at_hand
     from maestro.cli.budget_words import read_scope
     from maestro.cli.money_source import place_of
+    from maestro.cli.run_named import with_whole_run
 
     place = place_of(options, server_home)
     now = datetime.now(UTC)
-    wanted = [read_scope(one, place, now) for one in scopes]
+    wanted = [with_whole_run(options, place, read_scope(one, place, now)) for one in scopes]
     workflow = limits_at_hand(options, place)
     with place.ledger() as ledger:
         # What lost callers hold is nobody's any more.

@@ -74,8 +74,11 @@ def _own(kind: str, rest: str, place: MoneyPlace) -> str:
     raise InputError(f"'{kind}' does not say which one", next_step=f"write {kind}:NAME")
 
 
-def read_amount(text: str) -> tuple[Unit, int | str | None]:
+def read_amount(text: str, *, bounded: bool = False) -> tuple[Unit, int | str | None]:
     """A unit and its amount in the ledger's whole numbers; None: not limited; ``default``: as if nothing was set.
+
+    Args:
+        bounded: as of :func:`whole`; the caller refuses the two words.
 
     Raises:
         InputError: it is no ``UNIT=AMOUNT``.
@@ -89,7 +92,7 @@ def read_amount(text: str) -> tuple[Unit, int | str | None]:
         return unit, None
     if value == DEFAULT:
         return unit, DEFAULT
-    return unit, whole(unit, value)
+    return unit, whole(unit, value, bounded=bounded)
 
 
 def read_unit(name: str) -> Unit:
@@ -109,8 +112,11 @@ def read_unit(name: str) -> Unit:
     return Unit(_ALIASES.get(lowered, lowered))
 
 
-def whole(unit: Unit, text: str) -> int:
+def whole(unit: Unit, text: str, *, bounded: bool = False) -> int:
     """An amount as the ledger counts: nanodollars, tokens, runs, seconds, bytes; fractions of one are refused.
+
+    Args:
+        bounded: neither ``unlimited`` nor ``default`` may stand in its place, so neither is suggested.
 
     Raises:
         InputError: it is no number from 0 on, or more exact than the ledger.
@@ -127,12 +133,15 @@ def whole(unit: Unit, text: str) -> int:
     if value is None:
         raise InputError(
             f"'{text[:40]}' is no amount of {unit.value}",
-            next_step="write a number from 0 on, as in 10.50 or 200k; or unlimited, or default",
+            next_step="write a number from 0 on, as in 10.50 or 200k"
+            + ("" if bounded else "; or unlimited, or default"),
         )
     if value != value.to_integral_value():
         raise InputError(f"'{text}' is more exact than the ledger counts {unit.value}", next_step="round it")
     if value > MOST:
-        raise InputError(f"'{text}' is more than the ledger can count", next_step="write unlimited")
+        raise InputError(
+            f"'{text}' is more than the ledger can count", next_step="give less" if bounded else "write unlimited"
+        )
     return int(value)
 
 

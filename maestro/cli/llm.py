@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, str] = {
     "ask": "Ask a model; the answer streams, and ends with what it cost and why this model.",
     "decisions": "List which models were chosen for what, and what came of it.",
     "why": "Answer for one call: why this model?",
+    "verify": "Compare the kept decisions with what the audit log says of them.",
     "drift": "Show what has changed at the models: their mix, cost, time and refusals.",
     "fairness": "Show each tenant's share of calls that were slow or failed.",
     "override": "Send a target to one model for a while, for a reason.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,7 @@ def command(
     if route is not None and route not in (routes := catalogue_of(place).routes):
         raise _no_route(route, [*routes])
     unsettled: list[Unsettled] = []
+    began = datetime.now(UTC)
     try:
         with gateway_of(place, unsettled.append) as gateway:
             if dry_run:
@@ -92,6 +94,9 @@ def command(
         if unsettled:
             Terminal(options, sys.stderr).line(printable(UnsettledError(unsettled).what))
         raise
+    finally:
+        if not dry_run:
+            _audit(options, place, began)
     if unsettled:
         raise UnsettledError(unsettled)
     return code
@@ -101,15 +106,22 @@ def _answer(options: GlobalOptions, gateway: Any, request: ModelRequest, place: 
     from maestro.llm.explain import headline
 
     terminal = Terminal(options)
-    with gateway.stream(request, place.attribution()) as stream:
-        decision = stream.decision
-        ended = True
-        for chunk in stream:
-            if not as_json and chunk.text:
-                terminal.stream.write(_shown(chunk.text, terminal))
-                terminal.stream.flush()
-                ended = chunk.text.endswith("\n")
-        answer = stream.answer
+    ended = True
+    try:
+        with gateway.stream(request, place.attribution()) as stream:
+            decision = stream.decision
+            for chunk in stream:
+                if not as_json and chunk.text:
+                    terminal.stream.write(_shown(chunk.text, terminal))
+                    terminal.stream.flush()
+                    ended = chunk.text.endswith("\n")
+            answer = stream.answer
+    except BaseException:
+        if not ended:
+            # What is told of it begins a line.
+            terminal.line()
+            terminal.stream.flush()
+        raise
     if as_json:
         terminal.json({**_answer_json(answer), "why": headline(decision, answer.model, answer.attempts)})
         return 0
@@ -119,6 +131,14 @@ def _answer(options: GlobalOptions, gateway: Any, request: ModelRequest, place: 
     said = Terminal(options, sys.stderr)
     said.line(said.paint(_last_line(answer, decision), "dim"))
     return 0
+
+
+def _audit(options: GlobalOptions, place: MoneyPlace, began: datetime) -> None:
+    from maestro.cli.decision_audit import audit_asked
+
+    problem = audit_asked(options, place, began)
+    if problem is not None:
+        Terminal(options, sys.stderr).line(printable(problem))
 
 
 def _shown(text: str, terminal: Terminal) -> str:
@@ -167,7 +187,9 @@ def _show_decision(options: GlobalOptions, decision: Decision, as_json: bool) ->
         from maestro.llm.decisions import Kept
         from maestro.llm.decisions_export import kept_json
 
-        terminal.json(kept_json(Kept(decision, None)))
+        told = kept_json(Kept(decision, None))
+        # It is kept nowhere, so its id would lead to nothing.
+        terminal.json({name: value for name, value in told.items() if name != "id"})
     else:
         show_decision(terminal, decision, None, dry=True)
     return 0 if decision.chosen is not None else 1
@@ -205,7 +227,7 @@ def _from_prompt(place: MoneyPlace, name: str, assignments: tuple[str, ...]) -> 
         tuple(Message(one["role"], one["content"]) for one in rendered.messages),  # type: ignore[arg-type]  # A prompt's roles are Role's.
         needs=frozenset(rendered.needs),
         personal=tuple(rendered.personal),
-        prompt=PromptRef(prompt.name, str(prompt.version), prompt.digest),
+        prompt=PromptRef(rendered.name, rendered.version, rendered.digest, rendered.policy),
     )
     given: dict[str, Any] = {"max_output_tokens": rendered.max_output_tokens, "temperature": rendered.temperature}
     return replace(made, **{key: value for key, value in given.items() if value is not None})
@@ -215,7 +237,7 @@ def _nano(text: str) -> int:
     from maestro.cli.budget_words import whole
     from maestro.ledger.model import Unit
 
-    return whole(Unit.USD, text)
+    return whole(Unit.USD, text, bounded=True)
 
 
 def _no_route(name: str, known: list[str]) -> InputError:

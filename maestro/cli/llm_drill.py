@@ -73,9 +73,8 @@ def _show(terminal: Terminal, found: Drill, begin: datetime) -> None:
         for line in terminal.table(("ROUTE", "WOULD GO", "BECAUSE"), rows):
             terminal.line(line)
     if used:
-        affected = sum(one.affected for one in used)
         failed = plural(found.failed, "request") if found.failed else "none"
-        terminal.line(f"\n{plural(affected, 'request')} would have gone elsewhere; without any answer: {failed}")
+        terminal.line(f"\n{plural(found.elsewhere, 'request')} would have gone elsewhere; without any answer: {failed}")
 
 
 def _rows(one: RouteDrill) -> list[tuple[str, ...]]:
@@ -112,6 +111,7 @@ def _json(found: Drill) -> dict[str, Any]:
     return {
         "down": list(found.down),
         "models": list(found.models),
+        "elsewhere": found.elsewhere,
         "failed": found.failed,
         "routes": [
             {

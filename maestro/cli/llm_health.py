@@ -8,6 +8,9 @@ from maestro.cli.money_source import SERVER_HOME_OPTION
 from maestro.cli.options import JSON_OPTION, GlobalOptions, example_command, pass_options
 from maestro.cli.terminal import Terminal, printable
 
+_UNTRIED = "its key is there; whether it is accepted is seen when it is called"
+"""litellm has no question that costs nothing."""
+
 
 @example_command("health", example="maestro llm health\nmaestro llm health --json")
 @SERVER_HOME_OPTION
@@ -18,19 +21,23 @@ def command(options: GlobalOptions, server_home: Path | None, as_json: bool) -> 
 
     Providers are asked whether they answer; no model is, so it costs nothing.
     """
-    from maestro.cli.llm_source import gateway_of
+    from maestro.cli.llm_source import catalogue_of, gateway_of
     from maestro.cli.money_source import place_of
 
-    with gateway_of(place_of(options, server_home)) as gateway:
+    place = place_of(options, server_home)
+    models = catalogue_of(place).models
+    with gateway_of(place) as gateway:
         found = gateway.health()
     terminal = Terminal(options)
     if as_json:
         terminal.json({"models": {name: {"ready": why is None, "why": why} for name, why in found.items()}})
         return 0
-    ready = [(name, "ok", "") for name, why in found.items() if why is None]
+    ready = [
+        (name, "ok", _UNTRIED if models[name].kind == "litellm" else "") for name, why in found.items() if why is None
+    ]
     others = [(name, "skipped", printable(why)) for name, why in found.items() if why is not None]
     rows = [(printable(name), state, why) for name, state, why in [*ready, *others]]
-    for line in terminal.table(("MODEL", "STATE", "WHY NOT"), rows, painted=1):
+    for line in terminal.table(("MODEL", "STATE", "NOTE"), rows, painted=1):
         terminal.line(line)
     terminal.line(f"{len(ready)} of {len(rows)} can be used")
     return 0

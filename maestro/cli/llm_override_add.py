@@ -54,13 +54,14 @@ def command(
     from maestro.cli.budget_words import read_scope, read_until
     from maestro.cli.llm_source import catalogue_of
     from maestro.cli.money_source import note, place_of
+    from maestro.cli.run_named import with_whole_run
     from maestro.errors import MaestroError
     from maestro.llm.overrides import OverrideStore, make_override, override_json
 
     now = datetime.now(UTC)
     place = place_of(options, server_home)
     until = read_until(expires, now, "--expires")
-    whose = str(read_scope(scope or "project", place, now))
+    whose = str(with_whole_run(options, place, read_scope(scope or "project", place, now)))
     made = make_override(
         target, model, reason=reason, scope=whose, expires=until, actor=place.actor, strict=strict, now=now
     )

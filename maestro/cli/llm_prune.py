@@ -85,10 +85,12 @@ def _plan(place: MoneyPlace, days: int | None, stores: Sequence[ArtifactStore]) 
 def _remove(
     options: GlobalOptions, place: MoneyPlace, days: int | None, stores: Sequence[ArtifactStore]
 ) -> dict[str, int]:
+    from maestro.cli.decision_audit import decision_audit
     from maestro.cli.money_source import note
     from maestro.llm.answers import prune_answers
     from maestro.llm.days import DaySummaries
     from maestro.llm.decisions import DecisionStore
+    from maestro.llm.retention import REMOVED_KIND
 
     now = datetime.now(UTC)
     found = dict.fromkeys(_PARTS, 0)
@@ -96,10 +98,14 @@ def _remove(
         with place.ledger() as ledger:
             decisions = DecisionStore(ledger.engine)
             if days is not None and (old := decisions.older(now - timedelta(days=days))):
+                # What was never audited could be removed by anybody, unseen.
+                with decision_audit(options, place, ledger) as audit:
+                    audit.rest(whole=True)
                 data: dict[str, Any] = {"decisions": old, "days": days}
                 data["before"] = (now - timedelta(days=days)).isoformat(timespec="seconds")
-                note(options, place, "llm.decisions_removed", "decisions", data)
+                note(options, place, REMOVED_KIND, "decisions", data)
                 found["decision"] = decisions.prune(days, now=now)
+            decisions.prune_findings()
             gone = ledger.prune()
             found |= {"reservation": gone.reservations, "crossing": gone.crossings}
             DaySummaries(ledger.engine).prune(now)

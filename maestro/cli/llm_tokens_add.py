@@ -13,6 +13,8 @@ from maestro.cli.options import JSON_OPTION, GlobalOptions, example_command, pas
 from maestro.cli.terminal import Terminal
 from maestro.errors import InputError
 
+_NAME_SERVER = "tokens of other projects are a server's: name it with --server-home DIR"
+
 
 @example_command(
     "add",
@@ -20,7 +22,7 @@ from maestro.errors import InputError
 maestro llm tokens add ci --server-home /srv/maestro --for shop --pull-request 7 --budget usd=5 --expires 30d""",
 )
 @click.argument("name")
-@click.option("--for", "project", metavar="PROJECT", help="Project that is charged; the one you are in if not given.")
+@click.option("--for", "charged", metavar="PROJECT", help="Project that is charged; the one you are in if not given.")
 @click.option("--tenant", metavar="NAME", help="Its tenant; the project's own if not given.")
 @click.option("--pull-request", type=click.IntRange(min=0), metavar="N", help="Pull request that is charged too.")
 @click.option("--budget", metavar="UNIT=AMOUNT", help="What may be spent with this token, in all.")
@@ -32,7 +34,7 @@ maestro llm tokens add ci --server-home /srv/maestro --for shop --pull-request 7
 def command(
     options: GlobalOptions,
     name: str,
-    project: str | None,
+    charged: str | None,
     tenant: str | None,
     pull_request: int | None,
     budget: str | None,
@@ -53,11 +55,16 @@ def command(
     from maestro.llm.endpoint_tokens import make_token
 
     now = datetime.now(UTC)
-    place = place_of(options, server_home)
-    limit = None if budget is None else read_amount(budget)
+    try:
+        place = place_of(options, server_home)
+    except InputError as error:
+        if charged is not None and server_home is None:
+            error.next_step = f"{_NAME_SERVER}; else: {error.next_step}"
+        raise
+    limit = None if budget is None else read_amount(budget, bounded=True)
     if limit is not None and not isinstance(limit[1], int):
         raise InputError(f"--budget '{budget}' is no amount", next_step="write UNIT=AMOUNT, as in usd=5")
-    whose, tenant = _charged(place, project, tenant)
+    whose, tenant = _charged(place, charged, tenant)
     until = None if expires is None else read_until(expires, now, "--expires")
     written, token = make_token(
         name=name,
@@ -91,9 +98,10 @@ def command(
 
 
 def _charged(place: MoneyPlace, project: str | None, tenant: str | None) -> tuple[str, str]:
+    if place.server is None and project not in (None, place.project):
+        raise InputError(f"--for '{project}': this project is '{place.project}'", next_step=_NAME_SERVER)
     if project is None or place.server is None:
-        found = project or place.required_project()
-        return found, tenant or place.tenant
+        return place.required_project(), tenant or place.tenant
     from maestro.cli.server_home import projects_of
 
     registered = projects_of(place.server)

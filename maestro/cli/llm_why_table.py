@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import textwrap
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from maestro.cli.terminal import Terminal, printable
@@ -27,13 +28,15 @@ def show_decision(terminal: Terminal, decision: Decision, outcome: Outcome | Non
     """The one sentence, what is known of the request, and every candidate with its verdict; fits 80 columns.
 
     Args:
-        dry: it was only thought of.
+        dry: it was only thought of, and is kept nowhere.
     """
-    from maestro.llm.explain import why_facts, why_table
+    from maestro.llm.explain import troubles, why_facts, why_table
 
     columns = _columns(terminal)
     state = outcome.state if outcome is not None else "dry run" if dry else "open"
-    terminal.line(f"{terminal.paint(decision.id, 'bold')}  {decision.at:%Y-%m-%d %H:%M:%S} UTC  {state}")
+    # Nobody could ask for a decision that is not kept by its id.
+    name = "" if dry else f"{terminal.paint(decision.id, 'bold')}  "
+    terminal.line(f"{name}{decision.at:%Y-%m-%d %H:%M:%S} UTC  {state}")
     terminal.line()
     facts = dict(why_facts(decision, outcome))
     if dry:
@@ -48,13 +51,16 @@ def show_decision(terminal: Terminal, decision: Decision, outcome: Outcome | Non
             terminal.line(f"{'':{_LABEL}}{line}")
     rows = why_table(decision, outcome)
     usable = [one for one in rows if one.usable]
-    against = [one for one in rows if one.because or not one.usable]
+    against = [one for one in rows if one.against or not one.usable]
     if usable:
         terminal.line("\ncould be used, in this order ('at most' is what is set aside for it):")
         _print(terminal, _numbers(usable), columns)
     if against:
         terminal.line(f"\n{'what speaks against the others' if usable else 'what speaks against each'}:")
-        _print(terminal, _reasons(against), columns)
+        _print(terminal, _reasons([(one.model, one.verdict, one.against) for one in against]), columns)
+    if wrong := troubles(outcome):
+        terminal.line("\nwhat went wrong on the way:")
+        _print(terminal, _reasons(wrong), columns)
 
 
 def _numbers(rows: list[Row]) -> Table:
@@ -68,11 +74,11 @@ def _numbers(rows: list[Row]) -> Table:
     return table
 
 
-def _reasons(rows: list[Row]) -> Table:
+def _reasons(rows: Iterable[tuple[str, str, str]]) -> Table:
     table = _table("candidate", "verdict", "because")
     table.columns[-1].ratio = 1
-    for one in rows:
-        _add(table, "", one.model, one.verdict, one.because)
+    for cells in rows:
+        _add(table, "", *cells)
     return table
 
 

@@ -32,7 +32,7 @@ def command(options: GlobalOptions, old: str, new: str | None, strict: bool, as_
     """Show what changed in a prompt, and whether its version says so.
 
     NAME at REV (the last commit if not given) is compared with NAME at the second REV, or as it is now. Two files
-    (NAME.yaml) are compared with each other.
+    (*.yaml) are compared with each other, whatever they are called.
     """
     from maestro.prompts.comparison import compare
 
@@ -73,7 +73,7 @@ def _pair(options: GlobalOptions, old: str, new: str | None) -> tuple[Prompt, Pr
     if old.endswith((".yaml", ".yml")):
         if new is None:
             raise InputError("a file is compared with another file", next_step="give two files, or a NAME")
-        return load_file(Path(old)), load_file(Path(new))
+        return load_file(Path(old), any_name=True), load_file(Path(new), any_name=True)
     name, at, revision = old.partition("@")
     if at and not revision:
         raise InputError(f"'{old}' has no revision behind '@'", next_step="write NAME@REV")

@@ -69,7 +69,8 @@ def show_run(terminal: Terminal, run: RunView) -> None:
         terminal.line(f"resumes {run.resumes}")
     terminal.line(f"started {_ago(run.created)}, took {_took(run) or 'no time yet'}")
     if run.error:
-        terminal.line(terminal.paint(f"error: {printable(run.error)}", "red"))
+        for line in f"error: {run.error}".splitlines():
+            terminal.line(terminal.paint(printable(line), "red"))
     terminal.line()
     if run.steps:
         rows = [(step.step, step.state, _step_took(step.started, step.ended), _about(step)) for step in run.steps]

@@ -36,7 +36,8 @@ def show_summary(
         terminal.line(terminal.paint(f"  all of it: maestro logs {short} {step.step}", "dim"))
     terminal.line()
     if run.error:
-        terminal.line(terminal.paint(f"error: {printable(run.error)}", "red"))
+        for line in f"error: {run.error}".splitlines():
+            terminal.line(terminal.paint(printable(line), "red"))
     for compensation in run.compensations:
         terminal.line(f"compensation: {printable(compensation)}")
     for sentence in budgets:

@@ -25,7 +25,7 @@ maestro waivers add CVE-2026-1234 --purl pkg:pypi/libx --subject 'localhost:5000
 @click.option("--approver", metavar="NAME", help="Who says so; you if not given.")
 @click.option("--purl", metavar="PURL", help="Only in this package; without a version, in any version of it.")
 @click.option("--subject", metavar="NAME", help="Only in this artifact: sha256:…, or a pattern of its name.")
-@click.option("--path", "file", metavar="PATTERN", help="Only in these files; for secrets.")
+@click.option("--path", "within", metavar="PATTERN", help="Only in these files; for secrets.")
 @JSON_OPTION
 @pass_options
 def command(
@@ -36,7 +36,7 @@ def command(
     approver: str | None,
     purl: str | None,
     subject: str | None,
-    file: str | None,
+    within: str | None,
     as_json: bool,
 ) -> int:
     """Let a named finding pass until a day, for a reason, signed.
@@ -59,7 +59,7 @@ def command(
             now=now,
             purl=purl,
             subject=subject,
-            file=file,
+            file=within,
         )
         keep_waiver(desk.store, waiver, desk.signer, audit=lambda one: desk.note(one.kind, one.object, one.data))
     terminal = Terminal(options)

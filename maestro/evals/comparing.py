@@ -88,7 +88,7 @@ def compare(
     found: dict[str, Comparison] = {}
     for model, (current, baseline) in runs.items():
         if current.state != "complete":
-            found[model] = _alone(current, "incomplete", current.problem)
+            found[model] = _alone(current, "incomplete")
         elif baseline is None:
             found[model] = _alone(current, "first")
         elif baseline.asked.scorer != current.asked.scorer:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import rfc8785
 
 from maestro.evals.cases import Case
-from maestro.llm.model import Message
+from maestro.llm.model import Message, PromptRef
 
 _SYSTEM = (
     "You review changes to source code. You report defects that the change brings in: errors of logic, leaks, races, "
@@ -33,7 +33,7 @@ class Questions:
     """A prompt for the cases of a data set.
 
     Args:
-        name: for reports, with its version.
+        name: for reports, with its version after a space.
         digest: ``sha256:…``: equal for prompts that ask the same.
         messages: what a model is sent for a case.
         max_output_tokens: of an answer.
@@ -43,6 +43,12 @@ class Questions:
     digest: str
     messages: Callable[[Case], tuple[Message, ...]]
     max_output_tokens: int = 1024
+
+    @property
+    def prompt(self) -> PromptRef:
+        """What decisions keep of it, and the policy for models is told."""
+        name, _, version = self.name.partition(" ")
+        return PromptRef(name, version, self.digest)
 
 
 def code_review() -> Questions:

@@ -22,6 +22,7 @@ from maestro.llm.model import Answer, Decision, ModelRequest, NoModelError
 
 _LOG = logging.getLogger(__name__)
 OWN_RUNNER = "maestro"
+HOW_TO_SET_UP = "set up the model; `maestro llm health` shows what is missing"
 _FAILURES_IN_A_ROW = 5
 _MOST_AT_ONCE = 32
 
@@ -76,6 +77,7 @@ class Evaluation:
             max_nano=self.max_nano,
             timeout=self.answer_seconds,
             cache=False,
+            prompt=self.questions.prompt,
         )
 
 
@@ -256,6 +258,6 @@ def _check(evaluation: Evaluation, decision: Decision) -> None:
     said = decision.chosen
     what = f"it would be answered by '{said}'" if said else "no model would answer"
     raise InputError(
-        f"the model '{evaluation.model}' cannot be evaluated: {what}. {decision.why}",
-        next_step="set up the model, and name a model and not a route; `maestro llm health` shows what is missing",
+        f"the model '{evaluation.model}' cannot be evaluated: {what}. {decision.why.rstrip('.')}",
+        next_step=HOW_TO_SET_UP,
     )

@@ -201,8 +201,13 @@ class Issuer:
                 f"step '{record.step}' asks for the provenance of step '{claim.of_step}', which has no record",
                 next_step=f"run it first: maestro run {claim.of_step}",
             )
-        upstream = context.upstream_of(about.step)
-        return SLSA_PROVENANCE, provenance(about, builder=self._builder, source=context.source, upstream=upstream)
+        return SLSA_PROVENANCE, provenance(
+            about,
+            builder=self._builder,
+            source=context.source,
+            upstream=context.upstream_of(about.step),
+            before_proof=None if about is record else context.upstream_of(record.step),
+        )
 
     def _from_output(self, record: StepRecord, claim: Claim) -> tuple[str, Mapping[str, Any]]:
         assert claim.output is not None

@@ -5,7 +5,8 @@ The build type, documented in docs/evidence.md:
 - ``externalParameters``: ``workflow``, ``step``, ``kind`` and ``with``: what a person chose;
 - ``internalParameters``: ``kind_version``, ``cache_key``, ``revision``: what Maestro chose;
 - ``resolvedDependencies``: the source revision, what the kind reports (base images), the outputs of every step before
-  it, and one entry for each part of the step's cache key, since whatever could change the result is a part of the key;
+  it, what such a step and one before the proof has asked a model (prompt, model, decision), and one entry for each part
+  of the step's cache key, since whatever could change the result is a part of the key;
 - ``runDetails.metadata.invocationId``: the run that really made it, another one when the result came from the cache.
 """
 
@@ -22,8 +23,17 @@ from maestro.signing.origin import write_seconds
 BUILD_TYPE = "https://maestro.example/buildtypes/step/v1"
 
 
+OWN_NAMES = "maestro:"
+"""Materials of such a URI were used to make what a step says, not a file: prompts, models, decisions about them."""
+
+
 def provenance(
-    record: StepRecord, *, builder: str, source: Subject, upstream: Mapping[str, StepRecord]
+    record: StepRecord,
+    *,
+    builder: str,
+    source: Subject,
+    upstream: Mapping[str, StepRecord],
+    before_proof: Mapping[str, StepRecord] | None = None,
 ) -> dict[str, Any]:
     """The predicate for the subjects of ``record``.
 
@@ -32,7 +42,9 @@ def provenance(
         builder: ``builder.id``.
         source: the revision of the source.
         upstream: name -> record of the steps it waited for.
+        before_proof: the same of the step that asks for the provenance, where that is another one.
     """
+    asking = {name: one for name, one in {**(before_proof or {}), **upstream}.items() if name != record.step}
     return {
         "buildDefinition": {
             "buildType": BUILD_TYPE,
@@ -51,6 +63,7 @@ def provenance(
                 _descriptor(Material(source.uri or source.name, source.digest, "source")),
                 *(_descriptor(one) for one in record.materials),
                 *(_descriptor(one) for one in _outputs(upstream)),
+                *(_descriptor(one) for one in _asked(asking)),
                 *(_descriptor(one) for one in _key_parts(record.key_parts)),
             ],
         },
@@ -73,6 +86,16 @@ def _outputs(upstream: Mapping[str, StepRecord]) -> list[Material]:
         Material(f"maestro:step/{name}/{output.name}", {"sha256": output.sha256}, f"{name}: {output.name}")
         for name, record in sorted(upstream.items())
         for output in record.outputs
+    ]
+
+
+def _asked(steps: Mapping[str, StepRecord]) -> list[Material]:
+    """What these steps used that is Maestro's to name. Base images and the like are of what those steps made."""
+    return [
+        Material(one.uri, one.digest, f"{name}: {one.name or one.uri}")
+        for name, record in sorted(steps.items())
+        for one in record.materials
+        if one.uri.startswith(OWN_NAMES)
     ]
 
 

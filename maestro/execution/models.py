@@ -10,11 +10,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from maestro.errors import RunCancelledError
+from maestro.errors import MaestroError, RunCancelledError
 from maestro.execution.budgets import limits_for, limits_of
 from maestro.execution.errors import StepCancelledError, StepTimeoutError
 from maestro.execution.model_policy import engine_of
 from maestro.ledger.model import Attribution, BudgetExceededError, Charge, Scope, Unit
+from maestro.ledger.place import ledger_url
 from maestro.llm.blocking import BlockingGateway
 from maestro.llm.catalogue import Catalogue
 from maestro.llm.gateway import Gateway
@@ -142,6 +143,31 @@ class RunModels:
             for model, charges in by_model.items()
             for step, one in run_forecast(charges, steps).steps.items()
         }
+
+    def audit(self) -> str | None:
+        """Closes the gateway and brings the run's decisions into the audit log; why not, when that fails.
+
+        On a server its conductor does: it has the log, and a run may be on another machine.
+        """
+        desk = None if self.opened is None or self._on_server else self._session.desk
+        if desk is None:
+            return None
+        from maestro.ledger.store import Ledger
+        from maestro.llm.auditing import DecisionAudit
+
+        self.close()
+        session = self._session
+        try:
+            with Ledger.open(ledger_url(session.project.home, session.environ)) as ledger:
+                audit = DecisionAudit(ledger.engine, lambda: desk)
+                audit.of_run(session.identity.root_run_id)
+                audit.rest()
+        except MaestroError as error:
+            return (
+                f"which models this run asked, and why, is not in the audit log: {error.what}; the next run that asks "
+                "one brings it there"
+            )
+        return None
 
     def close(self) -> None:
         """Waits for what is still to be settled."""

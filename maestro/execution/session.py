@@ -173,21 +173,22 @@ class RunSession:
             return self._desk
 
     def seal(self) -> str | None:
-        """Signs what the run has logged and gives it to the vault; why not, when that fails.
+        """Logs why which models were asked, signs what the run has logged, gives it to the vault; the problem, if any.
 
         That is no reason to fail a run whose statements are all kept: the log has the checkpoint, and gives it to the
         vault the next time.
         """
+        problem = None if self._models is None else self._models.audit()
         if self._desk is None:
-            return None
+            return problem
         try:
             self._desk.close()
         except MaestroError as error:
-            return (
+            return problem or (
                 f"what this run has logged is signed, but not in the vault: {error.what}; the next run that logs "
                 "something brings it there, or `maestro audit checkpoint` does"
             )
-        return None
+        return problem
 
     def note_key(self, resolved: Resolved) -> None:
         """Remembers what went into a step's cache key, for the next plan's explanations."""

@@ -11,6 +11,8 @@ from maestro.ledger.model import BudgetExceededError
 from maestro.llm.errors import NoAnswerError
 from maestro.llm.model import NoModelError, ProviderError
 
+_OWN_LIMIT = "the request allows"
+"""In what is told of a request that does not keep its own limit; a route's is of models.yaml, where it is `max_usd`."""
 NEVER_AGAIN = {"x-should-retry": "false"}
 """OpenAI's clients try 429 and 5xx again unless they are told not to."""
 
@@ -85,9 +87,12 @@ def failure_of(error: MaestroError) -> LlmError:
 
 
 def sentence(error: MaestroError) -> str:
-    """What happened, and what to do next, on one line."""
-    next_step = f"; next: {error.next_step}" if error.next_step else ""
-    return f"{error.what}{next_step}"
+    """What happened, and what to do next, on one line, in the words of a request of the endpoint."""
+    what = error.what
+    if _OWN_LIMIT in what:
+        what = what.replace("`max_usd`", "`x-maestro-max-usd`")
+    what = what.replace("`max_output_tokens`", "`max_tokens`")
+    return f"{what.rstrip('.')}; next: {error.next_step}" if error.next_step else what
 
 
 def _no_model(error: NoModelError, message: str, headers: Mapping[str, str]) -> LlmError:

@@ -11,6 +11,7 @@ from pathlib import Path
 from maestro.errors import MaestroError
 from maestro.gateway.access_log import AccessLog
 from maestro.gateway.llm_app import alone, opening
+from maestro.gateway.llm_audit import audited
 from maestro.gateway.llm_projects import ProjectCatalogues
 from maestro.gateway.program import listen, log_to_stderr, run, shown
 from maestro.llm.endpoint_tokens import FILE, TokenFile
@@ -44,7 +45,9 @@ def serve(home: Path, workspace: Path | None, *, host: str, port: int, profile: 
         else:
             # Tokens of several projects, each under what its own default branch says.
             opened = opening(home, os.environ, profile=profile, catalogue=projects.base)
-        run(alone(TokenFile(home / FILE), opened, log.add, projects), listener)
+        here = None if projects is not None else workspace
+        with contextlib.nullcontext() if here is None else audited(here, profile):
+            run(alone(TokenFile(home / FILE), opened, log.add, projects), listener)
     log.flush()
 
 

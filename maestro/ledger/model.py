@@ -13,6 +13,7 @@ from maestro.errors import MaestroError
 
 NANO = 1_000_000_000
 """Nanodollars in a United States dollar."""
+_MONEY_PLACES, _MONEY_DIGITS = 4, 3
 PULL_REQUEST_DEFAULT = 10 * NANO
 """What a pull request may spend when nobody has said otherwise."""
 
@@ -194,10 +195,11 @@ class BudgetExceededError(MaestroError):
         self.balance = balance
         self.asked = asked
         self.decision = ""
+        verb = "is" if balance.spent == 1 and balance.unit in (Unit.RUNS, Unit.TOKENS) else "are"
         super().__init__(
             f"the budget of {balance.scope} is {shown(balance.unit, balance.limit or 0)}: "
-            f"{shown(balance.unit, balance.spent)} are spent and {shown(balance.unit, balance.reserved)} reserved, and "
-            f"this needs up to {shown(balance.unit, asked)}",
+            f"{shown(balance.unit, balance.spent)} {verb} spent and {shown(balance.unit, balance.reserved)} reserved, "
+            f"and this needs up to {shown(balance.unit, asked)}",
             next_step=who_can_raise(balance),
         )
 
@@ -205,7 +207,8 @@ class BudgetExceededError(MaestroError):
 def who_can_raise(balance: Balance) -> str:
     """What to do about a budget that is used up, and who can."""
     if balance.source == "workflow":
-        return f"raise `budget` in maestro.yaml, or `maestro budget set {balance.scope} …` where the server lets you"
+        # The lower limit counts, so no other one helps.
+        return f"raise `budget.{'month' if balance.scope.month else balance.scope.kind}` in maestro.yaml"
     later = ", or wait for the next month" if balance.scope.month else ""
     return f"ask whoever may run `maestro budget set {balance.scope} {balance.unit}=… --reason …`{later}"
 
@@ -221,14 +224,23 @@ def dollars(nano: int) -> Decimal:
     return Decimal(nano) / NANO
 
 
+def money(usd: Decimal | float) -> str:
+    """Dollars for people, the one way everywhere: ``$10.00``, ``$0.0016``, ``$0.000636``.
+
+    Two decimals, up to four where it has more, and below a cent so many that three digits count; no zeros at the end.
+    """
+    value = Decimal(str(usd))
+    places = max(_MONEY_PLACES, _MONEY_DIGITS - 1 - value.adjusted()) if value else 2
+    whole, _, part = f"{value:,.{places}f}".partition(".")
+    return f"${whole}.{part.rstrip('0'):0<2}"
+
+
 def shown(unit: Unit, amount: int) -> str:
     """An amount for people: ``$0.0123``, ``12,000 tokens``, ``3.5 minutes``, ``1.25 GB``."""
     if unit is Unit.USD:
-        value = dollars(amount)
-        places = 2 if value == value.quantize(Decimal("0.01")) else 4 if abs(value) >= Decimal("0.001") else 9
-        return f"${value:,.{places}f}"
+        return money(dollars(amount))
     if unit is Unit.MINUTES:
         return f"{amount / 60:,.1f} minutes"
     if unit is Unit.GIGABYTES:
         return f"{amount / 1e9:,.2f} GB"
-    return f"{amount:,} {unit.value}"
+    return f"{amount:,} {unit.value.removesuffix('s') if amount == 1 else unit.value}"

@@ -1,7 +1,7 @@
 """Answers that were given before, in the artifact store, by what was asked.
 
-Only what is deterministic is kept: temperature 0, an answer that ended by itself. What personal data was in the
-question stands in the key and in the answer as placeholders. Tenants do not share answers.
+Who is answered from them is for ``maestro.llm.reuse`` to say. What personal data was in the question stands in the key
+and in the answer as placeholders. Tenants do not share answers.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from maestro.artifacts import keys, leftovers
 from maestro.llm.catalogue import Model
-from maestro.llm.model import Completion, Usage
+from maestro.llm.model import Completion, ModelRequest, Usage
 from maestro.llm.redact import Redaction
 from maestro.server.removal import always
 
@@ -27,8 +28,20 @@ if TYPE_CHECKING:
 KEPT_FOR = timedelta(days=30)
 """A provider changes what stands behind a name; an older answer is not used."""
 _LOG = logging.getLogger(__name__)
-_VERSION = 1
+_VERSION = 2
 _AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """An answer that was kept.
+
+    Args:
+        question: the key, by :func:`question`, of the model that gave it.
+    """
+
+    completion: Completion
+    question: str
 
 
 class AnswerCache:
@@ -37,20 +50,26 @@ class AnswerCache:
     def __init__(self, store: ArtifactStore) -> None:
         self._objects = store.objects
 
-    async def find(self, key: str) -> Completion | None:
+    async def find(self, key: str) -> KeptAnswer | None:
         """The answer kept under ``key``; None where there is none that is whole, and young enough."""
         try:
             found = await asyncio.to_thread(self._objects.read, keys.answer(key))
         except Exception as error:  # noqa: BLE001 - a store that is away must not stop anybody from asking the model
             _LOG.warning("kept answers cannot be read: %s", type(error).__name__)
             return None
-        return None if found is None else _completion(found[0], key)
+        return None if found is None else _kept(found[0], key)
 
-    async def keep(self, key: str, completion: Completion, model: str) -> None:
-        """Keeps the answer; the last of several stays."""
+    async def keep(self, key: str, completion: Completion, model: str, question: str = "") -> None:
+        """Keeps the answer; the last of several stays.
+
+        Args:
+            model: name of the one that gave it, for whoever looks into the file.
+            question: its key by :func:`question`; empty: that is ``key``.
+        """
         body = {
             "version": _VERSION,
             "key": key,
+            "question": question or key,
             "at": datetime.now(UTC).isoformat(),
             "model": model,
             "text": completion.text,
@@ -100,27 +119,37 @@ def prune_answers(store: ArtifactStore, now: datetime | None = None, *, go_on: C
     return deleted
 
 
-def question(
-    model: Model, redaction: Redaction, *, tenant: str, max_output: int, temperature: float, idempotency: str = ""
-) -> str:
-    """The key of what is asked: sha256 over everything that may change the answer.
-
-    Args:
-        idempotency: of a request that is repeated by the same step; other requests have other keys then.
-    """
+def question(model: Model, redaction: Redaction, request: ModelRequest, *, tenant: str) -> str:
+    """The key of what a model is asked: sha256 over everything that may change its answer, and the tenant."""
     asked = {
-        "version": _VERSION,
-        "tenant": tenant,
+        **_asked(redaction, request, tenant),
         "provider": model.provider,
+        "kind": [model.kind, model.litellm],
         "model": model.wire_model,
         "api_base": model.api_base,
-        "messages": [[one.role, one.content, one.extra] for one in redaction.messages],
-        "options": redaction.options,
-        "max_output": max_output,
-        "temperature": temperature,
-        "idempotency": idempotency,
     }
     return hashlib.sha256(_canonical(asked)).hexdigest()
+
+
+def repetition(redaction: Redaction, request: ModelRequest, *, tenant: str) -> str:
+    """The key of what one step asks, whoever answers: equal for repeats of it, and for nothing else."""
+    asked = {
+        **_asked(redaction, request, tenant),
+        "idempotency": request.idempotency,
+        "targets": [request.target, *request.fallback],
+    }
+    return hashlib.sha256(_canonical(asked)).hexdigest()
+
+
+def _asked(redaction: Redaction, request: ModelRequest, tenant: str) -> dict[str, Any]:
+    return {
+        "version": _VERSION,
+        "tenant": tenant,
+        "messages": [[one.role, one.content, one.extra] for one in redaction.messages],
+        "options": redaction.options,
+        "max_output": request.max_output_tokens,
+        "temperature": request.temperature,
+    }
 
 
 def worth_keeping(completion: Completion) -> bool:
@@ -137,7 +166,7 @@ def _sealed(body: Mapping[str, Any]) -> bytes:
     return hashlib.sha256(data).hexdigest().encode() + b"\n" + data
 
 
-def _completion(kept: bytes, key: str) -> Completion | None:
+def _kept(kept: bytes, key: str) -> KeptAnswer | None:
     """The answer, when its digest is right, it belongs under this key, and it is young enough."""
     digest, _, data = kept.partition(b"\n")
     if hashlib.sha256(data).hexdigest().encode() != digest:
@@ -150,6 +179,7 @@ def _completion(kept: bytes, key: str) -> Completion | None:
         if datetime.now(UTC) - datetime.fromisoformat(body["at"]) > KEPT_FOR:
             return None
         given, made, cached = body["usage"]
-        return Completion(body["text"], Usage(given, made, cached), body["finish"], body["raw"])
+        completion = Completion(body["text"], Usage(given, made, cached), body["finish"], body["raw"])
+        return KeptAnswer(completion, str(body["question"]))
     except (ValueError, KeyError, TypeError):
         return None

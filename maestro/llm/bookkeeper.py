@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 TOGETHER_SECONDS = 0.005
 """A settlement waits so long for the next reservation: one transaction serves both."""
+RECORD_SECONDS = 5.0
+"""An answer that is there does not wait longer for a database that does not take its outcome."""
 
 
 class Bookkeeper:
@@ -81,7 +83,15 @@ class Bookkeeper:
         """Hands a release to the writer; arguments are those of ``settle``."""
         self._write(self._ledger.submit(wish), lambda error: self._unsettled(wish, error, most))
 
-    def record(self, decision: Decision, outcome: Outcome) -> None:
+    async def recorded(self, decision: Decision, outcome: Outcome) -> None:
+        """:meth:`record`, and returns when it is written, or after some seconds: whoever asked may look at it now."""
+        writing = asyncio.wrap_future(self.record(decision, outcome))
+        done, _ = await asyncio.wait([writing], timeout=RECORD_SECONDS)
+        for one in done:
+            if not one.cancelled():
+                one.exception()  # Told already.
+
+    def record(self, decision: Decision, outcome: Outcome) -> Future[None]:
         """Keeps the outcome, and the decision where no reservation has."""
         if self._recorder is None:
             self._recorder = ThreadPoolExecutor(1, thread_name_prefix="llm-outcomes")
@@ -92,6 +102,7 @@ class Bookkeeper:
                 "the outcome of %s could not be kept: %s", decision.id, self._redactor.text(str(error))
             ),
         )
+        return future
 
     async def written(self) -> None:
         """Returns when everything that was handed in is written."""

@@ -1,4 +1,4 @@
-"""A circuit breaker for each deployment, kept in this process.
+"""A circuit breaker for each deployment, kept in this process; what opens is told to other ones, and heard of them.
 
 Hand-written: purgatory and aiobreaker count failures, but neither can be held open for what ``Retry-After`` says nor
 tell what state it is in without a call.
@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
+from uuid import uuid4
 
 from maestro.llm.model import ProviderError
 from maestro.llm.state import LONGEST_COOL_DOWN, Breaker
@@ -25,6 +26,32 @@ from maestro.llm.state import LONGEST_COOL_DOWN, Breaker
 Phase = Literal["closed", "open", "half_open"]
 COUNTED = frozenset({"unavailable", "timeout", "garbage", "auth"})
 """Kinds of ProviderError that say something of the deployment; the others say something of the request."""
+
+
+LEAST_TOLD = 2.0
+"""Seconds; what is open for less is over before others hear of it."""
+_MARGIN = 1.5
+"""Seconds before the end of an opening's time in which its absence does not say that it was closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A breaker that opened, as other processes are told.
+
+    Args:
+        id: of this opening.
+        seconds: until one call tries it; below 0: it may.
+        kept: seconds until that is forgotten.
+        failures, opened: in a row; asked: seconds the provider asked for, where that is why.
+    """
+
+    id: str
+    seconds: float
+    kept: float
+    failures: int
+    opened: int
+    last: str
+    asked: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +84,14 @@ class _Circuit:
     """Seconds it asked for, when it was last open for that."""
     probing: bool = False
     last: str = ""
+    id: str = ""
+    """Of the opening others were told, or have told; empty: none."""
+    told: float = 0.0
+    """Until when they were told that it is open."""
+    heard: float = 0.0
+    """Until when others are to have this opening, once they were seen to; 0: they were not."""
+    dismissed: str = ""
+    """Of the opening that is over; others may still tell it for a moment."""
 
 
 @dataclass(slots=True)
@@ -65,10 +100,13 @@ class Breakers:
 
     Args:
         clock: seconds that only grow.
+        on_open: told of what opens, or is open for longer; on_close: of its end, with the opening's id. Must not wait.
     """
 
     settings: Settings = field(default_factory=Settings)
     clock: Callable[[], float] = time.monotonic
+    on_open: Callable[[str, Opening], object] = lambda _name, _opening: None
+    on_close: Callable[[str, str], object] = lambda _name, _id: None
     _circuits: dict[str, _Circuit] = field(default_factory=dict)
 
     def phase(self, name: str) -> Phase:
@@ -97,9 +135,10 @@ class Breakers:
         circuit.recent.append(True)
         circuit.in_a_row = 0
         if circuit.until and self.clock() >= circuit.until:
-            # The failures before it recovered say nothing any more.
-            circuit.recent.clear()
-            circuit.until, circuit.opened, circuit.cooling = 0.0, 0, False
+            id = circuit.id
+            _close(circuit)
+            if id:
+                self.on_close(name, id)
         circuit.probing = False
 
     def failed(self, name: str, error: ProviderError) -> None:
@@ -108,6 +147,7 @@ class Breakers:
             self._cool_down(name, error)
         if error.kind == "rate_limit" or error.kind not in COUNTED:
             self.left(name)
+            self._tell(name)
             return
         circuit = self._circuit(name)
         was_probe, circuit.probing = circuit.probing, False
@@ -126,6 +166,7 @@ class Breakers:
                 circuit.opened += 1
             circuit.until = max(circuit.until, self.clock() + wait)
             circuit.cooling = False
+        self._tell(name)
 
     def left(self, name: str) -> None:
         """A call ended without saying anything of the deployment: it was cancelled, or the request was at fault."""
@@ -149,6 +190,38 @@ class Breakers:
                 found[name] = Breaker(circuit.in_a_row, at, f"{circuit.last} (one call tries it right now)".strip())
         return found
 
+    def heard(self, openings: Mapping[str, Opening]) -> None:
+        """What other processes say is open, by name; what they said before and say no more, one of them closed."""
+        now = self.clock()
+        for name, circuit in self._circuits.items():
+            if name not in openings and now < circuit.heard:
+                _close(circuit)
+                circuit.probing = False
+        for name, opening in openings.items():
+            circuit = self._circuit(name)
+            if opening.id == circuit.dismissed:
+                continue
+            until = max(now + opening.seconds, 1e-9)  # 0 is closed.
+            if opening.id != circuit.id:
+                if circuit.until >= until:
+                    continue
+                circuit.id, circuit.until, circuit.told = opening.id, until, until
+                circuit.opened, circuit.in_a_row, circuit.last = opening.opened, opening.failures, opening.last
+                circuit.asked, circuit.cooling = opening.asked, opening.asked is not None
+            circuit.heard = now + opening.kept - _MARGIN
+
+    def _tell(self, name: str) -> None:
+        circuit = self._circuits.get(name)
+        if circuit is None:
+            return
+        left = circuit.until - self.clock()
+        if left < LEAST_TOLD or circuit.until < circuit.told + 1:
+            return
+        circuit.id, circuit.told, circuit.heard = uuid4().hex, circuit.until, 0.0
+        asked = circuit.asked if circuit.cooling else None
+        # For as long again one call at a time tries it; then whoever has not met it knows nothing of it.
+        self.on_open(name, Opening(circuit.id, left, 2 * left, circuit.in_a_row, circuit.opened, circuit.last, asked))
+
     def _cool_down(self, name: str, error: ProviderError) -> None:
         circuit = self._circuit(name)
         seconds = self.settings.wait / 15 if error.retry_after is None else error.retry_after
@@ -160,3 +233,10 @@ class Breakers:
 
     def _circuit(self, name: str) -> _Circuit:
         return self._circuits.setdefault(name, _Circuit(deque(maxlen=self.settings.window)))
+
+
+def _close(circuit: _Circuit) -> None:
+    # The failures before it recovered say nothing any more.
+    circuit.recent.clear()
+    circuit.in_a_row, circuit.until, circuit.opened, circuit.cooling = 0, 0.0, 0, False
+    circuit.dismissed, circuit.id, circuit.told, circuit.heard = circuit.id, "", 0.0, 0.0

@@ -56,6 +56,7 @@ LEASE_BEYOND = 60.0
 MOST_ADVICE = 2
 """Next steps of providers that are passed on; who tried many models reads the rest in what was tried."""
 Ask = Callable[[Grant, Model, ProviderCall], Awaitable[T]]
+Kept = Callable[[Model], Awaitable[T | None]]
 
 
 class Course:
@@ -194,8 +195,11 @@ class Course:
                 self.clock.reschedule(asyncio.get_running_loop().time() + self.left)
         situation.forget_balances()
 
-    async def first_answer(self, ask: Ask[T]) -> T:
+    async def first_answer(self, ask: Ask[T], kept: Kept[T] | None = None) -> T:
         """What ``ask`` gives of the first candidate that answers; each try has a reservation of its own.
+
+        Args:
+            kept: what a candidate has answered before, for which it is not asked; None: nothing.
 
         Raises:
             BudgetExceededError: no candidate could be paid.
@@ -203,18 +207,20 @@ class Course:
         """
         while True:
             try:
-                return await self._first_answer(ask)
+                return await self._first_answer(ask, kept)
             except BudgetExceededError as error:
                 # Nothing was reserved or asked, so it begins anew.
                 await self._money_back(error)
                 self.attempts.clear()
                 await self.decide()
 
-    async def _first_answer(self, ask: Ask[T]) -> T:
+    async def _first_answer(self, ask: Ask[T], kept: Kept[T] | None) -> T:
         order = self.decided.order
         exceeded: BudgetExceededError | None = None
         for place, name in enumerate(order):
             model = self.catalogue.models[name]
+            if kept is not None and (found := await kept(model)) is not None:
+                return found
             tried = 0
             while True:
                 most = self._bounds(model).amounts()[Unit.USD]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from itertools import islice
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,12 +17,15 @@ from maestro.ledger.transaction import write
 from maestro.llm import retention
 from maestro.llm.decision_documents import decision_from, decision_text, outcome_from, outcome_text
 from maestro.llm.decision_id import decision_id
+from maestro.llm.decision_lines import line_of
 from maestro.llm.decision_tables import CALLS, DECISIONS, METADATA
 from maestro.llm.model import Answer, Attempt, Decision, NoModelError
 from maestro.server.database import first_line, make_tables, reading
 from maestro.server.removal import always
 
+Named = Literal["run", "step", "route", "model"]
 _PAGE = 500
+_JOINED = DECISIONS.outerjoin(CALLS, CALLS.c.decision == DECISIONS.c.id)
 
 
 def _writes(table: sa.Table, conflict: str) -> str:
@@ -151,7 +155,7 @@ class DecisionStore:
         Raises:
             MaestroError: the database does not answer.
         """
-        query = _query().order_by(DECISIONS.c.at.desc(), DECISIONS.c.id.desc())
+        query = _query()
         if since is not None:
             query = query.where(DECISIONS.c.at >= since.timestamp())
         given: dict[str, Any] = {
@@ -169,7 +173,58 @@ class DecisionStore:
             query = query.where(sa.func.coalesce(sa.func.nullif(CALLS.c.model, ""), DECISIONS.c.chosen) == model)
         if state is not None:
             query = query.where(CALLS.c.decision.is_(None) if state == "open" else CALLS.c.state == state)
-        return self._pages(query, limit, None if until is None else (until.timestamp(), ""))
+        return map(_kept, self._pages(query, limit, None if until is None else (until.timestamp(), "")))
+
+    def lines(self, *, since: datetime, until: datetime | None = None, project: str | None = None) -> Iterator[str]:
+        """The lines they are exported as and were audited as, without their ends, the newest first.
+
+        Raises:
+            MaestroError: the database does not answer, or what is kept of a decision was changed and cannot be read.
+        """
+        query = _query().where(DECISIONS.c.at >= since.timestamp())
+        if project is not None:
+            query = query.where(DECISIONS.c.project == project)
+        return map(_line, self._pages(query, None, None if until is None else (until.timestamp(), "")))
+
+    def lines_of(self, ids: Iterable[str]) -> Iterator[str]:
+        """Those of ``ids`` that are there, sorted by id; raises as :meth:`lines`."""
+        rest = iter(sorted(ids))
+        while part := list(islice(rest, _PAGE)):
+            with answering("decisions cannot be read"), reading(self.engine).begin() as connection:
+                rows = connection.execute(_query().where(DECISIONS.c.id.in_(part))).all()
+            yield from map(_line, sorted(rows, key=lambda row: str(row[0])))
+
+    def names(self, what: Named, project: str | None = None) -> tuple[str, ...]:
+        """Every run, step, route or model that decisions are of, sorted.
+
+        Args:
+            what: of ``model``: that answered or was chosen.
+            project: of this one only.
+
+        Raises:
+            MaestroError: the database does not answer.
+        """
+        columns = [DECISIONS.c.chosen, CALLS.c.model] if what == "model" else [DECISIONS.c[what]]
+        found: set[str | None] = set()
+        with answering("decisions cannot be read"), reading(self.engine).begin() as connection:
+            for column in columns:
+                query = sa.select(column).distinct().select_from(_JOINED if what == "model" else DECISIONS)
+                if project is not None:
+                    query = query.where(DECISIONS.c.project == project)
+                found |= set(connection.execute(query).scalars())
+        return tuple(sorted(one for one in found if one))
+
+    def newest_run(self, project: str | None = None) -> str | None:
+        """The run that asked last; None: none has.
+
+        Raises:
+            MaestroError: the database does not answer.
+        """
+        query = sa.select(DECISIONS.c.run).where(DECISIONS.c.run.is_not(None)).order_by(DECISIONS.c.at.desc()).limit(1)
+        if project is not None:
+            query = query.where(DECISIONS.c.project == project)
+        with answering("decisions cannot be read"), reading(self.engine).begin() as connection:
+            return connection.execute(query).scalar()
 
     def older(self, before: datetime) -> int:
         """How many were made before then.
@@ -194,9 +249,19 @@ class DecisionStore:
         with answering("old decisions cannot be removed"):
             return retention.remove_decisions(self.engine, before, days=days, go_on=go_on)
 
-    def _pages(self, query: sa.Select[Any], limit: int | None, after: tuple[float, str] | None) -> Iterator[Kept]:
+    def prune_findings(self) -> int:
+        """Removes what was found of deployments and means nothing any more; how many.
+
+        Raises:
+            MaestroError: the database does not answer.
+        """
+        with answering("old findings of deployments cannot be removed"):
+            return retention.remove_findings(self.engine)
+
+    def _pages(self, query: sa.Select[Any], limit: int | None, after: tuple[float, str] | None) -> Iterator[Any]:
         # By place, and not with a cursor held open: a reader who thinks must not keep a transaction.
         # The end of the time is a place too: beside it, SQLite would look for each page from there.
+        query = query.order_by(DECISIONS.c.at.desc(), DECISIONS.c.id.desc())
         left = limit
         while left is None or left > 0:
             page = query.limit(_PAGE if left is None else min(_PAGE, left))
@@ -206,8 +271,7 @@ class DecisionStore:
                 )
             with answering("decisions cannot be read"), reading(self.engine).begin() as connection:
                 rows = connection.execute(page).all()
-            for row in rows:
-                yield _kept(row)
+            yield from rows
             if len(rows) < _PAGE:
                 return
             after = (rows[-1][1], rows[-1][0])
@@ -283,13 +347,23 @@ def outcome_of(
 
 def _query() -> sa.Select[Any]:
     return sa.select(DECISIONS.c.id, DECISIONS.c.at, DECISIONS.c.document, CALLS.c.document.label("call")).select_from(
-        DECISIONS.outerjoin(CALLS, CALLS.c.decision == DECISIONS.c.id)
+        _JOINED
     )
 
 
 def _kept(row: Any) -> Kept:
     call = row[3]
     return Kept(decision_from(row[2]), None if call is None else Outcome(**outcome_from(call)))
+
+
+def _line(row: Any) -> str:
+    try:
+        return line_of(row[2], row[3])
+    except ValueError:
+        raise MaestroError(
+            f"the decision {row[0]} cannot be read",
+            next_step="its row was changed; see `maestro llm decisions --verify`",
+        ) from None
 
 
 def _none_such(id: str) -> InputError:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from maestro.ledger.model import dollars
 from maestro.llm.decision_documents import decision_json, moment, outcome_json
+from maestro.llm.decision_lines import canonical
 from maestro.llm.decisions import Kept
 
 COLUMNS = (
@@ -25,7 +25,7 @@ def export(found: Iterable[Kept], form: Literal["jsonl", "csv"]) -> Iterator[str
     """Lines with their ends."""
     if form == "jsonl":
         for one in found:
-            yield json.dumps(kept_json(one), separators=(",", ":"), ensure_ascii=False) + "\n"
+            yield canonical(kept_json(one)) + "\n"
         return
     yield _line(COLUMNS)
     for one in found:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Literal
 
+from maestro.ledger.model import money
 from maestro.llm.calls import Call
 
 Metric = Literal["mix", "cost", "latency", "refusals"]
@@ -134,7 +135,7 @@ class DriftAlert:
 _SHOWN: dict[str, Callable[[float], str]] = {
     "mix": lambda value: f"{value:.0%}",
     "refusals": lambda value: f"{value:.1%}",
-    "cost": lambda value: f"${value:.4f}",
+    "cost": money,
     "latency": lambda value: f"{value:.2f} s",
 }
 

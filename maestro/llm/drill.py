@@ -17,6 +17,7 @@ from maestro.llm.state import State
 from maestro.llm.tokens import TokenCount
 
 _TYPICAL = TokenCount(2_000, 8_000)
+_ANSWERED = frozenset({"answered", "cached"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class RouteDrill:
 
     Args:
         calls: requests of the past; 0: there were none, and ``moved`` says what a typical one would meet.
-        affected: of these, how many would have gone elsewhere or failed.
+        affected: of these, how many would have gone elsewhere or failed; those that failed anyway are not among them.
         failed: of these, how many nothing would have answered.
         before_nano, after_nano: what those that would still be answered have cost, and would have.
         unknown_cost: of these, how many have no known cost elsewhere; they are in neither sum.
@@ -59,6 +60,11 @@ class Drill:
     down: tuple[str, ...]
     models: tuple[str, ...]
     routes: tuple[RouteDrill, ...]
+
+    @property
+    def elsewhere(self) -> int:
+        """Requests another model would have answered."""
+        return sum(one.affected - one.failed for one in self.routes)
 
     @property
     def failed(self) -> int:
@@ -111,8 +117,8 @@ def _replayed(route: str, kept: Iterable[Kept], down: frozenset[str], catalogue:
         calls += 1
         decision = one.decision
         model = (one.outcome.model if one.outcome and one.outcome.model else decision.chosen) or ""
-        # One that found no model then finds none now; the outage has no part in it.
-        if model not in down:
+        # One that had no answer then has none now; the outage has no part in it.
+        if model not in down or (one.outcome is not None and one.outcome.state not in _ANSWERED):
             continue
         affected += 1
         left = [name for name in decision.order if name not in down]

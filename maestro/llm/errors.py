@@ -54,7 +54,7 @@ class StreamBrokenError(NoAnswerError):
             attempts=attempts,
             cost_nano=cost_nano,
             timed_out=timed_out,
-            next_step="ask again; what came until then is in the error's `received`",
+            next_step=f"ask again; `maestro llm why {decision.id}` says what was tried and what it cost",
         )
         self.received = received
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from maestro.ledger.model import Unit, shown
+from maestro.ledger.model import Unit, money, shown
 from maestro.llm.wording import WORDS
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ class Row:
     Args:
         verdict: ``chosen``; ``answered`` (another one than was chosen); ``failed``; ``2nd``, ``3rd`` …: would have been
             tried next; else the first reason in a few words.
-        because: sentences; empty for one that was merely less good.
+        because: sentences, what speaks against it and how it failed; empty for one that was merely less good.
+        against: what spoke against it before anybody was asked.
         usable: nothing spoke against it.
     """
 
@@ -36,6 +38,7 @@ class Row:
     takes: str
     score: str
     because: str
+    against: str
     usable: bool
 
     @property
@@ -69,6 +72,18 @@ def headline(decision: Decision, model: str | None, attempts: Sequence[Attempt] 
         return decision.why
     failed = "; ".join(f"{name} failed ({_how(found)})" for name, found in tried.items())
     return f"{model} answered, because {failed}. Chosen at first: {decision.why}"
+
+
+def troubles(outcome: Outcome | None) -> tuple[tuple[str, str, str], ...]:
+    """What went wrong on the way: model, in a few words what, and its own words; as it happened, equal ones once."""
+    times: Counter[tuple[str, str, str]] = Counter()
+    for one in outcome.attempts if outcome else ():
+        if one.outcome != "ok":
+            times[one.model, WORDS.get(one.outcome, one.outcome.replace("_", " ")), _how([one])] += 1
+    return tuple(
+        (model, what if number == 1 else f"{what}, {number} times", reason)
+        for (model, what, reason), number in times.items()
+    )
 
 
 def _how(failures: Sequence[Attempt]) -> str:
@@ -107,7 +122,7 @@ def why_facts(decision: Decision, outcome: Outcome | None = None) -> tuple[tuple
 
 
 def _why(decision: Decision, outcome: Outcome | None) -> str:
-    if outcome is None or outcome.state not in ("answered", "refused"):
+    if outcome is None or outcome.state not in ("answered", "cached", "refused"):
         return decision.why
     return headline(decision, outcome.model, outcome.attempts)
 
@@ -119,11 +134,12 @@ def _row(verdict: Verdict, decision: Decision, outcome: Outcome | None, place: i
         model=verdict.model,
         verdict=_word(verdict, decision, outcome, place),
         quality=f"{scores['quality']:g}" if "quality" in scores else "",
-        costs="unknown" if verdict.worst_nano is None else f"${cost:.4f}" if cost else "nothing",
+        costs="unknown" if verdict.worst_nano is None else money(cost) if cost else "nothing",
         at_most="unknown" if verdict.worst_nano is None else shown(Unit.USD, verdict.worst_nano),
         takes=f"{scores['latency']:.1f} s" if "latency" in scores else "",
         score=f"{scores['total']:.3f}" if verdict.usable and "total" in scores else "",
         because=_because(verdict, outcome),
+        against=_because(verdict, None),
         usable=verdict.usable,
     )
 
@@ -134,7 +150,7 @@ def _word(verdict: Verdict, decision: Decision, outcome: Outcome | None, place: 
         return "chosen"
     if tried.get(verdict.model, "ok") != "ok":
         return f"failed: {tried[verdict.model]}"
-    if outcome is not None and verdict.model == outcome.model and outcome.state == "answered":
+    if outcome is not None and verdict.model == outcome.model and outcome.state in ("answered", "cached"):
         return "answered"
     if place is not None:
         return _ordinal(place + 1)

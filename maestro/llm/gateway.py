@@ -7,20 +7,23 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from maestro.errors import InputError
 from maestro.ledger.model import Attribution, Balance, BudgetExceededError, Crossing, Scope, Unit
 from maestro.llm.answer_stream import AnswerStream
-from maestro.llm.answers import AnswerCache, question, worth_keeping
+from maestro.llm.answers import AnswerCache
 from maestro.llm.bookkeeper import Bookkeeper
 from maestro.llm.breaker import Breakers
 from maestro.llm.catalogue import Catalogue, Model
 from maestro.llm.charging import made_in
 from maestro.llm.course import Course
 from maestro.llm.decisions import DecisionStore, outcome_of, outcome_row
+from maestro.llm.findings import FindingStore
 from maestro.llm.grant import Grant
+from maestro.llm.judging import left_alone
 from maestro.llm.keyring import Keyring
 from maestro.llm.latencies import Latencies
 from maestro.llm.model import (
@@ -36,6 +39,8 @@ from maestro.llm.model import (
 from maestro.llm.patience import Patience
 from maestro.llm.redact import Redactor
 from maestro.llm.retries import Retries
+from maestro.llm.reuse import Reuse
+from maestro.llm.sharing import Sharing
 from maestro.llm.situation import Limits, Situation, Sources
 
 if TYPE_CHECKING:
@@ -88,8 +93,11 @@ class Gateway:
         self.breakers = breakers or Breakers()
         self.latencies = Latencies()
         self.retries = retries or Retries()
+        self.sharing = Sharing(
+            FindingStore(decisions.engine), catalogue, keyring, self.breakers, lambda said: self.redactor.text(said)
+        )
         self.situation = Situation(
-            catalogue, keyring, self.breakers, self.latencies, self._balances, sources or Sources()
+            catalogue, keyring, self.breakers, self.latencies, self._balances, self.sharing, sources or Sources()
         )
         self.has_counted = False
         """Whether tokens were counted before in here."""
@@ -124,16 +132,21 @@ class Gateway:
             InputError: the request cannot be made as it is.
         """
         course = Course(self, request, attribution, limits, catalogue, patience)
+        reuse = Reuse(self._cache, course)
+
+        async def kept(model: Model) -> tuple[Answer, None] | None:
+            found = await reuse.of(model)
+            return None if found is None else await self._given_again(course, model, found)
+
         async with self._decided(course):
-            key = self._question(course)
-            kept = await self._kept_answer(course, key)
-            if kept is not None:
-                return kept
+            own = await reuse.own()
+            if own is not None:
+                return (await self._given_again(course, *own))[0]
             answer, completion = await course.first_answer(
-                lambda grant, model, call: self._completed(course, grant, model, call)
+                lambda grant, model, call: self._completed(course, grant, model, call), kept
             )
-        if key is not None and self._cache is not None and (request.idempotency or worth_keeping(completion)):
-            await self._cache.keep(key, completion, answer.model)
+        if completion is not None:
+            await reuse.keep(course.catalogue.models[answer.model], completion)
         return answer
 
     async def stream(
@@ -172,13 +185,20 @@ class Gateway:
     async def health(self, models: Sequence[str] | None = None) -> Mapping[str, str | None]:
         """Why each model cannot be used right now, None where it can; looks at all that have their key, and asks none.
 
-        What is found is used in decisions for a minute.
+        What is found of endpoints is used in decisions for a minute, also in those of other gateways on this database.
+        A model whose breaker is open is none that can be used, whatever its endpoint says of itself.
         """
         names = [*self.catalogue.models] if models is None else [*models]
-        reasons = await asyncio.gather(*(self._health(self.catalogue.models[name]) for name in names))
-        for name, reason in zip(names, reasons, strict=True):
-            self.situation.unhealthy(name, reason)
-        return dict(zip(names, reasons, strict=True))
+        await self.sharing.listen_now()
+        looks = await asyncio.gather(*(self._health(self.catalogue.models[name]) for name in names))
+        found = dict(zip(names, looks, strict=True))
+        # Of a key, and of Ollama, each decision knows by itself what is true then.
+        self.sharing.found({name: why for name, why in found.items() if self._looked_at(self.catalogue.models[name])})
+        now = datetime.now(UTC)
+        for name, breaker in self.breakers.open_ones(now).items():
+            if name in found and found[name] is None:
+                found[name] = left_alone(breaker, (breaker.until - now).total_seconds())
+        return found
 
     async def settled(self) -> None:
         """Returns when everything that was spent is in the ledger."""
@@ -283,41 +303,24 @@ class Gateway:
 
     async def _completed(
         self, course: Course, grant: Grant, model: Model, call: ProviderCall
-    ) -> tuple[Answer, Completion]:
+    ) -> tuple[Answer, Completion | None]:
         completion = await self.provider(model).complete(call)
-        if completion.usage.estimated:
+        if completion.usage.estimated and not model.offline:
+            # The offline provider counts by a rule of its own, streamed or not; of the others it says nothing was said.
             made = made_in({**completion.raw, "content": completion.raw.get("content") or completion.text})
             completion = replace(completion, usage=grant.bounds.whole(made))
         answer = self.settled_answer(course, grant, completion)
         return answer, replace(completion, usage=answer.usage)
 
-    def _question(self, course: Course) -> str | None:
-        """The key of what is asked; None where the answer is neither kept nor looked for."""
-        request = course.request
-        model = course.catalogue.models[course.decided.order[0]]
-        if self._cache is None or model.offline or not request.cache:
-            return None
-        if request.temperature != 0 and not request.idempotency:
-            return None
-        return question(
-            model,
-            course.redaction,
-            tenant=course.attribution.tenant,
-            max_output=request.max_output_tokens,
-            temperature=request.temperature,
-            idempotency=request.idempotency,
-        )
+    async def _given_again(self, course: Course, model: Model, completion: Completion) -> tuple[Answer, None]:
+        """An answer that was kept; it costs nothing beyond what failed before it."""
+        answer = course.answer(completion, model=model, cost_nano=course.cost_nano, cached=True)
+        # Nothing was reserved, so nothing is known of the decision yet.
+        await self.bookkeeper.recorded(course.decided, outcome_of(course.decided, answer))
+        return answer, None
 
-    async def _kept_answer(self, course: Course, key: str | None) -> Answer | None:
-        if key is None or self._cache is None:
-            return None
-        completion = await self._cache.find(key)
-        if completion is None:
-            return None
-        model = course.catalogue.models[course.decided.order[0]]
-        answer = course.answer(completion, model=model, cost_nano=0, cached=True)
-        self.bookkeeper.record(course.decided, outcome_of(course.decided, answer))
-        return answer
+    def _looked_at(self, model: Model) -> bool:
+        return model.kind in ("openai", "litellm") and (model.key is None or model.key in self.keyring.present)
 
     async def _health(self, model: Model) -> str | None:
         if model.offline:

@@ -58,6 +58,7 @@ class Grant:
         """The model did what was asked; ``also`` goes into the same transaction as the cost."""
         if self._end():
             self._gateway.breakers.answered(self.model)
+            self._gateway.sharing.answered(self.model, self.began)
             self._gateway.latencies.record(self.model, self.seconds)
             self._settle(usage, {}, also)
 

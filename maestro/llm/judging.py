@@ -175,7 +175,7 @@ def against(
         found.append(("unhealthy", f"its endpoint cannot be used right now: {state.unhealthy[name]}"))
     breaker = state.breakers.get(name)
     if breaker is not None and breaker.until > state.at:
-        found.append(("breaker_open", _left_alone(breaker, (breaker.until - state.at).total_seconds())))
+        found.append(("breaker_open", left_alone(breaker, (breaker.until - state.at).total_seconds())))
     if not terms.needs <= model.capabilities:
         missing = ", ".join(sorted(terms.needs - model.capabilities))
         has = ", ".join(sorted(model.capabilities)) or "nothing"
@@ -233,7 +233,8 @@ def against(
     return found
 
 
-def _left_alone(breaker: Breaker, seconds: float) -> str:
+def left_alone(breaker: Breaker, seconds: float) -> str:
+    """Why an open breaker's deployment takes no call, and when it is tried again."""
     last = f" (last: {breaker.last})" if breaker.last else ""
     again = f"it is tried again in {seconds:.0f} s"
     if breaker.asked is not None:

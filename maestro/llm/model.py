@@ -31,11 +31,17 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class PromptRef:
-    """The prompt a request was rendered from; digest: ``sha256:…`` of the prompt's canonical content."""
+    """The prompt a request was rendered from.
+
+    Args:
+        digest: ``sha256:…`` of the prompt's canonical content.
+        policy: what its file says under ``policy``: facts for the policy for models.
+    """
 
     name: str
     version: str
     digest: str
+    policy: Mapping[str, str | int | float | bool] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,8 @@ class ModelRequest:
         cache: whether an answer to the very same request may be used again; only asked where temperature is 0.
         personal: texts marked as personal data, replaced before anything leaves.
         options: further parameters of OpenAI's chat completions (``tools``, ``response_format``, ``stop``, ``seed`` …).
-        idempotency: equal for repeats of the same request of the same step; empty: every request is its own.
+        idempotency: equal for repeats of the same request of the same step, which find what was paid for whatever the
+            temperature; empty: every request is its own.
         branch: it is asked for a revision of; empty: not known, as of tags.
     """
 
@@ -286,7 +293,7 @@ class Answer:
     Args:
         first_token: seconds until the first piece; equals ``seconds`` where it was not streamed.
         offline: made without any model; such an answer is always labelled.
-        cached: from the cache of answers; costs nothing.
+        cached: from the cache of answers; costs nothing but what failed before it.
     """
 
     text: str

@@ -6,12 +6,13 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from decimal import ROUND_CEILING, Context, Decimal
 from typing import Any
 
 from maestro.ledger.model import NANO, Attribution
 from maestro.llm.catalogue import Catalogue, Model
-from maestro.llm.model import ModelRequest
+from maestro.llm.model import ModelRequest, PromptRef
 from maestro.llm.state import Override, PolicyVerdict
 from maestro.policy.deciding import decide
 from maestro.policy.engine import PolicyEngine
@@ -51,7 +52,14 @@ class PolicyGate:
         Costs are rounded up to two digits, so that requests of nearly one size are one question.
         """
         document = json.dumps(
-            self.document(model, attribution, worst_nano, personal=bool(request.personal), override=override),
+            self.document(
+                model,
+                attribution,
+                worst_nano,
+                personal=bool(request.personal),
+                prompt=request.prompt,
+                override=override,
+            ),
             sort_keys=True,
         )
         return document, lambda: self._ask(document)
@@ -76,6 +84,7 @@ class PolicyGate:
         worst_nano: int | None,
         *,
         personal: bool,
+        prompt: PromptRef | None = None,
         override: Override | None = None,
     ) -> dict[str, Any]:
         """The input document of ``models.release``."""
@@ -87,6 +96,7 @@ class PolicyGate:
             "project": attribution.project,
             "actor": attribution.actor,
             "personal_data": personal,
+            "prompt": None if prompt is None else asdict(prompt),
             "override": None if override is None else {"actor": override.actor, "reason": override.reason},
             "est_usd": None if worst_nano is None else _rounded(worst_nano),
             "config": self._config,

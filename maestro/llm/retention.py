@@ -1,4 +1,4 @@
-"""Removes decisions after their time, and says of one that is asked for later that it was removed."""
+"""Removes decisions and findings after their time, and says of a decision asked for later that it was removed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from maestro.errors import InputError
-from maestro.llm.decision_tables import CALLS, DECISIONS, REMOVED
+from maestro.llm.decision_tables import AUDITED, BATCHES, CALLS, DECISIONS, FINDINGS, REMOVED
+from maestro.server.database import database_now
 from maestro.server.removal import ROWS, always, page_by_page
 
 _ID = re.compile(r"dec_([0-9a-f]{12})[0-9a-f]{0,14}")
 _DECISIONS = "decisions"
+REMOVED_KIND = "llm.decisions_removed"
+"""Of the entry of the audit log that is written before any is removed."""
 
 _NOTE = sa.text(
     f"INSERT INTO {REMOVED.name} (what, before, days) VALUES (:what, :before, :days) ON CONFLICT (what) DO UPDATE "
@@ -57,12 +60,27 @@ def remove_decisions(engine: sa.Engine, before: datetime, *, days: int, go_on: C
         if ids:
             connection.execute(_NOTE, {"what": _DECISIONS, "before": before.timestamp(), "days": days})
             connection.execute(CALLS.delete().where(CALLS.c.decision.in_(ids)))
+            connection.execute(AUDITED.delete().where(AUDITED.c.decision.in_(ids)))
             connection.execute(DECISIONS.delete().where(DECISIONS.c.id.in_(ids)))
         removed += len(ids)
-        return len(ids) == ROWS
+        if len(ids) == ROWS:
+            return True
+        connection.execute(BATCHES.delete().where(BATCHES.c.last < before.timestamp(), BATCHES.c.entry.is_not(None)))
+        return False
 
     page_by_page(engine, remove, go_on)
     return removed
+
+
+def remove_findings(engine: sa.Engine) -> int:
+    """Removes what was found of deployments and means nothing any more, also of those that are gone; how many.
+
+    Raises:
+        SQLAlchemyError: the database does not answer.
+    """
+    with engine.begin() as connection:
+        # One or two rows a deployment: no other writer waits for long.
+        return connection.execute(FINDINGS.delete().where(FINDINGS.c.forgotten <= database_now(connection))).rowcount
 
 
 def require_kept(connection: sa.Connection, id: str) -> None:

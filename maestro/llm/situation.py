@@ -18,6 +18,7 @@ from maestro.llm.keyring import Keyring
 from maestro.llm.latencies import Latencies
 from maestro.llm.model import Decision, ModelRequest
 from maestro.llm.refreshed import Refreshed
+from maestro.llm.sharing import Sharing
 from maestro.llm.state import OllamaState, Override, PolicyVerdict, State
 from maestro.llm.tokens import TokenCount
 
@@ -27,7 +28,6 @@ BALANCES_SECONDS = 1.0
 VERDICT_SECONDS = 30.0
 """A policy's word may have been that it could not be asked."""
 REMEMBERED = 1024
-UNHEALTHY_SECONDS = 60.0
 
 
 async def _no_ollama() -> OllamaState:
@@ -66,6 +66,7 @@ class Situation:
 
     Args:
         read_balances: the ledger's balances of scopes, given the workflow's limits; called in a thread.
+        sharing: what this gateway and others on the same database found of deployments.
     """
 
     catalogue: Catalogue
@@ -73,10 +74,10 @@ class Situation:
     breakers: Breakers
     latencies: Latencies
     read_balances: Callable[[Sequence[Scope], Limits], Sequence[Balance]]
+    sharing: Sharing
     sources: Sources = field(default_factory=Sources)
     _balances: OrderedDict[Hashable, tuple[float, tuple[Balance, ...]]] = field(default_factory=OrderedDict)
     _verdicts: OrderedDict[Hashable, tuple[float, PolicyVerdict]] = field(default_factory=OrderedDict)
-    _unhealthy: dict[str, tuple[float, str]] = field(default_factory=dict)
     _ollama: Refreshed[OllamaState] = field(init=False)
     _queues: Refreshed[Mapping[str, int]] = field(init=False)
     _overrides: Refreshed[Sequence[Override]] = field(init=False)
@@ -134,16 +135,11 @@ class Situation:
         """They changed more than a little."""
         self._balances.clear()
 
-    def unhealthy(self, model: str, reason: str | None) -> None:
-        """What a check of its health found; holds for a minute. None: it is healthy."""
-        self._unhealthy.pop(model, None)
-        if reason is not None:
-            self._unhealthy[model] = (time.monotonic() + UNHEALTHY_SECONDS, reason)
-
     async def close(self) -> None:
         """Nothing is looked up any more."""
         for one in (self._ollama, self._queues, self._overrides):
             await one.close()
+        await self.sharing.close()
 
     async def _state(
         self,
@@ -155,13 +151,13 @@ class Situation:
     ) -> State:
         at = datetime.now(UTC)
         await self._read(attribution, limits)
-        clock = time.monotonic()
+        await self.sharing.listen()
         overrides = tuple(await self._overrides.value())
         return State(
             at=at,
             keys=self.keyring.present,
             unusable_keys=self.keyring.unusable,
-            unhealthy={name: why for name, (until, why) in self._unhealthy.items() if clock < until},
+            unhealthy=self.sharing.unhealthy(),
             breakers=self.breakers.open_ones(at),
             balances=self._known(attribution, limits),
             latency=self.latencies.summary(),

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from maestro.ledger.model import Balance, Unit, shown, who_can_raise
+from maestro.ledger.model import Balance, Unit, money, shown, who_can_raise
 from maestro.llm.judging import Budgets, Terms
 from maestro.llm.model import ModelRequest, Verdict
 from maestro.llm.state import Override
@@ -101,7 +101,7 @@ def _reason(chosen: Chosen, name: str) -> str:
         return f"{name} is the first in the order of {place} that can be used{over}{cost}."
     weighted = f", weighted {scores['weight']:g}" if scores["weight"] != 1 else ""
     if objective == "cost":
-        return f"{name} costs least of {among} in {place}: about ${scores['cost']:.4f}{weighted}{over}{cost}."
+        return f"{name} costs least of {among} in {place}: about {money(scores['cost'])}{weighted}{over}{cost}."
     if objective == "latency":
         return f"{name} is the quickest of {among} in {place}: about {scores['latency']:.1f} s{weighted}{over}{cost}."
     return f"{name} is the best of {among} in {place}: quality {scores['quality']:g}{weighted}{over}{cost}."

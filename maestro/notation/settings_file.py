@@ -1,7 +1,8 @@
-"""Settings in YAML whose first mistake is told, with the place of what is no YAML."""
+"""Settings in YAML whose first mistake is told, with its place."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ def read_settings_file(file: Path, model: type[M], what: str) -> M:
         what: it holds, in the plural, as people call it.
 
     Raises:
-        InputError: it cannot be read, it is not YAML, or something in it is unknown or wrong.
+        InputError: it cannot be read, it is not YAML, or something in it is unknown or wrong; with its place.
     """
     place = Location(str(file))
     try:
@@ -38,5 +39,39 @@ def read_settings_file(file: Path, model: type[M], what: str) -> M:
         raise InputError(f"not YAML: {problem}", where=place, next_step="correct the file") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        name = ".".join(str(part) for part in first["loc"]) or "the file"
+        path = first["loc"]
+        name = ".".join(str(part) for part in path) or "the file"
+        place = place_in(file, path, key=first["type"] == "extra_forbidden")
         raise InputError(f"{name}: {first['msg']}", where=place, next_step="correct the file") from None
+
+
+def place_in(file: Path, path: Sequence[str | int], *, key: bool = False) -> Location:
+    """Where the value at ``path`` stands, or its key; of what is not there, where what should have it stands.
+
+    The file alone where it cannot be read any more.
+    """
+    try:
+        node: Any = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
+        return Location(str(file))
+    if node is None:
+        return Location(str(file))
+    name = node
+    for depth, part in enumerate(path):
+        found = _child(node, part)
+        if found is None:
+            # A missing part of a mapping is shown at the mapping's key, where it has one.
+            node = name if depth else node
+            break
+        name, node = found
+    mark = (name if key else node).start_mark
+    return Location(str(file), mark.line + 1, mark.column + 1)
+
+
+def _child(node: Any, part: str | int) -> tuple[Any, Any] | None:
+    """The key's node and the value's."""
+    if isinstance(node, yaml.MappingNode):
+        return next(((key, value) for key, value in reversed(node.value) if key.value == str(part)), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and 0 <= part < len(node.value):
+        return node.value[part], node.value[part]
+    return None

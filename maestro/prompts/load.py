@@ -65,8 +65,11 @@ def load_prompt(name: str, folders: Sequence[FilePath] = (), *, builtin: bool = 
     return load_file(files[name])
 
 
-def load_file(path: FilePath, *, file: str | None = None) -> Prompt:
+def load_file(path: FilePath, *, file: str | None = None, any_name: bool = False) -> Prompt:
     """The prompt in the file at ``path``; ``file`` is the name its problems are reported under.
+
+    Args:
+        any_name: it need not be called as its file is, as of a copy that is only looked at.
 
     Raises:
         InputError, PromptErrors: as for ``load_prompt``.
@@ -83,11 +86,11 @@ def load_file(path: FilePath, *, file: str | None = None) -> Prompt:
             where=Location(shown),
             next_step="check the file and its permissions",
         ) from error
-    return load_text(content, file=shown, folder=path.parent, stem=path.stem)
+    return load_text(content, file=shown, folder=path.parent, stem=None if any_name else path.stem)
 
 
-def load_text(content: bytes, *, file: str, folder: FilePath, stem: str) -> Prompt:
-    """The prompt in ``content``, of a file called ``stem`` in ``folder``.
+def load_text(content: bytes, *, file: str, folder: FilePath, stem: str | None) -> Prompt:
+    """The prompt in ``content``, of a file called ``stem`` (None: whatever it is called) in ``folder``.
 
     Raises:
         PromptErrors: it is wrong; carries every problem.
@@ -134,9 +137,9 @@ def _digest(shape: PromptFile) -> str:
     return "sha256:" + hashlib.sha256(rfc8785.dumps({"format": _FORMAT, **content})).hexdigest()
 
 
-def _checked(document: Document, shape: PromptFile, stem: str) -> Iterator[Problem]:
+def _checked(document: Document, shape: PromptFile, stem: str | None) -> Iterator[Problem]:
     """What is wrong beyond the shape."""
-    if shape.name != stem:
+    if stem is not None and shape.name != stem:
         place = place_of(document, ("name",))
         yield document.problem(place, f"the prompt is called '{shape.name}' and its file '{stem}'", allowed=f"'{stem}'")
     for path, message in schema_faults(shape.variables):

@@ -35,15 +35,27 @@ def identify(reader: Reader, run_id: str) -> str:
         return newest[0].run_id
     if len(run_id) >= _ID_LENGTH:
         return run_id
-    found = [one for one in reader.ids() if run_id and one.startswith(run_id)]
-    if not found:
+    found = meant(run_id, reader.ids())
+    if found is None:
         raise unknown_run(run_id)
-    if len(found) > 1:
+    return found
+
+
+def meant(run_id: str, known: Iterable[str]) -> str | None:
+    """The one of ``known`` that is ``run_id`` or begins so; None: there is none. A whole id is itself, known or not.
+
+    Raises:
+        InputError: several begin so.
+    """
+    if len(run_id) >= _ID_LENGTH:
+        return run_id
+    found = [one for one in known if run_id and one.startswith(run_id)]
+    if len(found) > 1 and run_id not in found:
         raise InputError(
             f"{len(found)} runs begin with '{run_id}': {', '.join(one[:12] for one in found[:5])}",
             next_step="give more characters of the id",
         )
-    return found[0]
+    return run_id if run_id in found else next(iter(found), None)
 
 
 def unknown_run(run_id: str) -> InputError:

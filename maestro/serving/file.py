@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from maestro.errors import InputError, Location
-from maestro.notation.settings_file import read_settings_file
+from maestro.errors import InputError
+from maestro.notation.settings_file import place_in, read_settings_file
 from maestro.serving.settings import Kind, LaneSettings
 
 FILE = "serving.yaml"
@@ -83,7 +83,7 @@ def read_lanes(file: Path, known: Sequence[LaneSettings] = ()) -> tuple[LaneSett
             near = f"; near are {', '.join(close)}" if close else ""
             raise InputError(
                 f"lanes.{name}: it has no 'url', and no model of this name has a provider with 'metrics'{near}",
-                where=Location(str(file)),
+                where=place_in(file, ("lanes", name), key=True),
                 next_step="give it the URL of the server's metrics, or correct its name",
             )
         try:
@@ -94,7 +94,8 @@ def read_lanes(file: Path, known: Sequence[LaneSettings] = ()) -> tuple[LaneSett
                 scaling=dataclasses.replace(lane.scaling, **_told(entry.scaling)),
             )
         except InputError as error:
-            raise InputError(error.what, where=Location(str(file)), next_step="correct the file") from None
+            place = place_in(file, ("lanes", name), key=True)
+            raise InputError(error.what, where=place, next_step="correct the file") from None
     return tuple(lanes.values())
 
 

@@ -182,7 +182,7 @@ class StepResult:
         cost_usd: money spent, United States dollars.
         exit_code: of the process that decided, when there was one.
         subjects: what the step delivers, for evidence and gates: packages, images.
-        materials: what they were made from that Maestro cannot know itself, such as base images.
+        materials: what it was made from that Maestro cannot know itself, such as base images, or a prompt and a model.
         artifacts: outputs that are no files of the workspace, such as reports: already put into the store
             (``context.artifacts.put_bytes(data, name=…, media_type=…)``).
         claims: what the step says about subjects. Maestro signs them once the outputs are kept; a step sees no key.

@@ -17,8 +17,8 @@ defaults := {
 
 fields := {
 	"model": {"string"}, "provider": {"string"}, "region": {"string"}, "tenant": {"string"}, "project": {"string"},
-	"actor": {"string"}, "personal_data": {"boolean"}, "override": {"object", "null"}, "est_usd": {"number", "null"},
-	"config": {"object"},
+	"actor": {"string"}, "personal_data": {"boolean"}, "prompt": {"object", "null"}, "override": {"object", "null"},
+	"est_usd": {"number", "null"}, "config": {"object"},
 }
 
 given := data.maestro.lib.object_at(input, "config")

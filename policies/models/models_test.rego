@@ -2,7 +2,7 @@ package maestro.models_test
 
 request := {
 	"model": "gpt-4o-mini", "provider": "openai", "region": "us", "tenant": "acme", "project": "shop", "actor": "ada",
-	"personal_data": false, "override": null, "est_usd": 0.01, "config": {},
+	"personal_data": false, "prompt": null, "override": null, "est_usd": 0.01, "config": {},
 }
 
 asked(changes) := object.union(request, changes)
@@ -94,6 +94,11 @@ test_an_override_of_nobody_is_denied_where_somebody_is_asked_for if {
 	reason.actual == "somebody"
 }
 
+test_what_a_prompt_says_of_itself_is_for_policies_of_one_s_own if {
+	prompt := {"name": "review", "version": "1", "digest": "sha256:0", "policy": {"purpose": "marketing"}}
+	data.maestro.models.allow with input as asked({"prompt": prompt})
+}
+
 test_an_empty_input_is_denied if {
 	result := data.maestro.models.release with input as {}
 	not result.allow
@@ -101,7 +106,7 @@ test_an_empty_input_is_denied if {
 }
 
 test_fields_that_cannot_be_used_are_denied if {
-	every changes in [{"model": 7}, {"region": null}, {"personal_data": "no"}, {"est_usd": "1"}, {"override": true}, {"actor": []}, {"config": 7}] {
+	every changes in [{"model": 7}, {"region": null}, {"personal_data": "no"}, {"prompt": "review"}, {"est_usd": "1"}, {"override": true}, {"actor": []}, {"config": 7}] {
 		result := data.maestro.models.release with input as asked(changes)
 		"input" in spoken(result)
 	}

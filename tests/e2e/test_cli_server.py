@@ -160,7 +160,7 @@ def test_wrong_settings_are_said_with_their_place(tmp_path: Path) -> None:
     (served.home / "server.yaml").write_text("gatway: {}")
     ended = served.product.maestro("server")
     assert ended.code == 2
-    assert f"{served.home / 'server.yaml'}: gatway: Extra inputs are not permitted" in ended.err
+    assert f"{served.home / 'server.yaml'}:1:1: gatway: Extra inputs are not permitted" in ended.err
 
 
 def test_the_gateway_alone_is_one_process_that_ends_on_sigterm(tmp_path: Path) -> None:

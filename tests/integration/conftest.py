@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from maestro.profile import load_profile
+from maestro.server.home import find_server
 from maestro_defs.instance import dagster_home, open_home, prepare_home
+from maestro_defs.server import Server
 from tests.integration.delivery import Delivery
 from tests.integration.postgres_server import postgres_database
 
@@ -21,6 +23,17 @@ def made_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = prepare_home(tmp_path_factory.mktemp("made-home"), profile)
     with open_home(home, profile):
         return home
+
+
+@pytest.fixture(scope="session")
+def made_server(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A server's ``DAGSTER_HOME`` with empty SQLite files, for copies as well."""
+    # Opening it names its home in the environment.
+    with pytest.MonkeyPatch.context() as patch:
+        home = find_server(tmp_path_factory.mktemp("made-server") / "home", environ={})
+        patch.setenv("MAESTRO_SERVER_HOME", str(home.folder))
+        with Server(home).instance():
+            return home.dagster
 
 
 @pytest.fixture(scope="session")

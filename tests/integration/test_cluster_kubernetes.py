@@ -10,22 +10,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import kubernetes_validate
 import pytest
 import yaml
 from dagster._core.launcher.base import LaunchRunContext, ResumeRunContext
-from dagster_k8s import K8sRunLauncher
 
 from maestro.server.home import find_server
 from maestro.server.projects import RegisteredProject
-from maestro_defs.cluster.kubernetes import HOME, KubernetesLauncher
 from maestro_defs.making import AskedRun, make_run
 from maestro_defs.server import Server
 from tests.integration.cluster import make_home, make_origin
 from tests.loopback import Handler, serving
+
+if TYPE_CHECKING:
+    # Two seconds of imports, for the one worker of pytest-xdist that needs them.
+    from maestro_defs.cluster.kubernetes import KubernetesLauncher
 
 WORKFLOW = """
 name: delivery
@@ -98,6 +100,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     (profile / "settings.yaml").write_text(f"artifacts: {tmp_path / 'artifacts'}\n", "utf-8")
     home = make_home(tmp_path / "home", profile=str(profile), database=None)
     monkeypatch.setenv("MAESTRO_SERVER_HOME", str(home))
+    from maestro_defs.cluster.kubernetes import KubernetesLauncher
+
     with api_server() as api:
         config = {
             "apiVersion": "v1",
@@ -129,6 +133,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 
 def test_the_job_is_valid_and_its_pod_is_restricted(site: Site) -> None:
+    from maestro_defs.cluster.kubernetes import HOME
+
     run = site.run()
     site.launcher.launch_run(LaunchRunContext(run, None))
     (job,) = site.api.jobs
@@ -186,4 +192,6 @@ def test_a_profile_without_a_store_that_others_reach_is_refused(site: Site, monk
 
 
 def test_the_launcher_stands_on_a_method_of_dagster_k8s_that_is_still_there() -> None:
+    from dagster_k8s import K8sRunLauncher
+
     assert callable(K8sRunLauncher._launch_k8s_job_with_args)

@@ -102,8 +102,9 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, made_server: Path) -> Iterator[Desk]:
     server = Server(find_server(tmp_path / "home", environ={}))
+    shutil.copytree(made_server, server.home.dagster, dirs_exist_ok=True)
     origin = Origin.make(tmp_path)
     origin.commit({"maestro.yaml": WORKFLOW, "src/a.py": "1"})
     server.projects.add(RegisteredProject("app", str(origin.bare), tenant="web", repository="octo/hello"))

@@ -63,7 +63,7 @@ def test_each_alert_is_told_once_however_many_conductors_look(
         assert DriftWatch(Server(home), instance, lambda: NOW).look() == 2
         assert DriftWatch(Server(home), instance, lambda: NOW + timedelta(hours=1)).look() == 0
     (told,) = observed(instance)
-    assert told.startswith("$0.0020 is what a call costs at big (24 calls)")
+    assert told.startswith("$0.00201 is what a call costs at big (24 calls)")
     assert [one.getMessage().partition(":")[0] for one in caplog.records] == ["acme/nobody", "acme/shop"]
     assert audited(home) == [("llm.drift", "acme/nobody", "cost"), ("llm.drift", "acme/shop", "cost")]
 
@@ -105,5 +105,5 @@ def test_a_drift_is_a_row_of_the_health_of_its_project(tmp_path: Path) -> None:
         keep_calls(ledger, datetime.now(UTC), last_cost=2.0)
     found = watched(tmp_path, {}, "local", "shop")
     (row,) = found["drift"].records
-    assert (row.data["what"], row.data["of"], row.data["now"]) == ("cost", "big", "$0.0020")
+    assert (row.data["what"], row.data["of"], row.data["now"]) == ("cost", "big", "$0.00201")
     assert "worse off than others" not in found

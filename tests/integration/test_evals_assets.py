@@ -13,9 +13,12 @@ import dagster as dg
 import pytest
 
 from maestro.artifacts import ArtifactStore, keys
+from maestro.audit import AuditLog
+from maestro.audit.keyfile import read_public
 from maestro.ledger.model import Scope, Unit
 from maestro.ledger.place import ledger_url
 from maestro.ledger.store import Ledger
+from maestro.llm.audit_check import verify_decisions
 from maestro.project import Project
 from maestro_defs.evals import asset_names, eval_assets
 from maestro_defs.evals_setup import Evals
@@ -119,6 +122,18 @@ def test_what_it_costs_is_charged_to_the_project_to_the_nanodollar(
     with Ledger.open(ledger_url(project.home, {})) as ledger:
         assert ledger.balance(Scope("project", "acme/app"), Unit.USD).spent == 80 * 600_000
         assert list(ledger.check()) == []
+
+
+def test_why_its_models_were_asked_is_in_the_audit_log_of_the_project(
+    project: Project, instance: dg.DagsterInstance
+) -> None:
+    week = _Week(_evals(project, "good"), WEEK, instance)
+    key = read_public(str(project.home / "keys" / "audit.pem.pub"))
+    with AuditLog.read(f"sqlite:///{project.home / 'audit.db'}", key=key) as log:
+        (entry,) = log.entries()
+        with Ledger.open(ledger_url(project.home, {})) as ledger:
+            assert verify_decisions(ledger.engine, log).decisions == 80
+    assert (entry.kind, entry.data["run"], entry.data["count"]) == ("llm.decisions", week.result.run_id, 80)
 
 
 def test_a_model_that_became_worse_fails_the_check_and_is_named(

@@ -203,7 +203,9 @@ def test_a_budget_that_is_used_up_refuses_in_openai_s_words_and_nothing_is_sent(
 
 def test_the_most_a_request_may_cost_can_be_said_with_it(endpoint: LlmEndpoint, key: str) -> None:
     body = {"model": "echo", "messages": HELLO, "max_tokens": 100}
-    assert endpoint.post(key, body, **{"x-maestro-max-usd": "0.001"}).status_code in (402, 429, 503)
+    too_little = endpoint.post(key, body, **{"x-maestro-max-usd": "0.001"})
+    assert too_little.status_code in (402, 429, 503)
+    assert "raise that limit (`x-maestro-max-usd`), or lower `max_tokens`" in too_little.json()["error"]["message"]
     assert endpoint.post(key, body, **{"x-maestro-max-usd": "5"}).status_code == 200
     refused = endpoint.post(key, body, **{"x-maestro-max-usd": "lots"})
     assert refused.json()["error"]["param"] == "x-maestro-max-usd"
@@ -242,8 +244,11 @@ def test_a_stream_that_breaks_in_the_middle_ends_with_an_error_and_is_settled(
 ) -> None:
     long: list[Any] = [{"role": "user", "content": "word " * 50}]
     stream = client.chat.completions.create(model=model, messages=long, stream=True, max_tokens=100)
-    with pytest.raises(openai.APIError, match="ended in the middle"):
+    with pytest.raises(
+        openai.APIError, match=r"ended in the middle.*; next: ask again; `maestro llm why dec_\w+`"
+    ) as told:
         list(stream)
+    assert "received" not in str(told.value)
     endpoint.until_settled()
     assert endpoint.spent() > 0
 

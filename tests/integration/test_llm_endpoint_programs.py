@@ -84,6 +84,7 @@ def test_one_machine_serves_its_models_on_loopback_and_settles_when_it_is_stoppe
         assert ledger.check() == []
         assert ledger.balance(Scope("project", "local/shop"), Unit.TOKENS).spent > 0
     assert "token:editor" in shop.run("llm", "decisions").out
+    assert [one["data"]["count"] for one in shop.audited() if one["kind"] == "llm.decisions"] == [1]
 
 
 def test_a_server_without_tokens_has_no_such_paths_and_has_imported_nothing_for_them(gateway: GatewayServer) -> None:

@@ -462,3 +462,16 @@ async def test_a_byte_order_mark_takes_no_piece_away(server: ModelServer, tmp_pa
     async with gateway(tmp_path, server.url, {"bom": {}}) as made:
         text, _ = await text_of(made, request("bom"))
         assert text == "first " + TEXT
+
+
+async def test_the_offline_provider_counts_alike_whole_and_streamed(server: ModelServer, tmp_path: Path) -> None:
+    async with gateway(tmp_path, server.url, {"echo": {}}) as made:
+        whole = await made.ask(request("offline", "hello"), WHO)
+        _, streamed = await text_of(made, request("offline", "hello"))
+        await made.settled()
+        assert streamed is not None
+        assert whole.usage == streamed.usage
+        assert whole.usage.input_tokens == 2
+        kept = made.decisions.get(whole.decision).outcome
+        assert kept is not None
+        assert (kept.input_tokens, kept.output_tokens) == (whole.usage.input_tokens, whole.usage.output_tokens)

@@ -82,7 +82,7 @@ async def test_fifty_callers_and_a_budget_for_about_half_of_them(server: ModelSe
         assert kinds == {"Answer": 25, "BudgetExceededError": 25}
         refused = next(one for one in outcomes if isinstance(one, BudgetExceededError))
         assert "the budget of run:run-1 is $" in str(refused)
-        assert "raise `budget` in maestro.yaml" in str(refused)
+        assert "raise `budget.run` in maestro.yaml" in str(refused)
         answers = sum(one.cost_nano for one in outcomes if not isinstance(one, BaseException))
         assert used(made) == (answers, 0)
 
@@ -304,12 +304,19 @@ async def test_more_than_was_reserved_is_charged_and_told(server: ModelServer, t
         assert any(event.overdraft for event in events)
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "claimed"),
+    [
+        ("made-up-usage", {"input_tokens": 10**9, "output_tokens": 10**9}),
+        ("huge-usage", {"input_tokens": 3, "output_tokens": 10**18}),
+    ],
+)
 async def test_a_count_that_cannot_be_true_is_charged_at_the_worst_case_and_told(
-    server: ModelServer, tmp_path: Path
+    server: ModelServer, tmp_path: Path, behaviour: str, claimed: dict[str, int]
 ) -> None:
     events: list[Crossing] = []
-    async with gateway(tmp_path, server.url, {"made-up-usage": {}}, events=events) as made:
-        asked = request("made-up-usage", max_output_tokens=64)
+    async with gateway(tmp_path, server.url, {behaviour: {}}, events=events) as made:
+        asked = request(behaviour, max_output_tokens=64)
         answer = await made.ask(asked, WHO)
         await made.settled()
         assert (answer.cost_nano, answer.usage.output_tokens) == (await worst(made, asked), 64)
@@ -317,7 +324,6 @@ async def test_a_count_that_cannot_be_true_is_charged_at_the_worst_case_and_told
         assert {(one.overdraft, one.limit) for one in events if one.unit is Unit.USD and one.overdraft} == {
             (f"{answer.decision}.1", answer.cost_nano)
         }
-        claimed = {"input_tokens": 10**9, "output_tokens": 10**9}
         assert {json.dumps(one.facts["implausible_usage"]) for one in made.ledger.ledger.charges()} == {
             json.dumps(claimed)
         }

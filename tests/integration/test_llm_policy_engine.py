@@ -144,6 +144,77 @@ def test_a_step_asks_the_policy_of_the_run_s_profile(tmp_path: Path, house: Path
     assert shop.run().passed
 
 
+GREETING = """\
+name: greeting
+version: 1.2.0
+description: Greets.
+messages: [{role: user, content: Greet the whole wide world in one friendly sentence.}]
+policy: {purpose: marketing}
+"""
+PURPOSES = """\
+package maestro.models
+
+release := {"allow": count(deny) == 0, "deny": deny, "warn": [], "waived": []}
+
+deny contains reason if {
+\tinput.prompt.policy.purpose == "marketing"
+\tinput.model == "plain"
+\treason := {
+\t\t"rule": "purpose", "message": sprintf("prompt %s %s is for marketing", [input.prompt.name, input.prompt.version]),
+\t\t"object": "m", "actual": "a", "allowed": "none", "fix": "ask another model",
+\t}
+}
+"""
+FOR_MARKETING = "prompt greeting 1.2.0 is for marketing"
+TWO_MODELS = {
+    "models": {name: {"provider": "offline", "price": "free", "capabilities": ["chat"]} for name in ("plain", "spare")},
+    "routes": {"both": {"candidates": ["plain", "spare"], "objective": "pinned"}},
+    "policy": {},
+}
+
+
+@pytest.fixture
+def purposes(house: Path) -> Path:
+    """A profile whose policy denies the model ``plain`` what is for marketing."""
+    (house.parent / "bundle" / "models.rego").write_text(PURPOSES)
+    return house
+
+
+def test_a_policy_denies_a_candidate_by_what_the_prompt_says_of_itself_and_why_shows_it(
+    shop: MoneyProject, purposes: Path
+) -> None:
+    (shop.root / "prompts").mkdir()
+    (shop.root / "prompts" / "greeting.yaml").write_text(GREETING)
+    (shop.root / "models.yaml").write_text(json.dumps(TWO_MODELS))
+
+    def asked(*words: str) -> tuple[str, str]:
+        said = shop.run("--profile", str(purposes), "llm", "ask", *words, "--route", "both", "--json")
+        assert said.code == 0, said.err
+        return said.json["model"], shop.run("llm", "why", said.json["decision"]).out
+
+    model, why = asked("--prompt", "greeting")
+    assert model == "spare"
+    assert FOR_MARKETING in " ".join(why.split())
+    model, why = asked("hello there")
+    assert (model, "marketing" in why) == ("plain", False)
+
+
+def test_the_policy_is_told_the_prompt_of_a_step(tmp_path: Path, purposes: Path) -> None:
+    root = tmp_path / "delivery"
+    root.mkdir()
+    shop = Delivery(root, load_profile(str(purposes)))
+    shop.git("init", "-q", "-b", "main")
+    shop.write({"models.yaml": json.dumps(TWO_MODELS), "prompts/greeting.yaml": GREETING})
+    step = "{ id: ask, run: llm.generate, with: { route: both, prompt: greeting } }"
+    shop.workflow(f"name: flow\nproject: shop\nstages:\n  - name: all\n    steps:\n      - {step}\n")
+    done = shop.run()
+    assert done.passed, done.failures()
+    record = done.records["all/ask"]
+    assert record.values["model"] == "spare"
+    because = {one["model"]: one["because"] for one in record.metadata["candidates"]}
+    assert FOR_MARKETING in because["plain"]
+
+
 def test_the_plan_asks_the_policy_of_the_profile_it_is_given(shop: MoneyProject, house: Path) -> None:
     (shop.root / "maestro.yaml").write_text(asking("plain"))
     allowed = shop.run("plan", "--json")

@@ -104,7 +104,7 @@ def test_what_is_spent_is_not_waited_for(session: RunSession) -> None:
     with ledger_of(session) as ledger:
         ledger.reserve("other", run_of(session), {Unit.USD: 7_000_000}, sent=True)
         ledger.settle("other", {Unit.USD: 7_000_000})
-    with pytest.raises(BudgetExceededError, match=r"\$0.0070 are spent and \$0.00 reserved"):
+    with pytest.raises(BudgetExceededError, match=r"\$0.007 are spent and \$0.00 reserved"):
         asked(session, "all/late", told)
     assert told == []
 
@@ -113,10 +113,10 @@ def test_a_step_whose_time_is_over_says_which_budget_it_waited_for(session: RunS
     told: list[str] = []
     with ledger_of(session) as ledger:
         ledger.reserve("other", run_of(session), {Unit.USD: 7_000_000})
-        with pytest.raises(BudgetExceededError, match=r"\$0.00 are spent and \$0.0070 reserved"):
+        with pytest.raises(BudgetExceededError, match=r"\$0.00 are spent and \$0.007 reserved"):
             asked(session, "all/late", told, seconds=1.0)
         ledger.release("other", "the test is over")
-    assert told == ["waits for $0.0070 that other calls have reserved"]
+    assert told == ["waits for $0.007 that other calls have reserved"]
 
 
 def test_a_step_that_waits_can_be_stopped(session: RunSession) -> None:

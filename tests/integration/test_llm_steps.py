@@ -250,7 +250,7 @@ def test_a_budget_of_tokens_that_holds_no_call_refuses_it_before_it_is_made(shop
     done = shop.run()
     assert not done.passed
     assert "is 50 tokens: 0 tokens are spent and 0 tokens reserved, and this needs up to 256 tokens" in done.failures()
-    assert "raise `budget` in maestro.yaml" in done.failures()
+    assert f"raise `budget.{scope}` in maestro.yaml" in done.failures()
     assert charged(shop) == {}
 
 
@@ -369,7 +369,7 @@ def test_runs_of_a_month_can_be_used_up(shop: Delivery) -> None:
     assert shop.run().passed
     refused = shop.run()
     assert not refused.passed
-    assert "1 runs" in refused.failures()
+    assert "is 1 run: 1 run is spent and 0 runs reserved" in refused.failures()
 
 
 def test_minutes_are_counted_and_the_next_step_is_refused(shop: Delivery) -> None:

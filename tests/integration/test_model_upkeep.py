@@ -17,6 +17,7 @@ from maestro.ledger.place import ledger_url
 from maestro.ledger.store import Ledger
 from maestro.ledger.tables import RESERVATIONS
 from maestro.llm.decisions import DecisionStore, decision_id
+from maestro.llm.findings import Finding, FindingStore
 from maestro.server.home import HOME_VARIABLE, find_server
 from maestro.server.projects import RegisteredProject
 from maestro_defs import model_upkeep
@@ -82,12 +83,13 @@ def counted(server: Server) -> tuple[int, int, int]:
     return len(held), decisions, sum(len(list(store.objects.under(keys.ANSWERS))) for store in stores)
 
 
-def audited(server: Server) -> list[tuple[str, object, object]]:
+def removals(server: Server) -> list[tuple[str, object, object]]:
     folder = server.home.folder
     with AuditLog.open(
         f"sqlite:///{folder / 'audit.db'}", origin="maestro/server", key_file=folder / "keys" / "audit.pem"
     ) as log:
-        return [(one.kind, one.data["decisions"], one.data["days"]) for one in log.entries()]
+        found = [one for one in log.entries() if one.kind != "llm.decisions"]
+    return [(one.kind, one.data["decisions"], one.data["days"]) for one in found]
 
 
 def test_what_is_old_goes_and_the_audit_log_says_how_many_decisions(server: Server) -> None:
@@ -95,7 +97,17 @@ def test_what_is_old_goes_and_the_audit_log_says_how_many_decisions(server: Serv
     for _ in range(2):
         tidy_up_models(server, NOW)
         assert counted(server) == (2, 9, 2)
-    assert audited(server) == [("llm.decisions_removed", 2, 400)]
+    assert removals(server) == [("llm.decisions_removed", 2, 400)]
+
+
+def test_what_was_found_of_deployments_that_are_gone_is_removed(server: Server) -> None:
+    with opened(server) as ledger:
+        decisions, findings = DecisionStore(ledger.engine), FindingStore(ledger.engine)
+        findings.put(Finding("gone@1", "breaker", "old", "it failed", seconds=-2, kept=-1))
+        findings.put(Finding("there@1", "health", "new", "it is down", seconds=60, kept=60))
+        tidy_up_models(server, NOW)
+        assert decisions.prune_findings() == 0
+        assert [one.deployment for one in findings.current()] == ["there@1"]
 
 
 def test_decisions_stay_for_ever_where_the_server_says_so(server: Server) -> None:

@@ -12,6 +12,7 @@ from maestro.errors import MaestroError
 from maestro.evals.cases import Case, Dataset, load_dataset
 from maestro.ledger.model import Attribution
 from maestro.llm.model import Answer, Decision, ModelRequest, Usage
+from tests.unit.llm_world import catalogue, model
 
 WHO = Attribution(tenant="acme", project="app", run="run-1", step="evals")
 Script = Callable[[Case], str | MaestroError]
@@ -33,7 +34,7 @@ def builtin() -> Dataset:
 
 
 class ScriptedModels:
-    """Models that say what a script says.
+    """Models that say what a script says; their catalogue has `m`, `n` and a route `either` to them.
 
     Args:
         script: what is answered to a case; an error is raised.
@@ -46,6 +47,7 @@ class ScriptedModels:
         self.answers_as = answers_as
         self.asked: list[ModelRequest] = []
         self.cases = {case.diff: case for case in builtin().cases}
+        self.catalogue = catalogue(model("m"), model("n"), routes={"either": {"candidates": ("m", "n")}})
         self._lock = threading.Lock()
 
     def ask(self, request: ModelRequest) -> Answer:

@@ -203,6 +203,17 @@ def test_thresholds_and_assumed_charges_are_events(shop: MoneyProject) -> None:
     assert [one["reservation"] for one in found["assumed"]] == ["lost"]
 
 
+def test_thresholds_of_one_moment_are_listed_in_their_order(shop: MoneyProject) -> None:
+    shop.run("budget", "set", "pull_request:7", "usd=1", "--reason", "r")
+    shop.spend(NANO)
+    levels = [
+        line.split(" %:")[0].split()[-1] for line in shop.run("budget", "events").out.splitlines() if "%:" in line
+    ]
+    assert levels == ["80", "95", "100"]
+    found = shop.run("budget", "events", "--json").json["events"]
+    assert [one["level"] for one in found] == [80, 95, 100]
+
+
 def test_an_assumed_charge_is_corrected_once_it_is_known_and_audited(shop: MoneyProject) -> None:
     assumed(shop)
     said = shop.run("budget", "adjust", "lost", "usd=0.25", "--reason", "as billed")

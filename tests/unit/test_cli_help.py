@@ -43,6 +43,12 @@ def test_every_option_says_what_it_does(path: str) -> None:
             assert parameter.help, f"{path} {parameter.opts}"
 
 
+@pytest.mark.parametrize("path", CONTEXTS)
+def test_no_option_takes_the_place_of_a_global_one(path: str) -> None:
+    names = [parameter.name for parameter in CONTEXTS[path].command.params]
+    assert sorted({one for one in names if names.count(one) > 1}, key=str) == []
+
+
 def test_the_help_imports_none_of_the_heavy_libraries() -> None:
     script = (
         "import sys, json, click\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from maestro.errors import InputError, MaestroError
 from maestro.evals.cases import Case
 from maestro.evals.history import History
 from maestro.evals.weekly import close_week
+from maestro.llm.model import Decision, ModelRequest
 from maestro.steps import PlanContext, StepKind, StepResult
 from tests.unit.eval_models import ScriptedModels, right, wrong
 from tests.unit.eval_runs import run_of
@@ -132,6 +134,61 @@ def test_the_plan_says_what_it_may_cost_at_most(tmp_path: Path) -> None:
     forecast = EVALS_RUN.forecast(_plan(tmp_path, ScriptedModels), EvalsParams(models=["m", "n"]))
     assert forecast is not None
     assert forecast.by == "80 cases for each of m, n"
+
+
+class Elsewhere(ScriptedModels):
+    """Models in whose place the offline provider answers."""
+
+    def decide(self, request: ModelRequest) -> Decision:
+        return dataclasses.replace(super().decide(request), chosen="offline", why="m has no key.")
+
+
+def test_the_plan_says_who_would_answer_in_place_of_a_model_that_is_not_set_up(tmp_path: Path) -> None:
+    forecast = EVALS_RUN.forecast(_plan(tmp_path, Elsewhere), EvalsParams(models=["m"]))
+    assert forecast is not None
+    assert forecast.refused is not None
+    assert "m would be answered by offline, which is not to be evaluated: m has no key; set up the model" in forecast.by
+    assert "`maestro llm health` shows what is missing" in forecast.refused
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("either", r"'either' is a route: .*\n.*name models themselves under `models`; of this route: m, n"),
+        ("code", r"'code' is a capability: .*\n.*of this capability: m, n"),
+        ("mm", "'mm' is no model, no route and no capability; nearest: model m"),
+    ],
+)
+def test_what_is_not_one_model_is_refused_while_planning_and_while_running(
+    harness: Harness, tmp_path: Path, name: str, told: str
+) -> None:
+    models = ScriptedModels()
+    with pytest.raises(InputError, match=told) as planned:
+        EVALS_RUN.forecast(_plan(tmp_path, lambda: models), EvalsParams(models=[name]))
+    assert EVALS_RUN.final_word(planned.value)
+    with pytest.raises(InputError, match=told):
+        harness.run(_kind(models), models=[name])
+    assert models.asked == []
+
+
+def test_a_model_that_could_not_be_asked_is_told_with_why_once_in_summary_log_page_and_report(harness: Harness) -> None:
+    result = harness.run(_kind(Elsewhere()), models=["m"])
+    why = "the model 'm' cannot be evaluated: it would be answered by 'offline'. m has no key"
+    assert result.summary == f"partial, not compared: m; {why}"
+    assert harness.log.count(why) == 1
+    page = next(one for one in result.artifacts if one.name == "evals.html")
+    text = html.unescape(harness.artifacts.get_bytes(page.sha256).decode())
+    assert text.count(why) == 1
+    assert f"Partial: {why}.</p>" in text
+    (model,) = _report(harness, result)["models"]
+    assert model["problem"] == why
+    assert model["comparison"]["notes"] == []
+
+
+def test_each_model_has_its_own_reason_and_a_common_one_is_told_once(harness: Harness) -> None:
+    result = harness.run(_kind(ScriptedModels(lambda _case: MaestroError("it is away"))), models=["m", "n"])
+    assert result.summary.startswith("partial, not compared: m, n; ")
+    assert result.summary.count("it is away") == 1
 
 
 @pytest.mark.parametrize(

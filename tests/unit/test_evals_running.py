@@ -60,6 +60,13 @@ def test_models_never_see_labels() -> None:
     assert all(defect.why not in said for case in evaluation().dataset.cases for defect in case.defects)
 
 
+def test_a_question_says_which_prompt_it_is_put_with() -> None:
+    one = evaluation()
+    prompt = one.request(one.dataset.cases[0]).prompt
+    assert prompt is not None
+    assert (prompt.name, prompt.version, prompt.digest) == ("evals.code_review", "1", one.questions.digest)
+
+
 def test_a_used_up_budget_ends_it_and_keeps_what_was_answered() -> None:
     models = ScriptedModels(_after(20, _used_up()))
     run = _run(models, dataclasses.replace(evaluation(), at_once=1))

@@ -110,7 +110,7 @@ def test_all_calls_of_one_request_are_added_up_and_corrected_one_by_one() -> Non
     free = Unsettled("dec_1.2", {Unit.USD: 0, Unit.TOKENS: 90}, {Unit.USD: 0, Unit.TOKENS: 300}, "it is full")
     error = UnsettledError([failed, free])
     assert "what the call cost, $0.00 and 90 tokens" in error.what
-    assert "$0.0050 and 800 tokens, stays charged" in error.what
+    assert "$0.005 and 800 tokens, stays charged" in error.what
     assert error.next_step == (
         "make room; then `maestro budget events` lists it as assumed; correct it by `maestro budget adjust dec_1.1 "
         "usd=0.000000000 --reason …`; `maestro budget adjust dec_1.2 tokens=90 --reason …`"

@@ -85,6 +85,10 @@ def test_a_dry_run_asks_and_keeps_nothing(shop: MoneyProject) -> None:
     said = shop.run("llm", "ask", TEXT, "--model", "plain", "--dry-run")
     assert said.code == 0
     assert "nothing was asked, and nothing spent" in said.out
+    # An id would lead to nothing.
+    assert "dec_" not in said.out
+    as_json = shop.run("llm", "ask", TEXT, "--model", "plain", "--dry-run", "--json")
+    assert as_json.json["chosen"] == "plain" and "dec_" not in as_json.out
     assert shop.run("llm", "decisions").out == "no model was asked\n"
 
 
@@ -125,6 +129,13 @@ def test_what_cannot_be_asked_is_told_without_a_traceback(shop: MoneyProject, ar
     assert said.code == 2
     assert what in said.err
     assert "Traceback" not in said.err and "defect" not in said.err
+
+
+@pytest.mark.parametrize("most", ["abc", "99999999999999"])
+def test_what_is_advised_for_the_most_it_may_cost_is_taken(shop: MoneyProject, most: str) -> None:
+    said = shop.run("llm", "ask", "x", "--max-usd", most)
+    assert said.code == 2
+    assert "unlimited" not in said.err and "default" not in said.err
 
 
 @pytest.mark.parametrize("option", ["--model", "--route", "--prompt", "--max-usd"])
@@ -253,12 +264,40 @@ def test_an_override_that_nobody_knows_is_answered_with_the_nearest(shop: MoneyP
     assert f"did you mean '{id}'?" in wrong.err
 
 
+def test_a_look_says_where_a_key_could_not_be_tried(shop: MoneyProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    (shop.root / "models.yaml").write_text(
+        "providers: {far: {kind: litellm, litellm: mistral, key: 'env:SOME_KEY'}}\n"
+        "models: {mine: {provider: far, price: free}}\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("SOME_KEY", "a-key-of-the-tests")
+    [line] = [line for line in shop.run("llm", "health").out.splitlines() if line.startswith("mine ")]
+    assert line.split()[1] == "ok"
+    assert "its key is there" in line
+
+
+def test_what_a_look_found_down_is_skipped_by_the_next_command_and_why_says_so(shop: MoneyProject) -> None:
+    (shop.root / "models.yaml").write_text(
+        "providers: {vllm: {kind: openai, api_base: 'http://127.0.0.1:9/v1'}}\n"
+        "models: {mine: {provider: vllm, price: free}}\n",
+        encoding="utf-8",
+    )
+    assert "nothing speaks against it" in shop.run("llm", "ask", TEXT, "--model", "mine", "--dry-run").out
+    found = shop.run("llm", "health", "--json").json["models"]["mine"]
+    assert (found["ready"], found["why"]) == (False, "vllm at 127.0.0.1:9 does not answer (ConnectError)")
+    said = shop.run("llm", "ask", TEXT, "--model", "mine")
+    assert said.code != 0
+    why = " ".join(shop.run("llm", "why", "last").out.split())
+    assert "unhealthy" in why
+    assert "vllm at 127.0.0.1:9 does not answer (ConnectError); a look found that" in why
+
+
 def test_a_drill_shows_where_requests_would_have_gone(shop: MoneyProject) -> None:
     assert shop.run("llm", "ask", TEXT, "--route", "local-only").code == 0
     said = shop.run("llm", "drill", "--down", "plain")
     assert said.code == 1
     assert re.search(r"local-only\s+1 of 1\s+plain\s+nowhere", said.out)
-    assert "without any answer: 1 request" in said.out
+    assert "0 requests would have gone elsewhere; without any answer: 1 request" in said.out
     assert shop.run("llm", "drill", "--down", "openai").code == 0
     found = shop.run("llm", "drill", "--down", "plain", "--json").json
     assert (found["failed"], found["routes"][0]["route"]) == (1, "local-only")
@@ -315,6 +354,8 @@ def test_a_revoked_token_does_not_count(shop: MoneyProject) -> None:
         (["t", "--budget", "usd=unlimited"], "is no amount"),
         (["t", "--expires", "yesterday"], "is no time"),
         (["t", "--tenant", "a/b"], "'/'"),
+        (["t", "--for", "acme/other"], "--for 'acme/other': this project is 'shop'"),
+        (["t", "--for", "acme/other"], "next: tokens of other projects are a server's: name it with --server-home DIR"),
     ],
 )
 def test_a_token_that_cannot_be_is_refused(shop: MoneyProject, arguments: list[str], what: str) -> None:

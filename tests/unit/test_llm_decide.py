@@ -57,7 +57,7 @@ def test_a_model_asked_for_by_name_is_taken_and_nothing_else_is_looked_at() -> N
     assert [one.model for one in decision.candidates] == ["small"]
     assert (
         decision.why
-        == "small was asked for by name, and nothing speaks against it; it costs at most $0.000800000 here."
+        == "small was asked for by name, and nothing speaks against it; it costs at most $0.0008 here."
     )
 
 
@@ -315,7 +315,7 @@ def test_what_does_not_fit_into_a_budget_is_told_how_much_is_left_and_where() ->
     decision = ask("big", facts=state(balances=(balance(5, 4.99), balance(100, 1, scope=Scope("tenant", "acme")))))
     assert reasons(decision, "big") == ["over_budget"]
     assert (
-        sentence(decision, "big") == "it needs up to $0.0450, and of the $5.00 of project:acme/app only $0.01 are left"
+        sentence(decision, "big") == "it needs up to $0.045, and of the $5.00 of project:acme/app only $0.01 are left"
     )
     assert "maestro budget set project:acme/app usd=" in decision.why
 
@@ -339,7 +339,7 @@ def test_a_budget_of_tokens_counts_as_well() -> None:
 def test_what_one_request_may_cost_is_limited_by_request_and_route() -> None:
     decision = ask("all", max_nano=NANO // 100)
     assert decision.order == ("middle", "small")
-    assert sentence(decision, "big") == "it may cost up to $0.0450, and the request allows $0.01 a request"
+    assert sentence(decision, "big") == "it may cost up to $0.045, and the request allows $0.01 a request"
     assert ask("mine", catalogue(routes=route(max_nano=NANO // 1000))).order == ("small",)
 
 

@@ -60,6 +60,18 @@ def test_a_request_that_found_no_model_is_not_the_outages_doing() -> None:
     assert drill(["openai"], KNOWN, [kept]).routes[0].failed == 0
 
 
+def test_a_request_that_failed_anyway_is_not_the_outages_doing() -> None:
+    decision = ask("all", KNOWN)
+    for state_then in ("failed", "cancelled", "refused"):
+        [route] = drill(["openai"], KNOWN, [Kept(decision, Outcome(decision.id, NOW, state_then))]).routes
+        assert (route.calls, route.affected, route.failed) == (1, 0, 0)
+
+
+def test_what_goes_elsewhere_and_what_has_no_answer_are_counted_apart() -> None:
+    found = drill(["big"], KNOWN, [*answered("all", 2), *answered("all", 4, order=("big",)), *answered("cheap", 1)])
+    assert (found.elsewhere, found.failed) == (2, 4)
+
+
 def test_a_call_without_an_answer_is_compared_by_its_worst_case() -> None:
     decision = ask("all", KNOWN)
     [route] = drill(["big"], KNOWN, [Kept(decision, None)]).routes

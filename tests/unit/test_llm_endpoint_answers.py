@@ -77,6 +77,20 @@ def test_a_client_is_told_not_to_try_again_where_that_is_no_use() -> None:
     assert "x-should-retry" not in failure_of(MaestroError("later")).headers
 
 
+def test_a_message_that_ends_a_sentence_has_no_second_end_before_what_to_do_next() -> None:
+    assert failure_of(InputError("It is wrong.", next_step="mend it")).message == "It is wrong; next: mend it"
+
+
+@pytest.mark.parametrize(("whose", "name"), [("the request", "x-maestro-max-usd"), ("route cheap", "max_usd")])
+def test_a_limit_is_named_as_whoever_can_raise_it_writes_it(whose: str, name: str) -> None:
+    what = (
+        f"big cannot be used: it may cost up to $0.41, and {whose} allows $0.01 a request. To go on, raise that limit "
+        "(`max_usd`), or lower `max_output_tokens`."
+    )
+    found = failure_of(NoModelError(what, decision=decision(("over_budget",)), next_step="`maestro llm why dec_1`"))
+    assert f"raise that limit (`{name}`), or lower `max_tokens`; next: `maestro llm why dec_1`" in found.message
+
+
 def test_what_to_do_next_is_part_of_the_message() -> None:
     assert failure_of(InputError("this is wrong", next_step="write that")).message == "this is wrong; next: write that"
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
+
+from maestro.cli.llm_why_table import show_decision
+from maestro.cli.options import GlobalOptions
+from maestro.cli.terminal import Terminal
 from maestro.llm.decisions import outcome_of
-from maestro.llm.explain import COLUMNS, headline, why_facts, why_table
+from maestro.llm.explain import COLUMNS, headline, troubles, why_facts, why_table
 from maestro.llm.model import Attempt, PromptRef, ProviderError
 from maestro.llm.state import Latency, PolicyVerdict
 from tests.unit.llm_world import NOW, answer, ask, balance, state
@@ -20,7 +25,7 @@ def test_candidates_stand_in_the_order_they_would_be_tried_and_the_others_below(
         ("big", "unhealthy", False),
     ]
     assert rows[2].because == "its endpoint cannot be used right now: connection refused"
-    assert rows[0].cells == ("middle", "chosen", "0.7", "$0.0050", "$0.0080", "2.0 s", "0.700", "")
+    assert rows[0].cells == ("middle", "chosen", "0.7", "$0.005", "$0.008", "2.0 s", "0.700", "")
     assert len(COLUMNS) == len(rows[0].cells)
 
 
@@ -32,7 +37,7 @@ def test_what_happened_is_in_the_table_as_well() -> None:
     assert (rows["big"].verdict, rows["big"].because) == ("failed: rate_limit", "429, asked to wait 30 s")
     assert rows["middle"].verdict == "answered"
     assert dict(why_facts(decision, outcome))["outcome"] == (
-        "answered by middle in 1.5 s, 1,000 + 500 tokens, cost $0.0030"
+        "answered by middle in 1.5 s, 1,000 + 500 tokens, cost $0.003"
     )
 
 
@@ -83,3 +88,43 @@ def test_where_nothing_failed_the_decision_is_the_answer() -> None:
     decision = ask("all")
     assert headline(decision, "big", (Attempt("big", "unavailable", 0.1), Attempt("big", "ok", 1.0))) == decision.why
     assert headline(decision, None, (Attempt("big", "timeout", 9.0),)) == decision.why
+
+
+def test_what_went_wrong_on_the_way_is_no_reason_against_a_candidate(capsys: pytest.CaptureFixture[str]) -> None:
+    decision = ask("all", facts=state(unhealthy={"small": "connection refused"}))
+    tried = (*[Attempt("big", "unavailable", 0.1, "big: it answered 500")] * 2, Attempt("big", "ok", 1.1))
+    outcome = outcome_of(decision, answer(decision, model="big", attempts=tried), at=NOW)
+    rows = {row.model: row for row in why_table(decision, outcome)}
+    assert (rows["big"].verdict, rows["big"].against, rows["big"].because) == ("chosen", "", "big: it answered 500")
+    assert troubles(outcome) == (("big", "unavailable, 2 times", "it answered 500"),)
+    show_decision(Terminal(GlobalOptions()), decision, outcome)
+    against, wrong = (
+        capsys.readouterr().out.split("what speaks against the others:")[1].split("\nwhat went wrong on the way:")
+    )
+    assert "small" in against and "big" not in against
+    assert wrong.splitlines()[2].split() == ["big", "unavailable,", "2", "times", "it", "answered", "500"]
+
+
+def test_where_nothing_went_wrong_nothing_is_said_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    decision = ask("all")
+    outcome = outcome_of(decision, answer(decision, attempts=(Attempt("big", "ok", 1.1),)), at=NOW)
+    assert troubles(outcome) == troubles(None) == ()
+    show_decision(Terminal(GlobalOptions()), decision, outcome)
+    assert "went wrong" not in capsys.readouterr().out
+
+
+def test_a_decision_that_is_not_kept_is_shown_without_its_id(capsys: pytest.CaptureFixture[str]) -> None:
+    decision = ask("all")
+    show_decision(Terminal(GlobalOptions()), decision, None, dry=True)
+    assert "dec_" not in capsys.readouterr().out
+    show_decision(Terminal(GlobalOptions()), decision, None)
+    assert decision.id in capsys.readouterr().out
+
+
+def test_an_answer_from_the_cache_of_a_fallback_says_why_it_is_not_the_chosen_ones() -> None:
+    decision = ask("all")
+    tried = (Attempt("big", "unavailable", 0.1, "it answered 500: boom"),)
+    found = dataclasses.replace(answer(decision, model="middle", attempts=tried), cached=True)
+    outcome = outcome_of(decision, found, at=NOW)
+    assert {row.model: row.verdict for row in why_table(decision, outcome)}["middle"] == "answered"
+    assert dict(why_facts(decision, outcome))["why"].startswith("middle answered, because big failed")

@@ -13,15 +13,15 @@ import pytest
 
 from maestro.errors import InputError
 from maestro.ledger.model import Unit
-from maestro.llm.answers import AnswerCache, question, worth_keeping
+from maestro.llm.answers import AnswerCache, KeptAnswer, question, repetition, worth_keeping
 from maestro.llm.assembly import Assembly
 from maestro.llm.catalogue import Model
 from maestro.llm.charging import Bounds, bounds, made_in
 from maestro.llm.keyring import Keyring
-from maestro.llm.model import Chunk, Completion, Message, ProviderError, Usage
+from maestro.llm.model import Chunk, Completion, Message, ModelRequest, ProviderError, Usage
 from maestro.llm.options import check_messages, checked_options
 from maestro.llm.prices import Price, Rate
-from maestro.llm.redact import Redactor
+from maestro.llm.redact import Redaction, Redactor
 from maestro.llm.refreshed import Refreshed
 from maestro.llm.retries import Retries
 
@@ -226,7 +226,7 @@ def test_a_kept_answer_comes_back_and_a_damaged_one_does_not() -> None:
     cache = AnswerCache(SimpleNamespace(objects=objects))  # type: ignore[arg-type]  # All that it uses.
     answer = Completion("fine", Usage(3, 4), raw={"role": "assistant", "content": "fine"})
     asyncio.run(cache.keep("k", answer, "m"))
-    assert asyncio.run(cache.find("k")) == answer
+    assert asyncio.run(cache.find("k")) == KeptAnswer(answer, "k")
     (name,) = objects.found
     assert name == "llm/answers/k.json"
     objects.found["llm/answers/other.json"] = objects.found[name]
@@ -237,24 +237,56 @@ def test_a_kept_answer_comes_back_and_a_damaged_one_does_not() -> None:
     assert asyncio.run(cache.find("k")) is None
 
 
+def asked(text: str = "hi", **more: Any) -> ModelRequest:
+    return ModelRequest([Message("user", text)], options={"seed": 1}, **more)
+
+
+def taken(request: ModelRequest) -> Redaction:
+    return Redactor().request(request.messages, request.options)
+
+
 def test_everything_that_may_change_the_answer_is_in_its_key() -> None:
-    redaction = Redactor().request([Message("user", "hi")], {"seed": 1})
+    def key(model: Model = MODEL, tenant: str = "acme", text: str = "hi", **more: Any) -> str:
+        request = asked(text, **more)
+        return question(model, taken(request), request, tenant=tenant)
 
-    def key(model: Model = MODEL, text: str = "hi", **changed: Any) -> str:
-        given: dict[str, Any] = {"tenant": "acme", "max_output": 10, "temperature": 0.0, "idempotency": ""} | changed
-        return question(model, Redactor().request([Message("user", text)], {"seed": 1}), **given)
-
-    assert key() == question(MODEL, redaction, tenant="acme", max_output=10, temperature=0.0)
     others = [
         key(replace(MODEL, wire_model="other")),
         key(replace(MODEL, api_base="http://elsewhere")),
+        key(replace(MODEL, provider="q")),
+        key(replace(MODEL, kind="litellm", litellm="openai")),
         key(text="hello"),
         key(tenant="other"),
-        key(max_output=11),
+        key(max_output_tokens=11),
         key(temperature=0.5),
-        key(idempotency="again"),
     ]
-    assert len({key(), *others}) == 8
+    assert len({key(), *others}) == 9
+
+
+def test_neither_who_asks_nor_how_the_model_is_called_here_changes_the_key_of_a_question() -> None:
+    def key(model: Model, **more: Any) -> str:
+        return question(model, taken(asked()), asked(**more), tenant="acme")
+
+    assert key(MODEL) == key(MODEL, idempotency="again", target="m", branch="main", max_nano=7)
+    assert key(MODEL) == key(replace(MODEL, name="alias", quality=0.9))
+
+
+def test_a_repetition_is_of_the_same_step_the_same_question_and_the_same_targets() -> None:
+    def key(tenant: str = "acme", text: str = "hi", **more: Any) -> str:
+        request = asked(text, **{"idempotency": "run-1/review", "target": "m", **more})
+        return repetition(taken(request), request, tenant=tenant)
+
+    assert key() == key()
+    others = [
+        key(tenant="other"),
+        key(text="hello"),
+        key(idempotency="run-1/triage"),
+        key(target="n"),
+        key(fallback=("n",)),
+        key(temperature=0.5),
+    ]
+    assert len({key(), *others}) == 7
+    assert key() != question(MODEL, taken(asked()), asked(), tenant="acme")
 
 
 def test_only_an_answer_that_ended_by_itself_is_worth_keeping() -> None:

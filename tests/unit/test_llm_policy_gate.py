@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from maestro.errors import MaestroError
-from maestro.llm.model import ModelRequest
+from maestro.llm.model import ModelRequest, PromptRef
 from maestro.llm.policy_gate import PolicyGate
 from maestro.policy import load_bundle, open_engine
 from tests.unit.llm_world import BIG, HOME, SMALL, WHO
@@ -42,6 +43,25 @@ def test_personal_data_of_the_request_are_told_to_the_policy() -> None:
     gate = PolicyGate(open_engine(load_bundle()), {"personal_regions": ["eu"]})
     assert gate.verdict(BIG, REQUEST, WHO, 1_000).allow
     assert not gate.verdict(BIG, ModelRequest((), personal=("Ada",)), WHO, 1_000).allow
+
+
+def test_the_prompt_of_the_request_is_told_to_the_policy_and_what_its_file_says_of_it() -> None:
+    gate = PolicyGate(open_engine(load_bundle()))
+    asked = [
+        json.loads(gate(BIG, ModelRequest((), prompt=prompt), WHO, 1_000)[0])["prompt"]
+        for prompt in (None, PromptRef("greeting", "1.0.0", "sha256:0", {"purpose": "marketing", "public": True}))
+    ]
+    facts = {"purpose": "marketing", "public": True}
+    assert asked == [None, {"name": "greeting", "version": "1.0.0", "digest": "sha256:0", "policy": facts}]
+
+
+def test_another_prompt_is_another_question() -> None:
+    engine = Counting()
+    gate = PolicyGate(engine)
+    for purpose in ("marketing", "marketing", "review"):
+        prompt = PromptRef("greeting", "1.0.0", "sha256:0", {"purpose": purpose})
+        assert gate.verdict(BIG, ModelRequest((), prompt=prompt), WHO, 1_000).allow
+    assert engine.asked == 2
 
 
 def test_equal_questions_are_asked_once_and_nearly_equal_costs_are_equal() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -55,12 +56,19 @@ def test_openais_thinking_models_are_sent_no_temperature() -> None:
         {"prompt_tokens": True, "completion_tokens": 1},
         {"prompt_tokens": 1.5, "completion_tokens": 1},
         {"prompt_tokens": "1", "completion_tokens": 1},
-        {"prompt_tokens": 1, "completion_tokens": 10**12},
         {"prompt_tokens": 0, "completion_tokens": 0},
     ],
 )
 def test_a_count_that_can_be_none_is_none(usage: object) -> None:
     assert wire.usage(usage) is None
+
+
+@pytest.mark.parametrize(
+    ("claimed", "kept"), [("1000000000000000", 10**15), ("1e15", 10**15), ("1e999", 10**18), ("1" + "0" * 40, 10**18)]
+)
+def test_a_count_that_cannot_be_true_is_a_count_all_the_same(claimed: str, kept: int) -> None:
+    usage = json.loads(f'{{"prompt_tokens": 3, "completion_tokens": {claimed}}}')
+    assert wire.usage(usage) == Usage(3, kept)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +91,12 @@ def test_garbage_says_how_much_of_it_came() -> None:
         wire.parsed(b'{"choices', "the answer")
     assert caught.value.kind == "garbage"
     assert caught.value.sent
+
+
+def test_where_garbage_begins_is_told_in_words_that_go_together() -> None:
+    with pytest.raises(ProviderError) as caught:
+        wire.parsed(b'{"choices', "the answer")
+    assert "(Unterminated string starting at character 1;" in caught.value.what
 
 
 def test_an_answer_without_a_message_says_what_was_used_all_the_same() -> None:

@@ -74,8 +74,13 @@ def test_what_it_removes_of_decisions_is_a_row_of_the_audit_log(shop: MoneyProje
     with AuditLog.open(
         f"sqlite:///{shop.home / 'audit.db'}", origin="maestro/shop", key_file=shop.home / "keys" / "audit.pem"
     ) as log:
-        rows = [(one.kind, one.data["decisions"], one.data["days"]) for one in log.entries()]
-    assert rows == [("llm.decisions_removed", 1, 400)]
+        audited, removed = log.entries()
+    assert (audited.kind, audited.data["count"]) == ("llm.decisions", 1), "what was never audited is first"
+    assert (removed.kind, removed.data["decisions"], removed.data["days"]) == ("llm.decisions_removed", 1, 400)
+    assert shop.run("llm", "verify").out.splitlines() == [
+        "1 decision removed after the time they are kept for, as the log says",
+        "ok 0 decisions as they were audited, in 1 entry of the log",
+    ]
 
 
 def test_decisions_are_kept_for_as_long_as_one_says(shop: MoneyProject) -> None:

@@ -27,7 +27,7 @@ def test_what_drifted_is_a_row_with_the_value_before_and_what_would_be_usual(sho
     assert "24 calls since" in said.out
     assert "compared with 28 days of the 4 weeks before that had 20 calls or more" in said.out
     (row,) = [line for line in said.out.splitlines() if line.startswith("cost ")]
-    assert row.split()[:4] == ["cost", "big", "$0.0020", "$0.0010"]
+    assert row.split()[:4] == ["cost", "big", "$0.00201", "$0.001"]
     assert "cost: what a call costs" in said.out
     (alert,) = shop.run("llm", "drift", "--since", "1d", "--json").json["alerts"]
     assert (alert["metric"], alert["subject"], alert["calls"]) == ("cost", "big", 24)

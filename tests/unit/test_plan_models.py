@@ -99,6 +99,17 @@ def test_the_steps_own_limit_is_named_and_no_budget_that_has_nothing_to_do_with_
     assert "budget set" not in said
 
 
+@pytest.mark.parametrize(("kind", "file"), [("step", "budget.step"), ("run", "budget.run"), ("month", "budget.month")])
+def test_of_the_workflows_own_budget_only_the_workflow_is_named(shop: MoneyProject, kind: str, file: str) -> None:
+    steps(shop, dear("a"))
+    workflow = shop.root / "maestro.yaml"
+    workflow.write_text(f"budget: {{{kind}: 0.0001}}\n{workflow.read_text()}", encoding="utf-8")
+    said = shop.run("plan").out
+    assert f"raise `{file}` in maestro.yaml" in said
+    # The lower limit counts, so a higher one elsewhere is no help.
+    assert "budget set" not in said
+
+
 def test_where_a_refused_step_may_fail_the_run_goes_on(shop: MoneyProject) -> None:
     steps(shop, json.dumps({**json.loads(dear("a")), "continue_on_error": True}))
     shop.run("budget", "set", "project", "usd=1", "--reason", "x")

@@ -159,6 +159,15 @@ def test_two_revisions_and_two_files_are_compared(project: Path, maestro: Maestr
     assert "version 1.0.0 -> 2" in maestro("diff", str(project / "old/greet.yaml"), str(new)).output
 
 
+def test_two_files_are_compared_whatever_they_are_called(project: Path, maestro: Maestro) -> None:
+    old, new = project / "before.yaml", project / "after.yaml"
+    old.write_text(GREET)
+    new.write_text(GREET.replace("Hello", "Good day"))
+    assert "-Hello {{ name }}" in maestro("diff", str(old), str(new)).output
+    new.write_text(GREET.replace("Hello {{ name }}", "Hello {{ nobody }}"))
+    assert "after.yaml" in refusal(maestro("diff", str(old), str(new)))
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -10,6 +10,7 @@ from maestro.cli.options import GlobalOptions
 from maestro.cli.summary import show_summary
 from maestro.cli.terminal import Terminal
 from maestro.ledger.model import Attribution, Scope, Unit
+from maestro.ledger.operations import Settle
 from maestro.ledger.store import Ledger
 from maestro.runs import RunView
 
@@ -72,6 +73,24 @@ def test_what_cost_more_than_was_reserved_is_told_too(tmp_path: Path) -> None:
     assert looked.told("local", "shop", "run-1") == (
         "step:run-1/all/ask has cost $0.03, more than the $0.01 that were reserved (a)",
     )
+
+
+def test_a_claim_that_cannot_be_true_is_told_as_such_and_not_as_a_cost(tmp_path: Path) -> None:
+    looked = look(tmp_path, {})
+    with ledger(tmp_path) as opened:
+        opened.reserve("a", MINE, {Unit.USD: CENT})
+        opened.committer.perform(Settle("a", {Unit.USD: CENT}, doubtful=True))
+    assert looked.told("local", "shop", "run-1") == (
+        "the provider claimed more for step:run-1/all/ask than the call can have used, so all that was reserved is "
+        "charged: $0.01 (a)",
+    )
+
+
+def test_an_error_of_a_run_keeps_its_lines() -> None:
+    out = io.StringIO()
+    view = RunView("0123456789", "shop", "shop", "1234", "failed", error="it is used up\n  next: ask ann")
+    show_summary(Terminal(GlobalOptions(color="never"), out), view, lambda _step, _lines: (), ())
+    assert "\nerror: it is used up\n  next: ask ann\n" in out.getvalue()
 
 
 def test_a_ledger_that_cannot_be_read_is_told_and_fails_nothing(tmp_path: Path) -> None:

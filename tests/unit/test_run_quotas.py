@@ -109,7 +109,7 @@ def test_when_runs_are_used_up_the_next_one_is_refused_and_says_who_can_raise_it
     place.begun("run-2")
     with pytest.raises(BudgetExceededError, match="is 2 runs: 2 runs are spent") as refused:
         place.begun("run-3")
-    assert "raise `budget` in maestro.yaml" in str(refused.value)
+    assert "raise `budget.month` in maestro.yaml" in str(refused.value)
     assert place.charged(Unit.RUNS) == [1, 1]
 
 

@@ -45,17 +45,20 @@ def test_a_file_that_is_not_there_changes_nothing(tmp_path: Path) -> None:
     ("text", "what"),
     [
         ("lanes: [", "serving.yaml:1:9: not YAML"),
-        ("lane: {}\n", "lane: Extra inputs are not permitted"),
-        ("lanes: { qwen: { slo: { ttft: 1 } } }\n", "lanes.qwen.slo.ttft: Extra inputs are not permitted"),
+        ("lane: {}\n", "serving.yaml:1:1: lane: Extra inputs are not permitted"),
+        ("lanes: { qwen: { slo: { ttft: 1 } } }\n", "serving.yaml:1:25: lanes.qwen.slo.ttft: Extra inputs are not"),
         (
             "lanes: { qwen: { slo: { kv_cache: 90 } } }\n",
-            "lanes.qwen.slo.kv_cache: Input should be less than or equal to 1",
+            "serving.yaml:1:35: lanes.qwen.slo.kv_cache: Input should be less than or equal to 1",
         ),
         ("lanes: { qwen: { kind: tgi } }\n", "lanes.qwen.kind: Input should be 'auto', 'vllm', 'ray' or 'llamacpp'"),
         (
             "lanes: { qwn: { slo: { queue: 3 } } }\n",
             "no model of this name has a provider with 'metrics'; near are qwen",
         ),
+        ("lanes:\n  qwen: { scaling: { least: 5, most: 2 } }\n", "serving.yaml:2:3: the serving lane 'qwen' cannot"),
+        ("lanes:\n  qwn: {}\n", "serving.yaml:2:3: lanes.qwn: it has no 'url'"),
+        ("lanes:\n  qwen:\n    interval: soon\n", "serving.yaml:3:15: lanes.qwen.interval: Input should be"),
         ("lanes: { qwen: { scaling: { least: 5, most: 2 } } }\n", "it is to have 5 to 2 replicas"),
         ("lanes: { x: { url: 'gpu-1:8000' } }\n", "is no http or https URL"),
         ("- qwen\n", "the file: Input should be a valid dictionary"),

@@ -14,30 +14,7 @@ from maestro.steps import Registry, StepKind
 from maestro.workflow.expressions import ExpressionError
 from maestro.workflow.load import load_text
 from maestro.workflow.problems import WorkflowErrors
-from tests.unit.workflow_kinds import ANALYSE, REGISTRY, first_lines, load, one_step, own_kinds
-
-DELIVER = """\
-name: intelgraph-build
-version: 1.0.0
-stages:
-  - name: analyze
-    steps:
-      - run: litellm.generate
-        with: { prompt_template: code_review, model: gpt-4o-mini }
-  - name: build
-    steps:
-      - run: build.typescript
-        with: { cache_key: '{{ git.sha }}-{{ package.json.hash }}' }
-  - name: test
-    parallel:
-      - run: test.unit
-      - run: test.integration
-      - run: test.e2e
-  - name: package
-    steps:
-      - run: container.build
-        with: { registry: ghcr.io/intelgraph, sbom: true, sign: true }
-"""
+from tests.unit.workflow_kinds import ANALYSE, DELIVER, REGISTRY, first_lines, load, one_step, own_kinds
 
 
 @pytest.mark.parametrize("text", [ANALYSE, DELIVER])

@@ -29,6 +29,29 @@ stages:
         with: { command: 'npm run typecheck' }
 """
 """The workflow this project was asked for with."""
+DELIVER = """\
+name: intelgraph-build
+version: 1.0.0
+stages:
+  - name: analyze
+    steps:
+      - run: litellm.generate
+        with: { prompt_template: code_review, model: gpt-4o-mini }
+  - name: build
+    steps:
+      - run: build.typescript
+        with: { cache_key: '{{ git.sha }}-{{ package.json.hash }}' }
+  - name: test
+    parallel:
+      - run: test.unit
+      - run: test.integration
+      - run: test.e2e
+  - name: package
+    steps:
+      - run: container.build
+        with: { registry: ghcr.io/intelgraph, sbom: true, sign: true }
+"""
+"""The second one: what is delivered."""
 
 
 class ShellParams(BaseParams):

@@ -55,6 +55,8 @@ class OllamaClient:
         async with self._answering():
             # The package has no question for it.
             response = await self._clients()[0].get("/api/version")
+            if response.status_code in (401, 403) or response.status_code >= 500:
+                raise trouble.no_version(self.url, response.status_code)
             body = response.json() if response.status_code == 200 else None
             if not isinstance(body, dict) or not isinstance(body.get("version"), str):
                 raise trouble.broken(f"what answers at {self.url} is no Ollama: it does not tell its version")

@@ -31,6 +31,20 @@ def not_running(url: str, reason: str = "") -> ProviderError:
     )
 
 
+def no_version(url: str, status: int) -> ProviderError:
+    """What is asked for its version at ``url`` answers with an error."""
+    if status in (401, 403):
+        return ProviderError(
+            f"Ollama at {url} refuses the key ({status})",
+            kind="auth",
+            sent=False,
+            next_step="look at what the model's `key` in models.yaml refers to",
+        )
+    return ProviderError(
+        f"Ollama at {url} answers {status}", kind="unavailable", sent=False, next_step="see what its log says"
+    )
+
+
 def missing(model: str, close: Sequence[str], present: Sequence[str]) -> ProviderError:
     """The model is not on Ollama's disk; ``close`` are present ones that may have been meant."""
     if close:

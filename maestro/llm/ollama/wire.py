@@ -13,7 +13,7 @@ from typing import Any
 from maestro.llm.model import Chunk, Message, ProviderCall, ProviderError, Usage
 from maestro.llm.ollama import trouble
 from maestro.llm.ollama.need import DEFAULT_CONTEXT
-from maestro.llm.providers.openai_wire import MOST_TOKENS, clean
+from maestro.llm.providers.openai_wire import clean, count
 
 KEEP_ALIVE = "5m"
 _OPTIONS = ("seed", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repeat_penalty")
@@ -184,16 +184,13 @@ def usage(line: Mapping[str, Any], messages: Sequence[Message], received: int) -
     Args:
         received: bytes of text that came.
     """
-    given, made = _count(line.get("prompt_eval_count")), _count(line.get("eval_count"))
+    # Zeros stand where nothing was counted.
+    given, made = count(line.get("prompt_eval_count")) or None, count(line.get("eval_count")) or None
     return Usage(
         estimated_input(messages) if given is None else given,
         received // 4 if made is None else made,
         estimated=given is None or made is None,
     )
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST_TOKENS else None
 
 
 def _cannot(what: str) -> ProviderError:

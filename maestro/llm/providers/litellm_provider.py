@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -109,12 +110,31 @@ class LiteLLM:
                 await close()
 
     async def healthy(self, call: ProviderCall) -> str | None:
-        """litellm has no question that costs nothing, so only what is known here is looked at."""
+        """Whether the address in ``models.yaml`` answers, and with no 5xx; without one, what is known here.
+
+        litellm has no question that costs nothing, and each provider wants its key in another place, so none is sent
+        and nothing is said of it.
+        """
         try:
             self._arguments(call)
         except ProviderError as error:
             return error.what
-        return None
+        if call.api_base is None:
+            return None
+        place = f"{self.name} at {urlsplit(call.api_base).hostname or '?'}"
+        try:
+            url = f"{call.api_base.rstrip('/')}/models"
+            async with (
+                asyncio.timeout(call.first_byte),
+                httpx.AsyncClient() as client,
+                client.stream("GET", url) as response,
+            ):
+                status = response.status_code
+        except TimeoutError:
+            return f"{place} did not answer within {call.first_byte:g} s"
+        except Exception as error:  # noqa: BLE001 - whatever the network does, it is not healthy
+            return f"{place} does not answer ({type(error).__name__})"
+        return f"{place} answers {status}" if status >= 500 else None
 
     async def close(self) -> None:
         """litellm keeps its connections for all; they end when they are idle."""

@@ -16,6 +16,8 @@ from maestro.llm.model import Chunk, Completion, Message, ProviderCall, Provider
 
 OPENAI = "https://api.openai.com/v1"
 MOST_TOKENS = 1_000_000_000
+MOST_CLAIMED = 10**18
+"""A larger claim is kept as this one."""
 """A count of tokens above this is no count."""
 _MADE = ("content", "reasoning_content", "reasoning", "refusal", "tool_calls", "function_call")
 _NO_TEMPERATURE = ("o1", "o3", "o4", "gpt-5")
@@ -55,7 +57,10 @@ def parsed(data: bytes | str, what: str) -> dict[str, Any]:
     try:
         found = json.loads(data, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        reason = f"{error.msg} at character {error.pos}" if isinstance(error, json.JSONDecodeError) else "not JSON"
+        reason = "not JSON"
+        if isinstance(error, json.JSONDecodeError):
+            # "Unterminated string starting at" ends with the word that comes next.
+            reason = f"{error.msg.removesuffix(' at')} at character {error.pos}"
         raise garbage(f"{what} is not whole JSON ({reason}; {len(data):,} {_size(data)} came)") from None
     if not isinstance(found, dict):
         raise garbage(f"{what} is JSON but no object")
@@ -134,12 +139,12 @@ def usage(value: object) -> Usage | None:
     """The provider's count; None when it gives none that can be one."""
     if not isinstance(value, dict):
         return None
-    given, made = _count(value.get("prompt_tokens")), _count(value.get("completion_tokens"))
+    given, made = count(value.get("prompt_tokens")), count(value.get("completion_tokens"))
     # A request without a token does not exist: zeros stand where a server does not count.
     if not given or made is None:
         return None
     details = value.get("prompt_tokens_details")
-    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    cached = count(details.get("cached_tokens")) if isinstance(details, dict) else None
     return Usage(given, made, min(cached or 0, given))
 
 
@@ -148,10 +153,14 @@ def says_something(message: Mapping[str, Any]) -> bool:
     return any(message.get(name) for name in _MADE)
 
 
-def _count(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_TOKENS:
+def count(value: object) -> int | None:
+    """A number of tokens as it was claimed; None: it is none. What cannot be true is for the gateway to disbelieve."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value
+    if value > MOST_TOKENS:
+        # Also 1e15, which is no whole number in JSON: whoever claims so much has not left the count out.
+        return int(min(value, MOST_CLAIMED))
+    return value if isinstance(value, int) and value >= 0 else None
 
 
 def clean(text: str) -> str:
