@@ -35,6 +35,7 @@ _SETTLE_SECONDS = 0.5
 _CUT_OFF_SECONDS = 10.0
 """After its time to leave, a worker that is still there is killed."""
 _PRUNE_SECONDS = 3600.0
+_STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,8 @@ class WarmServer:
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda _number, _frame: None)
         signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
+        # What came while this process took the place of another one of the same id is taken now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
     def serve(self) -> bool:
         """Until it is to stop; True when it is to start anew in its place, with what has changed."""
@@ -92,8 +95,9 @@ class WarmServer:
             self._hear_workers(ready)
             if self._drain_until is not None and self._drained():
                 return False
-            if self._drain_until is None and (self._reload or self._outdated()) and self._can_start_anew():
-                return True
+            if self._drain_until is None and (self._reload or self._outdated()):
+                if self._can_start_anew() and self._leave_signals():
+                    return True
             if self._listener.fileno() in ready and (connection := wire.accept(self._listener)):
                 self._serve(connection)
             elif not ready:
@@ -172,6 +176,16 @@ class WarmServer:
             self._stamps = before
             _log.error("not started anew, the old code goes on until something changes again: %s", problem)
         return problem is None
+
+    def _leave_signals(self) -> bool:
+        """Leaves signals from here on to the process that takes this one's place; False: told to stop already."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+        if select.select([self._wakeup], [], [], 0)[0]:
+            self._take_signals()
+        if self._drain_until is None:
+            return True
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+        return False
 
     def _serve(self, connection: socket.socket) -> None:
         try:

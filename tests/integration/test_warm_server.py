@@ -165,6 +165,15 @@ def test_a_hangup_starts_the_server_anew_in_its_place(tmp_path: Path) -> None:
         assert second["pid"] != first["pid"]
 
 
+def test_a_server_that_is_told_to_stop_while_it_starts_anew_stops(tmp_path: Path) -> None:
+    with warm_server(tmp_path / "home") as warm:
+        (warm.home.folder / "server.yaml").write_text("launcher: {nice: 3}")
+        until(lambda: "starting anew" in warm.log.read_text(), lambda: warm.log.read_text())
+        warm.signal(signal.SIGTERM)
+        assert warm.process is not None
+        assert warm.process.wait(60) == 0
+
+
 def test_settings_that_cannot_be_used_do_not_end_a_server_that_works(tmp_path: Path) -> None:
     with warm_server(tmp_path / "home") as warm:
         (warm.home.folder / "server.yaml").write_text("launcher: {nice: many}")

@@ -55,10 +55,7 @@ def test_a_model_asked_for_by_name_is_taken_and_nothing_else_is_looked_at() -> N
     decision = ask("small")
     assert decision.chosen == "small"
     assert [one.model for one in decision.candidates] == ["small"]
-    assert (
-        decision.why
-        == "small was asked for by name, and nothing speaks against it; it costs at most $0.0008 here."
-    )
+    assert decision.why == "small was asked for by name, and nothing speaks against it; it costs at most $0.0008 here."
 
 
 def test_a_capability_is_every_model_that_has_it() -> None:
