@@ -95,9 +95,8 @@ class WarmServer:
             self._hear_workers(ready)
             if self._drain_until is not None and self._drained():
                 return False
-            if self._drain_until is None and (self._reload or self._outdated()):
-                if self._can_start_anew() and self._leave_signals():
-                    return True
+            if self._drain_until is None and (self._reload or self._outdated()) and self._can_hand_over():
+                return True
             if self._listener.fileno() in ready and (connection := wire.accept(self._listener)):
                 self._serve(connection)
             elif not ready:
@@ -166,6 +165,9 @@ class WarmServer:
             time.sleep(_SETTLE_SECONDS)
         _log.info("%s changed: starting anew", ", ".join(str(file) for file in files[:3]))
         return True
+
+    def _can_hand_over(self) -> bool:
+        return self._can_start_anew() and self._leave_signals()
 
     def _can_start_anew(self) -> bool:
         """Half of a new version must not be the end of a server that works: it then goes on as it is."""
