@@ -79,12 +79,13 @@ class Conductor:
             MaestroError: the lease is lost, or a database does not answer.
         """
         self._held.require()
-        self._turns.release()
         begun = self._take_new()
         admitted = self._admissions.round(None, self._server.home.settings.limits)
         for run_id, reason in admitted.cancel:
             _log.info("run %s cancelled: %s", run_id, reason)
-        return begun + self._take_due()
+        begun += self._take_due()
+        self._turns.release()
+        return begun
 
     def settle(self) -> None:
         """Waits until every delivery that may be taken now has an outcome, or the lease is lost."""
@@ -116,10 +117,16 @@ class Conductor:
     def _take_due(self) -> int:
         begun = 0
         for outcome in self._outcomes.unsettled(datetime.now(UTC)):
-            delivery = None if self._turns.is_open(outcome.inbox_id) else self._inbox.get(outcome.inbox_id)
-            if delivery is not None:
-                self._turns.begin(self._dispatcher.named(delivery), outcome.attempts)
-                begun += 1
+            if self._turns.is_open(outcome.inbox_id):
+                continue
+            delivery = self._inbox.get(outcome.inbox_id)
+            if delivery is None:
+                gone = replace(outcome, state="dead", reason="its webhook was removed", next_at=None)
+                self._outcomes.record(replace(gone, at=datetime.now(UTC)))
+                self._turns.drop(outcome)
+                continue
+            self._turns.begin(self._dispatcher.named(delivery), outcome.attempts)
+            begun += 1
         return begun
 
     def _take(self, delivery: Delivery, attempts: int) -> Outcome | None:
@@ -217,12 +224,19 @@ def _watch(watch: DriftWatch, models: ModelUpkeep, held: Held, ended: threading.
     while not ended.wait(_WATCH_SECONDS) and held.alive:
         try:
             watch.look()
-        except Exception:  # noqa: BLE001 - whatever it is, it is tried again in an hour
-            _log.exception("whether models drift cannot be seen now")
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
+            _told("whether models drift cannot be seen now", error)
         try:
             models.look()
-        except Exception:  # noqa: BLE001 - whatever it is, it is tried again tomorrow
-            _log.exception("what was kept of models' calls cannot be tidied up now")
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
+            _told("what was kept of models' calls cannot be audited or tidied up now", error)
+
+
+def _told(trouble: str, error: Exception) -> None:
+    if isinstance(error, MaestroError):
+        _log.warning("%s: %s", trouble, error.what)
+    else:
+        _log.error(trouble, exc_info=error)
 
 
 def _keep(files: ModelFiles, held: Held, ended: threading.Event) -> None:

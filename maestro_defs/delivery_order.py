@@ -51,6 +51,13 @@ class DeliveryOrder:
         with self._lock:
             self._hold(outcome)
 
+    def drop(self, outcome: Outcome) -> None:
+        """What came later need not wait for it any more."""
+        with self._lock:
+            if self._held.get(outcome.project, (0,))[0] == outcome.inbox_id:
+                del self._held[outcome.project]
+                self._go_on(outcome.project)
+
     def release(self, now: datetime | None = None) -> None:
         """Lets go of what was held for a delivery that is not tried again."""
         now = now or datetime.now(UTC)

@@ -155,16 +155,17 @@ class RunModels:
         from maestro.ledger.store import Ledger
         from maestro.llm.auditing import DecisionAudit
 
-        self.close()
         session = self._session
         try:
+            self.close()
             with Ledger.open(ledger_url(session.project.home, session.environ)) as ledger:
                 audit = DecisionAudit(ledger.engine, lambda: desk)
                 audit.of_run(session.identity.root_run_id)
                 audit.rest()
-        except MaestroError as error:
+        except (MaestroError, TimeoutError) as error:
+            problem = error.what if isinstance(error, MaestroError) else "what is still to be settled takes too long"
             return (
-                f"which models this run asked, and why, is not in the audit log: {error.what}; the next run that asks "
+                f"which models this run asked, and why, is not in the audit log: {problem}; the next run that asks "
                 "one brings it there"
             )
         return None
@@ -217,6 +218,7 @@ class StepModels:
         return self._outlasting(self._ask)(request)
 
     def _ask(self, request: ModelRequest) -> Answer:
+        self._require_wanted()
         now = time.monotonic()
         left = request.timeout if self._deadline is None else self._deadline - now
         if left <= 0:
@@ -234,6 +236,8 @@ class StepModels:
         except BudgetExceededError:
             raise
         except Exception as error:
+            if self._stopped:
+                raise StepCancelledError("the step was stopped while it waited for a model") from error
             # Whatever it says, there was no more time.
             if self._deadline is not None and time.monotonic() >= self._deadline:
                 raise _late() from error
@@ -251,6 +255,7 @@ class StepModels:
 
     def decide(self, request: ModelRequest) -> Decision:
         """Which model would be asked."""
+        self._require_wanted()
         decide = self._outlasting(self._models.gateway.decide)
         return decide(self._of_the_run(request), self._attribution, limits=self._limits)
 
@@ -265,7 +270,17 @@ class StepModels:
 
     def _outlasting(self, call: Callable[P, T]) -> Callable[P, T]:
         left = SECONDS if self._deadline is None else self._deadline - time.monotonic()
-        return patiently(call, max(0.0, min(SECONDS, left)), when=is_server_away)
+        return patiently(
+            call, max(0.0, min(SECONDS, left)), when=lambda error: not self._stopped and is_server_away(error)
+        )
+
+    @property
+    def _stopped(self) -> bool:
+        return self._stop is not None and self._stop.is_set()
+
+    def _require_wanted(self) -> None:
+        if self._stopped:
+            raise StepCancelledError("the step was stopped while it waited for a model")
 
     def _of_the_run(self, request: ModelRequest) -> ModelRequest:
         """Without the secrets the run has read so far; what is no secret of the run, the gateway itself takes out.

@@ -220,6 +220,7 @@ async def _closed(gateway: Gateway) -> None:
 
 async def _stood_still(gateway: Gateway, stands: threading.Event, go_on: threading.Event) -> None:
     await gateway.settled()
+    await gateway.sharing.written()
     gateway.ledger.ledger.close()
     stands.set()
     # The loop's thread itself is to wait.

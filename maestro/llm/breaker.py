@@ -12,6 +12,7 @@ tell what state it is in without a call.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -30,6 +31,8 @@ COUNTED = frozenset({"unavailable", "timeout", "garbage", "auth"})
 
 LEAST_TOLD = 2.0
 """Seconds; what is open for less is over before others hear of it."""
+_MOST_DOUBLED = 30
+_WELL_SECONDS = 10.0
 _MARGIN = 1.5
 """Seconds before the end of an opening's time in which its absence does not say that it was closed."""
 
@@ -108,6 +111,8 @@ class Breakers:
     on_open: Callable[[str, Opening], object] = lambda _name, _opening: None
     on_close: Callable[[str, str], object] = lambda _name, _id: None
     _circuits: dict[str, _Circuit] = field(default_factory=dict)
+    _well: dict[str, float] = field(default_factory=dict)
+    """When each was last answered, with no failure since."""
 
     def phase(self, name: str) -> Phase:
         """What state it is in."""
@@ -129,6 +134,7 @@ class Breakers:
 
     def answered(self, name: str) -> None:
         """A call came to a good end."""
+        self._well[name] = self.clock()
         circuit = self._circuits.get(name)
         if circuit is None:
             return
@@ -149,6 +155,7 @@ class Breakers:
             self.left(name)
             self._tell(name)
             return
+        self._well.pop(name, None)
         circuit = self._circuit(name)
         was_probe, circuit.probing = circuit.probing, False
         circuit.recent.append(False)
@@ -161,7 +168,8 @@ class Breakers:
             or circuit.in_a_row >= settings.failures
             or (full and circuit.recent.count(False) >= settings.ratio * settings.window)
         ):
-            wait = min(settings.wait * 2**circuit.opened, settings.longest_wait)
+            # What has failed for days has doubled often enough for a number no float holds.
+            wait = min(settings.wait * 2 ** min(circuit.opened, _MOST_DOUBLED), settings.longest_wait)
             if self.phase(name) != "open":
                 circuit.opened += 1
             circuit.until = max(circuit.until, self.clock() + wait)
@@ -201,6 +209,8 @@ class Breakers:
             circuit = self._circuit(name)
             if opening.id == circuit.dismissed:
                 continue
+            if not circuit.until and now - self._well.get(name, -math.inf) < _WELL_SECONDS:
+                continue  # It answers here; what is wrong may be with whoever told, such as its network.
             until = max(now + opening.seconds, 1e-9)  # 0 is closed.
             if opening.id != circuit.id:
                 if circuit.until >= until:

@@ -35,7 +35,7 @@ _SETTLE_SECONDS = 0.5
 _CUT_OFF_SECONDS = 10.0
 """After its time to leave, a worker that is still there is killed."""
 _PRUNE_SECONDS = 3600.0
-_STOPS = (signal.SIGTERM, signal.SIGINT)
+_HANDED_OVER = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class WarmServer:
             signal.signal(number, lambda _number, _frame: None)
         signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
         # What came while this process took the place of another one of the same id is taken now.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDED_OVER)
 
     def serve(self) -> bool:
         """Until it is to stop; True when it is to start anew in its place, with what has changed."""
@@ -181,12 +181,12 @@ class WarmServer:
 
     def _leave_signals(self) -> bool:
         """Leaves signals from here on to the process that takes this one's place; False: told to stop already."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HANDED_OVER)
         if select.select([self._wakeup], [], [], 0)[0]:
             self._take_signals()
         if self._drain_until is None:
             return True
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDED_OVER)
         return False
 
     def _serve(self, connection: socket.socket) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from maestro.errors import InputError, MaestroError
 from maestro.github.errors import UnavailableError
 from maestro.inbox import Delivery, Inbox, NewDelivery, Outcome, Outcomes
+from maestro.inbox.tables import DELIVERIES
 from maestro.server.home import ServerHome, find_server
 from maestro.server.leases import Leases
 from maestro_defs.conductor import NAME, Conductor
@@ -120,6 +121,22 @@ def test_what_came_later_waits_for_a_delivery_that_is_tried_again_in_a_moment_ov
         conductor.round()
         assert outcomes.cursor(CURSOR) == second
     assert taken == sorted(taken)
+
+
+def test_a_delivery_whose_webhook_was_removed_is_given_up_and_keeps_nobody_waiting(home: ServerHome) -> None:
+    removed, after = deliver(home, "one"), deliver(home, "two")
+    outcomes = Outcomes(Server(home).engine)
+    outcomes.record(Outcome(removed, "waiting", attempts=1, next_at=datetime.now(UTC), project="shop"))
+    engine = Inbox(home.inbox_url)._engine
+    with engine.begin() as connection:
+        connection.execute(DELIVERIES.delete().where(DELIVERIES.c.id == removed))
+    engine.dispose()
+    with conducting(home) as conductor:
+        conductor.round()
+        conductor.settle()
+    gone, taken = outcomes.get(removed), outcomes.get(after)
+    assert gone is not None and (gone.state, gone.reason) == ("dead", "its webhook was removed")
+    assert taken is not None
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import TypeVar
 import pytest
 from dagster import DagsterRunStatus
 
+from maestro.execution.errors import StepCancelledError
 from maestro.execution.quotas import RunQuotas
 from maestro.execution.session import RunSession
 from maestro.ledger.errors import LedgerUnavailableError
@@ -160,6 +162,27 @@ def test_a_step_asks_its_model_once_the_ledger_is_back(
     with Ledger.open(url) as ledger:
         assert ledger.check() == []
         assert [one.kind for one in ledger.charges(project=session.project_name, unit="usd")] == ["settled"]
+
+
+def test_a_step_that_waits_for_the_ledger_can_be_stopped(
+    session: RunSession, postgres: tuple[str, PostgresControl], caplog: pytest.LogCaptureFixture
+) -> None:
+    _, control = postgres
+    caplog.set_level(logging.INFO, "maestro.storage")
+    stop = threading.Event()
+    models = session.models_of("all/llm-generate", stop)
+    control.stop()
+    try:
+        with ThreadPoolExecutor(1) as thread:
+            asking = thread.submit(models.ask, QUESTION)
+            until(lambda: "Backing off" in caplog.text, "it is tried again")
+            stop.set()
+            with pytest.raises(StepCancelledError):
+                asking.result(60)
+    finally:
+        control.start()
+    with pytest.raises(StepCancelledError):
+        models.decide(QUESTION)
 
 
 def test_a_budget_that_is_used_up_is_refused_at_once(session: RunSession, caplog: pytest.LogCaptureFixture) -> None:

@@ -169,6 +169,7 @@ def test_a_server_that_is_told_to_stop_while_it_starts_anew_stops(tmp_path: Path
     with warm_server(tmp_path / "home") as warm:
         (warm.home.folder / "server.yaml").write_text("launcher: {nice: 3}")
         until(lambda: "starting anew" in warm.log.read_text(), lambda: warm.log.read_text())
+        warm.signal(signal.SIGHUP)
         warm.signal(signal.SIGTERM)
         assert warm.process is not None
         assert warm.process.wait(60) == 0

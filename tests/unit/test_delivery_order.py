@@ -117,6 +117,16 @@ def test_one_that_somebody_removed_is_not_waited_for_for_ever(taker: Taker) -> N
     assert taker.idle() == [1, 2]
 
 
+def test_one_whose_webhook_is_gone_is_waited_for_no_more(taker: Taker) -> None:
+    held = Outcome(1, "waiting", attempts=1, next_at=datetime.now(UTC), project="shop")
+    taker.order.hold(held)
+    taker.order.begin(delivery(2), 0)
+    taker.order.drop(Outcome(7, "waiting", project="shop"))
+    assert taker.idle() == []
+    taker.order.drop(held)
+    assert taker.idle() == [2]
+
+
 def test_the_oldest_of_a_project_comes_first_whenever_it_is_begun(taker: Taker) -> None:
     taker.order.hold(Outcome(1, "waiting", attempts=1, next_at=datetime.now(UTC), project="shop"))
     for number in (4, 3, 2):

@@ -161,3 +161,25 @@ def test_a_rate_limit_of_a_moment_is_not_told(one: Breakers, shared: Shared) -> 
     one.failed(NAME, ProviderError("429", kind="rate_limit"))
     assert one.phase(NAME) == "open"
     assert shared.written == 0
+
+
+def test_what_answers_here_is_not_left_alone_because_another_process_cannot_reach_it(
+    one: Breakers, other: Breakers, shared: Shared, clock: Clock
+) -> None:
+    other.answered(NAME)
+    failures(one, 3)
+    assert one.phase(NAME) == "open"
+    other.heard(shared.now())
+    assert other.phase(NAME) == "closed"
+    other.failed(NAME, error())
+    other.heard(shared.now())
+    assert other.phase(NAME) == "open"
+
+
+def test_what_others_have_seen_fail_for_weeks_fails_here_like_anything_else(other: Breakers, clock: Clock) -> None:
+    other.heard({NAME: Opening("opening", 0.0, 60.0, 5, 5000, "it is gone", None)})
+    assert other.admits(NAME)
+    other.failed(NAME, error())
+    assert other.phase(NAME) == "open"
+    clock.now += 61
+    assert other.phase(NAME) == "half_open"
