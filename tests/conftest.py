@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -15,6 +16,9 @@ os.environ["MAESTRO_WARM"] = "off"
 # A worker holds a million objects of what it has imported; looking through them again and again for garbage would take a
 # sixth of the suite's time.
 gc.set_threshold(50_000, 20, 50)
+# Shells start what they put into the background with Ctrl-C ignored, and programs that tests interrupt inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 _SERVER_HOME = "MAESTRO_SERVER_HOME"
 
 

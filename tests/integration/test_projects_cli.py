@@ -203,4 +203,4 @@ def test_the_doctor_says_where_the_settings_are_wrong(home: Path, maestro: Maest
     (home / "server.yaml").write_text("web: {port: many}")
     answer = json.loads(maestro("doctor", "--home", str(home), "--json").output)
     assert not answer["ok"]
-    assert answer["checks"][-1]["found"].startswith(f"{home / 'server.yaml'}: web.port: ")
+    assert answer["checks"][-1]["found"].startswith(f"{home / 'server.yaml'}:1:13: web.port: ")
