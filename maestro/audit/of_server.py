@@ -7,10 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from maestro.audit.database import Database
 from maestro.audit.errors import AuditInputError
 from maestro.audit.event import AuditEvent
 from maestro.audit.keyfile import public_file, read_public
-from maestro.audit.log import AuditLog
+from maestro.audit.log import AuditLog, gone
 
 ORIGIN = "maestro/server"
 
@@ -81,6 +82,9 @@ def read_on_server(folder: Path) -> AuditLog:
             f"there is no audit log in {folder}, or its public key is gone: {public.name} is missing",
             next_step="a server begins one with the first thing it has to write down",
         )
+    database = Database(_url(folder))
+    if not database.exists():
+        raise gone(database, _key(folder))
     return AuditLog.read(_url(folder), key=read_public(str(public)))
 
 

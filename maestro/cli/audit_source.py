@@ -19,6 +19,9 @@ KEY_OPTION = click.option("--key", metavar="KEY", help="Public key of the log: i
 KEY_FILE_OPTION = click.option(
     "--key-file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Private key of the log."
 )
+_BEGUN_OR_LOST = (
+    "the first run writes one; if there was one, restore it, or name it by `evidence: {audit: URL}` in the profile"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,18 @@ def open_to_read(options: GlobalOptions, db: str | None, key: str | None) -> Aud
     return AuditLog.read(source.url, key=read_public(key) if key else _public_key(source, own=db is None))
 
 
+def open_own(options: GlobalOptions) -> AuditLog:
+    """The project's own log, for commands that take no other.
+
+    Raises:
+        InputError: there is no log, or no public key.
+    """
+    from maestro.audit import AuditLog
+
+    source = find(options, None)
+    return AuditLog.read(source.url, key=_public_key(source, own=True, chosen=False))
+
+
 def open_to_write(options: GlobalOptions, db: str | None, key_file: Path | None) -> AuditLog:
     """The log, with its private key; never a new one.
 
@@ -68,26 +83,36 @@ def open_to_write(options: GlobalOptions, db: str | None, key_file: Path | None)
     return AuditLog.open(source.url, origin=None, key_file=source.key_file, create=False)
 
 
-def _public_key(source: Source, *, own: bool) -> VerifierKey:
+def _public_key(source: Source, *, own: bool, chosen: bool = True) -> VerifierKey:
+    """The log's public key.
+
+    Args:
+        own: it is the project's log.
+        chosen: whether the command has ``--db`` and ``--key``.
+    """
     from maestro.audit.database import Database
     from maestro.audit.keyfile import load, public_file, read_public
     from maestro.audit.log import gone
 
     public = public_file(source.key_file)
+    database = Database(source.url)
+    if own and (public.is_file() or source.key_file.is_file()) and not database.exists():
+        raise gone(database, source.key_file)
     if public.is_file():
-        if own and not Database(source.url).exists():
-            raise gone(Database(source.url), source.key_file)
         return read_public(str(public))
     try:
         return load(source.key_file, None).verifier
     except FileNotFoundError:
-        database = Database(source.url)
         if not database.exists():
             raise InputError(
-                f"there is no audit log in {database.shown}", next_step="the first run writes one; or name it with --db"
+                f"there is no audit log in {database.shown}",
+                next_step="the first run writes one; or name it with --db" if chosen else _BEGUN_OR_LOST,
             ) from None
         raise InputError(
-            f"the public key of the audit log is missing: {public}", next_step="give it with --key"
+            f"the public key of the audit log is missing: {public}",
+            next_step="give it with --key"
+            if chosen
+            else "put it back there; `maestro audit verify --key` takes it too",
         ) from None
 
 

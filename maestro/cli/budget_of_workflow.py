@@ -13,8 +13,6 @@ from maestro.errors import InputError
 if TYPE_CHECKING:
     from maestro.ledger.model import Scope, ScopeKind, Unit
 
-_TOKEN = "token-"
-"""A scope of kind run that is a token's of the endpoint; no workflow has a say in it."""
 _EACH: Mapping[ScopeKind, str] = {
     "step": "each step",
     "run": "each run",
@@ -48,11 +46,14 @@ class WorkflowLimits:
 
         On a server a run's scope does not say whose it is, so none is taken for this project's.
         """
+        from maestro.llm.endpoint_tokens import RUN_PREFIX
+
         project = f"{place.tenant}/{place.project}"
         found: dict[Scope, Mapping[Unit, int]] = {}
         for scope in scopes:
             if scope.kind in ("run", "step"):
-                mine = place.server is None and not scope.name.startswith(_TOKEN)
+                # A token is no run of the workflow.
+                mine = place.server is None and not scope.name.startswith(RUN_PREFIX)
             else:
                 mine = scope.name == project or scope.name.startswith(f"{project}#")
             if scope.kind == "project" and scope.month is None:

@@ -52,9 +52,9 @@ def log_of(options: GlobalOptions, place: MoneyPlace) -> AuditLog:
         InputError: there is none, or its public key is missing.
     """
     if place.server is None:
-        from maestro.cli.audit_source import open_to_read
+        from maestro.cli.audit_source import open_own
 
-        return open_to_read(options, None, None)
+        return open_own(options)
     from maestro.audit.of_server import read_on_server
 
     return read_on_server(place.server.folder)

@@ -83,20 +83,21 @@ def command(
     if route is not None and route not in (routes := catalogue_of(place).routes):
         raise _no_route(route, [*routes])
     unsettled: list[Unsettled] = []
-    began = datetime.now(UTC)
+    opened: list[datetime] = []
     try:
-        with gateway_of(place, unsettled.append) as gateway:
+        with gateway_of(place, unsettled.append, lambda: opened.append(datetime.now(UTC))) as gateway:
             if dry_run:
                 return _show_decision(options, gateway.decide(request, place.attribution()), as_json)
             code = _answer(options, gateway, request, place, as_json)
     except BaseException:
         # Also where there is no answer, or Ctrl-C ended it, something may have been spent.
         if unsettled:
-            Terminal(options, sys.stderr).line(printable(UnsettledError(unsettled).what))
+            for line in str(UnsettledError(unsettled)).splitlines():
+                Terminal(options, sys.stderr).line(printable(line))
         raise
     finally:
-        if not dry_run:
-            _audit(options, place, began)
+        if opened and not dry_run:
+            _audit(options, place, opened[0])
     if unsettled:
         raise UnsettledError(unsettled)
     return code

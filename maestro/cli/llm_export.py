@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def command(
     """Write the decisions of a time as JSON lines or CSV.
 
     JSON lines hold everything: candidates with their verdicts and scores, and what came of it. No text that was asked
-    or answered is in them.
+    or answered is in them. With --entry the exit code is 1 when decisions of the entry are no longer kept.
     """
     if entry is not None and form != "jsonl":
         raise click.UsageError("--entry is for JSON lines, which are what was audited")
@@ -61,14 +62,30 @@ def command(
     with decisions_of(place) as decisions:
         project = place.project if place.server is not None else None
         lines: Iterable[str]
+        listed: list[str] = []
+        there = 0
         if entry is not None:
-            lines = (f"{line}\n" for line in decisions.lines_of(_listed(options, place, entry)))
+            listed = _listed(options, place, entry)
+
+            def counted() -> Iterator[str]:
+                nonlocal there
+                for line in decisions.lines_of(listed):
+                    there += 1
+                    yield f"{line}\n"
+
+            lines = counted()
         elif form == "jsonl":
             lines = (f"{line}\n" for line in decisions.lines(since=begin, until=end, project=project))
         else:
             lines = export(decisions.list(since=begin, until=end, project=project, limit=None), "csv")
-        write_lines(Terminal(options), lines, output)
-    return 0
+        terminal = Terminal(options)
+        write_lines(terminal, lines, output)
+    if there == len(listed):
+        return 0
+    terminal.stream.flush()
+    gone = f"{len(listed) - there} of {len(listed)} decisions of this entry are no longer kept"
+    Terminal(options, sys.stderr).line(f"{gone}; see `maestro llm verify`")
+    return 1
 
 
 def _listed(options: GlobalOptions, place: MoneyPlace, index: int) -> list[str]:

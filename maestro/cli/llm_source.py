@@ -35,12 +35,15 @@ def catalogue_of(place: MoneyPlace) -> Catalogue:
 
 @contextmanager
 def gateway_of(
-    place: MoneyPlace, on_unsettled: Callable[[Unsettled], object] | None = None
+    place: MoneyPlace,
+    on_unsettled: Callable[[Unsettled], object] | None = None,
+    on_open: Callable[[], object] = lambda: None,
 ) -> Iterator[BlockingGateway]:
     """The gateway; closed at the end, with everything that was spent in the ledger.
 
     Args:
         on_unsettled: told of each call whose cost could not be written; None: the log is.
+        on_open: called once it is open, which is when something is first asked of it.
 
     Raises:
         MaestroError: it cannot be opened.
@@ -51,6 +54,7 @@ def gateway_of(
         gateway = opened(place)
         if on_unsettled is not None:
             gateway.bookkeeper.on_unsettled = on_unsettled
+        on_open()
         return gateway
 
     place.make_home()

@@ -24,12 +24,12 @@ def command(options: GlobalOptions, server_home: Path | None, as_json: bool) -> 
     from maestro.cli.decision_audit import log_of
     from maestro.cli.llm_source import decisions_of
     from maestro.cli.money_source import place_of
-    from maestro.llm.audit_check import verify_decisions
+    from maestro.llm.audit_check import anything_kept, verify_decisions
 
     place = place_of(options, server_home)
     terminal = Terminal(options)
     with decisions_of(place) as decisions:
-        if next(decisions.list(limit=1), None) is None and place.server is None and not _begun(place.home):
+        if place.server is None and not anything_kept(decisions.engine) and not _log_begun(options):
             terminal.json(_NOTHING) if as_json else terminal.line("no model was asked")
             return 0
         with log_of(options, place) as log:
@@ -43,6 +43,9 @@ def command(options: GlobalOptions, server_home: Path | None, as_json: bool) -> 
         terminal.line(f"and {len(report.findings) - _SHOWN} more; all are in the output of --json")
     for index in report.repeated:
         terminal.line(f"{terminal.state('warn')} entry {index} is the second one of a batch, and says the same")
+    for name, number in report.elsewhere.items():
+        marked = f"{plural(number, 'decision')} marked as audited in another log, {printable(name)}"
+        terminal.line(f"{terminal.state('warn')} {marked}: verify with the profile that names it")
     if report.waiting:
         terminal.line(f"{plural(report.waiting, 'decision')} not audited yet")
     if report.expired:
@@ -56,10 +59,23 @@ def command(options: GlobalOptions, server_home: Path | None, as_json: bool) -> 
     return 1
 
 
-def _begun(home: Path) -> bool:
+def _log_begun(options: GlobalOptions) -> bool:
+    from maestro.audit.database import Database
     from maestro.audit.keyfile import public_file
+    from maestro.cli.audit_source import find
 
-    return public_file(home / "keys" / "audit.pem").is_file()
+    # Either alone is what is left of a log, and then there is something to find out.
+    source = find(options, None)
+    return public_file(source.key_file).is_file() or Database(source.url).exists()
 
 
-_NOTHING = {"ok": True, "entries": 0, "decisions": 0, "expired": 0, "waiting": 0, "repeated": [], "findings": []}
+_NOTHING = {
+    "ok": True,
+    "entries": 0,
+    "decisions": 0,
+    "expired": 0,
+    "waiting": 0,
+    "repeated": [],
+    "elsewhere": {},
+    "findings": [],
+}

@@ -32,7 +32,9 @@ def whole_run_id(options: GlobalOptions, place: MoneyPlace, run: str) -> str:
                 raise InputError("no run has asked a model yet", next_step="give the id of a run")
             return newest
         if run != LATEST:
-            known = {one.name for one in ledger.scopes("run:")} | {*decisions.names("run", project)}
+            granted = {one.scope.name for one in ledger.limits("run:") if not one.scope.name.startswith("*")}
+            counted = {one.name for one in ledger.scopes("run:")}
+            known = counted | granted | {*decisions.names("run", project)}
             found = meant(run, sorted(known))
             if found is not None and (found in known or place.server is not None):
                 return found
@@ -49,10 +51,14 @@ def whole_run_id(options: GlobalOptions, place: MoneyPlace, run: str) -> str:
 def with_whole_run(options: GlobalOptions, place: MoneyPlace, scope: Scope) -> Scope:
     """The scope with the whole id of its run, where it is of a run or of a step.
 
+    That of a token stays as it is: a token has a budget before anything is asked with it.
+
     Raises:
         InputError: no run begins so, or several do.
     """
-    if scope.kind not in ("run", "step") or scope.name.startswith("*"):
+    from maestro.llm.endpoint_tokens import RUN_PREFIX
+
+    if scope.kind not in ("run", "step") or scope.name.startswith(("*", RUN_PREFIX)):
         return scope
     run, slash, step = scope.name.partition("/")
     return replace(scope, name=f"{whole_run_id(options, place, run)}{slash}{step}")

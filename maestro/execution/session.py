@@ -173,22 +173,21 @@ class RunSession:
             return self._desk
 
     def seal(self) -> str | None:
-        """Logs why which models were asked, signs what the run has logged, gives it to the vault; the problem, if any.
+        """Logs why which models were asked, signs what the run has logged, gives it to the vault; what went wrong.
 
         That is no reason to fail a run whose statements are all kept: the log has the checkpoint, and gives it to the
         vault the next time.
         """
-        problem = None if self._models is None else self._models.audit()
-        if self._desk is None:
-            return problem
+        problems = [None if self._models is None else self._models.audit()]
         try:
-            self._desk.close()
+            if self._desk is not None:
+                self._desk.close()
         except MaestroError as error:
-            return problem or (
+            problems.append(
                 f"what this run has logged is signed, but not in the vault: {error.what}; the next run that logs "
                 "something brings it there, or `maestro audit checkpoint` does"
             )
-        return problem
+        return "; ".join(filter(None, problems)) or None
 
     def note_key(self, resolved: Resolved) -> None:
         """Remembers what went into a step's cache key, for the next plan's explanations."""

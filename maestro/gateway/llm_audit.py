@@ -62,5 +62,7 @@ def audit_project(workspace: Path, profile: str | None, after: timedelta) -> Non
         desk = open_desk(project, project_name(project), found, store, os.environ)
         with contextlib.closing(desk), Ledger.open(ledger_url(project.home)) as ledger:
             DecisionAudit(ledger.engine, lambda: desk).rest(after=after)
-    except MaestroError as error:
-        _log.warning("why models were asked is not in the audit log yet: %s", error.what)
+    except (MaestroError, OSError) as error:
+        # A full disk has room again some day; until then the decisions wait in the ledger's database.
+        reason = error.what if isinstance(error, MaestroError) else str(error)
+        _log.warning("why models were asked is not in the audit log yet: %s", reason)

@@ -11,10 +11,11 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from maestro.artifacts import keys, leftovers
 from maestro.llm.catalogue import Model
@@ -27,8 +28,12 @@ if TYPE_CHECKING:
 
 KEPT_FOR = timedelta(days=30)
 """A provider changes what stands behind a name; an older answer is not used."""
+STORE_SECONDS = 2.5
+"""A store that takes longer over one answer than that is away."""
+T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 _VERSION = 2
+_THREADS = 8
 _AT_ONCE = 500
 
 
@@ -44,19 +49,31 @@ class KeptAnswer:
     question: str
 
 
+class AnswersAwayError(Exception):
+    """The store does not give what is kept, or not soon enough; told already. Whoever asks the model needs it not."""
+
+
 class AnswerCache:
     """Answers in the store under ``llm/answers``; what goes wrong there costs a call, and nothing else."""
 
     def __init__(self, store: ArtifactStore) -> None:
         self._objects = store.objects
+        self._threads: ThreadPoolExecutor | None = None
 
-    async def find(self, key: str) -> KeptAnswer | None:
-        """The answer kept under ``key``; None where there is none that is whole, and young enough."""
+    async def find(self, key: str, within: float = STORE_SECONDS) -> KeptAnswer | None:
+        """The answer kept under ``key``; None where there is none that is whole, and young enough.
+
+        Args:
+            within: seconds after which the store is away.
+
+        Raises:
+            AnswersAwayError: it is; whoever asks again may wait as long again.
+        """
         try:
-            found = await asyncio.to_thread(self._objects.read, keys.answer(key))
-        except Exception as error:  # noqa: BLE001 - a store that is away must not stop anybody from asking the model
+            found = await self._in_time(within, self._objects.read, keys.answer(key))
+        except Exception as error:  # a store that is away must not stop anybody from asking the model
             _LOG.warning("kept answers cannot be read: %s", type(error).__name__)
-            return None
+            raise AnswersAwayError from error
         return None if found is None else _kept(found[0], key)
 
     async def keep(self, key: str, completion: Completion, model: str, question: str = "") -> None:
@@ -78,9 +95,22 @@ class AnswerCache:
             "usage": [completion.usage.input_tokens, completion.usage.output_tokens, completion.usage.cached_tokens],
         }
         try:
-            await asyncio.to_thread(self._objects.replace, keys.answer(key), _sealed(body))
+            await self._in_time(STORE_SECONDS, self._objects.replace, keys.answer(key), _sealed(body))
         except Exception as error:  # noqa: BLE001 - as above
             _LOG.warning("an answer cannot be kept: %s", type(error).__name__)
+
+    def close(self) -> None:
+        """Waits for nothing: what the store still does in its threads ends by itself."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._threads = None
+
+    async def _in_time(self, seconds: float, work: Callable[..., T], *given: Any) -> T:
+        # Threads of its own: of those all share, a store that hangs would leave none for what must go on.
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="llm-answers")
+        async with asyncio.timeout(seconds):
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *given)
 
 
 def old_answers(store: ArtifactStore, now: datetime | None = None) -> int:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import sqlalchemy as sa
 
 from maestro.audit.reader import Filter
+from maestro.llm.audit_logs import identity_of
 from maestro.llm.auditing import AUDIT_KIND, LEFT, MOST, OPEN
 from maestro.llm.decision_documents import decision_from, outcome_from
 from maestro.llm.decision_lines import digest_of, line_of
-from maestro.llm.decision_tables import AUDITED, CALLS, DECISIONS
+from maestro.llm.decision_tables import AUDITED, BATCH_LOGS, BATCHES, CALLS, DECISIONS
 from maestro.llm.decisions import answering
 from maestro.llm.retention import REMOVED_KIND, moment_of
 from maestro.server.database import reading
@@ -65,6 +66,8 @@ class DecisionsReport:
         expired: removed after their time, as the audit log says too.
         waiting: not audited yet, and need not be.
         repeated: entries that are a batch's second one, since whoever wrote the first ended before it noted that.
+        elsewhere: name of another audit log -> how many decisions are marked as audited there; only who verifies them
+            with that log knows whether they are.
     """
 
     entries: int
@@ -73,6 +76,7 @@ class DecisionsReport:
     waiting: int
     repeated: Sequence[int]
     findings: Sequence[AuditFinding]
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -88,6 +92,7 @@ class DecisionsReport:
             "expired": self.expired,
             "waiting": self.waiting,
             "repeated": list(self.repeated),
+            "elsewhere": dict(self.elsewhere),
             "findings": [one.to_json() for one in self.findings],
         }
 
@@ -103,10 +108,27 @@ def verify_decisions(engine: sa.Engine, log: AuditLog, *, now: datetime | None =
     check.removed_before = _removed_before(log)
     for entry in log.entries(chosen=Filter(kind=AUDIT_KIND)):
         check.entry(entry)
-    check.others()
+    check.others(identity_of(log).id)
     return DecisionsReport(
-        check.entries, check.sound, check.expired, check.waiting, tuple(check.repeated), tuple(check.findings)
+        check.entries,
+        check.sound,
+        check.expired,
+        check.waiting,
+        tuple(check.repeated),
+        tuple(check.findings),
+        dict(sorted(check.elsewhere.items())),
     )
+
+
+def anything_kept(engine: sa.Engine) -> bool:
+    """Whether a decision is kept, or anything that only a decision leaves behind.
+
+    Raises:
+        MaestroError: the database does not answer.
+    """
+    traces = (DECISIONS.c.id, CALLS.c.decision, AUDITED.c.decision, BATCHES.c.id, BATCH_LOGS.c.batch)
+    with answering("decisions cannot be read"), reading(engine).begin() as connection:
+        return any(connection.execute(sa.select(one).limit(1)).first() is not None for one in traces)
 
 
 def _removed_before(log: AuditLog) -> datetime:
@@ -132,6 +154,7 @@ class _Check:
     waiting: int = 0
     repeated: list[int] = field(default_factory=list)
     findings: list[AuditFinding] = field(default_factory=list)
+    elsewhere: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._seen: set[bytes] = set()
@@ -195,10 +218,13 @@ class _Check:
         )
         self._found("removed", id, entry.index, what)
 
-    def others(self) -> None:
-        """Those in no entry."""
-        for id, at, batch, ended in self._all():
+    def others(self, mine: str) -> None:
+        """Those in no entry of this log, whose id is ``mine``."""
+        for id, at, ended, batch, log, name in self._all():
             if _packed(id) in self._seen:
+                continue
+            if log is not None and log != mine:
+                self.elsewhere[name] = self.elsewhere.get(name, 0) + 1
                 continue
             since = at + OPEN.total_seconds() if ended is None else ended + LEFT.total_seconds()
             if since + _LATE.total_seconds() > self.now.timestamp():
@@ -210,13 +236,14 @@ class _Check:
                 what = f"{id} is marked as audited in {batch}, and no entry of the audit log has it"
             self._found("unaudited", id, None, what)
 
-    def _all(self) -> Iterator[tuple[str, float, str | None, float | None]]:
+    def _all(self) -> Iterator[Sequence[Any]]:
+        """Id, when it was made and ended, its batch, and the id and name of the log that one is in."""
         query = (
-            sa.select(DECISIONS.c.id, DECISIONS.c.at, AUDITED.c.batch, CALLS.c.at)
+            sa.select(DECISIONS.c.id, DECISIONS.c.at, CALLS.c.at, AUDITED.c.batch, BATCH_LOGS.c.log, BATCH_LOGS.c.name)
             .select_from(
-                DECISIONS.outerjoin(AUDITED, AUDITED.c.decision == DECISIONS.c.id).outerjoin(
-                    CALLS, CALLS.c.decision == DECISIONS.c.id
-                )
+                DECISIONS.outerjoin(AUDITED, AUDITED.c.decision == DECISIONS.c.id)
+                .outerjoin(BATCH_LOGS, BATCH_LOGS.c.batch == AUDITED.c.batch)
+                .outerjoin(CALLS, CALLS.c.decision == DECISIONS.c.id)
             )
             .order_by(DECISIONS.c.at, DECISIONS.c.id)
             .limit(_PAGE)
@@ -229,8 +256,7 @@ class _Check:
                 page = query.where(place > sa.tuple_(*map(sa.literal, after)))
             with answering("decisions cannot be read"), reading(self.engine).begin() as connection:
                 rows = connection.execute(page).all()
-            for row in rows:
-                yield row[0], row[1], row[2], row[3]
+            yield from rows
             if len(rows) < _PAGE:
                 return
             after = (rows[-1][1], rows[-1][0])

@@ -3,6 +3,8 @@
 A batch is taken in a transaction that marks its decisions and keeps what their entry is to say; then the entry is
 written, then its index is noted with the batch. Who ends in between leaves a batch without an index, which the next one
 writes unless the log has it: so there may be a second entry of the same batch, and never a decision without one.
+
+With a batch is kept which log it is for. Where there are several, each finishes the batches that were begun for it.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import sqlalchemy as sa
 
 from maestro.audit.reader import Filter
+from maestro.llm.audit_logs import LogIdentity, identity_of
 from maestro.llm.decision_documents import moment
 from maestro.llm.decision_lines import digest_of, line_of
-from maestro.llm.decision_tables import AUDIT_CURSOR, AUDITED, BATCHES, CALLS, DECISIONS, METADATA
+from maestro.llm.decision_tables import AUDIT_CURSOR, AUDITED, BATCH_LOGS, BATCHES, CALLS, DECISIONS, METADATA
 from maestro.llm.decisions import answering
 from maestro.server.database import make_tables, reading
 from maestro.server.removal import always
@@ -42,6 +45,9 @@ _AGAIN = timedelta(minutes=10)
 _PAGE = 2000
 _LOCK = 0x6D61657374726F61  # PostgreSQL's advisory lock while a batch is taken: "maestroa".
 _CURSOR = "decisions"
+"""Before it nothing is left, except what is written down more than a day after it was made."""
+_RECENT = "recent"
+"""Before it nothing is left, except of calls that took longer than ``LEFT``."""
 _log = logging.getLogger("maestro.models")
 
 
@@ -85,6 +91,7 @@ class DecisionAudit:
         self._engine = engine
         self._journal = journal
         self._now = now
+        self._identity: LogIdentity | None = None
         make_tables(engine, METADATA)
 
     def of_run(self, run: str) -> int:
@@ -108,6 +115,9 @@ class DecisionAudit:
     def rest(self, *, after: timedelta = LEFT, whole: bool = False, go_on: Callable[[], bool] = always) -> int:
         """Everything that nobody has brought into the log; how many decisions that was.
 
+        Each time those of the last hour are looked at, and about once an hour those of the last day, for calls that
+        took long or never ended.
+
         Args:
             after: for how long an outcome has been there; without one a decision is taken after ``OPEN``.
             whole: looks at all decisions, not only at those since the last look.
@@ -117,19 +127,27 @@ class DecisionAudit:
             MaestroError: database or log do not answer.
         """
         written = self._begun()
-        since = 0.0 if whole else self._cursor()
-        oldest = (self._now() - OPEN).timestamp()
-        place = (since, "")
+        now = self._now()
+        oldest, recent = (now - OPEN).timestamp(), (now - LEFT).timestamp()
+        before = self._cursor(_CURSOR)
+        far = whole or before < oldest - LEFT.total_seconds()
+        since = before if far else max(before, self._cursor(_RECENT))
+        place = (0.0 if whole else since, "")
         while go_on():
             found = self._found(_beyond(place), _PAGE)
             if found:
                 place = (found[-1].at, found[-1].id)
             taken = self._ready(found, after)
             written += self._write(taken, after)
-            left = {one.id for one in found} - {one.id for one in taken}
-            oldest = min([oldest, *(one.at for one in found if one.id in left)])
+            gone = {one.id for one in taken}
+            left = [one for one in found if one.id not in gone]
+            oldest = min([oldest, *(one.at for one in left)])
+            # What is open may stay so for a day, and is found when the whole day is looked at.
+            recent = min([recent, *(one.at for one in left if one.ended is not None)])
             if len(found) < _PAGE:
-                self._move_cursor(oldest)
+                self._move_cursor(_RECENT, recent)
+                if far:
+                    self._move_cursor(_CURSOR, oldest)
                 break
         return written
 
@@ -146,7 +164,14 @@ class DecisionAudit:
         written = 0
         for whose, decisions in owners.items():
             for begin in range(0, len(decisions), MOST):
-                batch = self._take(whose, decisions[begin : begin + MOST])
+                part = decisions[begin : begin + MOST]
+                try:
+                    log = self._log()
+                except BaseException:
+                    # It is for no log yet: whichever can be opened next has it at once.
+                    self._take(whose, part, None)
+                    raise
+                batch = self._take(whose, part, log)
                 if batch is not None:
                     self._enter(*batch)
                     written += len(batch[1]["decisions"])
@@ -169,9 +194,12 @@ class DecisionAudit:
         with answering("decisions cannot be read"), reading(self._engine).begin() as connection:
             return [_Found(*row) for row in connection.execute(query)]
 
-    def _take(self, whose: tuple[str, str, str | None], found: Sequence[_Found]) -> tuple[str, dict[str, Any]] | None:
+    def _take(
+        self, whose: tuple[str, str, str | None], found: Sequence[_Found], log: LogIdentity | None
+    ) -> tuple[str, dict[str, Any]] | None:
         """Marks those that nobody has taken meanwhile, as one batch: its id, and what its entry is to say."""
         ids = [one.id for one in found]
+        taken_at = 0.0 if log is None else self._now().timestamp()
         batch = f"bat_{int(self._now().timestamp() * 1000):012x}{os.urandom(4).hex()}"
         with answering("decisions cannot be marked as audited"), self._engine.begin() as connection:
             if connection.dialect.name == "postgresql":
@@ -182,10 +210,16 @@ class DecisionAudit:
                 return None
             data = _entry(whose, [one for one in found if one.id in lines], lines)
             last = max(one.at for one in found if one.id in lines)
-            row = {"id": batch, "last": last, "taken": self._now().timestamp(), "data": json.dumps(data)}
+            row = {"id": batch, "last": last, "taken": taken_at, "data": json.dumps(data)}
             connection.execute(BATCHES.insert().values(row))
+            _note_log(connection, batch, log)
             connection.execute(AUDITED.insert(), [{"decision": id, "batch": batch} for id in lines])
         return batch, data
+
+    def _log(self) -> LogIdentity:
+        if self._identity is None:
+            self._identity = identity_of(self._journal().audit)
+        return self._identity
 
     def _enter(self, batch: str, data: Mapping[str, Any]) -> None:
         with self._or_leave(batch):
@@ -210,15 +244,23 @@ class DecisionAudit:
         """Batches whose entry somebody set about to write and did not note; how many decisions went into the log."""
         now = self._now()
         old = BATCHES.c.taken < (now - _AGAIN).timestamp()
-        query = sa.select(BATCHES.c.id, BATCHES.c.data).where(BATCHES.c.entry.is_(None), old)
+        query = (
+            sa.select(BATCHES.c.id, BATCHES.c.data, BATCH_LOGS.c.log)
+            .select_from(BATCHES.outerjoin(BATCH_LOGS, BATCH_LOGS.c.batch == BATCHES.c.id))
+            .where(BATCHES.c.entry.is_(None), old)
+        )
         with answering("decisions cannot be read"), reading(self._engine).begin() as connection:
             rows = connection.execute(query).all()
         written = 0
-        for batch, data in rows:
+        for batch, data, log in rows:
+            own = self._log()
+            if log is not None and log != own.id:
+                continue
             mine = BATCHES.update().where(BATCHES.c.id == batch, BATCHES.c.entry.is_(None), old)
             with answering("decisions cannot be marked as audited"), self._engine.begin() as connection:
                 if connection.execute(mine.values(taken=now.timestamp())).rowcount == 0:
                     continue
+                _note_log(connection, batch, own if log is None else None)
             with self._or_leave(batch):
                 there = next(self._journal().audit.entries(chosen=Filter(kind=AUDIT_KIND, object=batch)), None)
             if there is not None:
@@ -229,20 +271,25 @@ class DecisionAudit:
             written += len(told["decisions"])
         return written
 
-    def _cursor(self) -> float:
-        query = sa.select(AUDIT_CURSOR.c.at).where(AUDIT_CURSOR.c.what == _CURSOR)
+    def _cursor(self, what: str) -> float:
+        query = sa.select(AUDIT_CURSOR.c.at).where(AUDIT_CURSOR.c.what == what)
         with answering("decisions cannot be read"), reading(self._engine).begin() as connection:
             return connection.execute(query).scalar() or 0.0
 
-    def _move_cursor(self, at: float) -> None:
-        row = {"what": _CURSOR, "at": at}
+    def _move_cursor(self, what: str, at: float) -> None:
+        row = {"what": what, "at": at}
         with answering("that decisions are audited cannot be noted"), self._engine.begin() as connection:
-            if connection.execute(AUDIT_CURSOR.update().where(AUDIT_CURSOR.c.what == _CURSOR).values(row)).rowcount:
+            if connection.execute(AUDIT_CURSOR.update().where(AUDIT_CURSOR.c.what == what).values(row)).rowcount:
                 return
             connection.execute(_FIRST_CURSOR, row)
 
 
 _FIRST_CURSOR = sa.text(f"INSERT INTO {AUDIT_CURSOR.name} (what, at) VALUES (:what, :at) ON CONFLICT (what) DO NOTHING")
+
+
+def _note_log(connection: sa.Connection, batch: str, log: LogIdentity | None) -> None:
+    if log is not None:
+        connection.execute(BATCH_LOGS.insert().values(batch=batch, log=log.id, name=log.name))
 
 
 def lines_of(connection: sa.Connection, ids: Sequence[str]) -> dict[str, str]:

@@ -86,10 +86,9 @@ class Bookkeeper:
     async def recorded(self, decision: Decision, outcome: Outcome) -> None:
         """:meth:`record`, and returns when it is written, or after some seconds: whoever asked may look at it now."""
         writing = asyncio.wrap_future(self.record(decision, outcome))
-        done, _ = await asyncio.wait([writing], timeout=RECORD_SECONDS)
-        for one in done:
-            if not one.cancelled():
-                one.exception()  # Told already.
+        # Told already; it may fail when nobody waits any more.
+        writing.add_done_callback(lambda one: one.cancelled() or one.exception())
+        await asyncio.wait([writing], timeout=RECORD_SECONDS)
 
     def record(self, decision: Decision, outcome: Outcome) -> Future[None]:
         """Keeps the outcome, and the decision where no reservation has."""

@@ -58,11 +58,19 @@ BATCHES = sa.Table(
     sa.Column("data", sa.Text, comment="JSON: what the entry is to say; null once it is there"),
     sqlite_with_rowid=False,
 )
+BATCH_LOGS = sa.Table(
+    "maestro_llm_audit_batch_logs",
+    METADATA,
+    sa.Column("batch", sa.Text, primary_key=True),
+    sa.Column("log", sa.String(32), nullable=False, comment="the audit log its entry is in"),
+    sa.Column("name", sa.Text, nullable=False, comment="of that log, for people"),
+    sqlite_with_rowid=False,
+)
 AUDIT_CURSOR = sa.Table(
     "maestro_llm_audit_cursor",
     METADATA,
     sa.Column("what", sa.String(20), primary_key=True),
-    sa.Column("at", sa.Double, nullable=False, comment="every decision made before then is in a batch"),
+    sa.Column("at", sa.Double, nullable=False, comment="decisions made before then are in a batch"),
     sqlite_with_rowid=False,
 )
 FINDINGS = sa.Table(

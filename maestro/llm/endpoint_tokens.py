@@ -24,6 +24,8 @@ from maestro.ledger.model import Attribution, Scope
 
 FILE = "llm-tokens"
 PREFIX = "maestro"
+RUN_PREFIX = "token-"
+"""Begins the name of the run that what is asked with a token counts as."""
 MOST_AT_ONCE = 16
 _WRITTEN = re.compile(rf"{PREFIX}-([0-9a-f]{{12}})-([A-Za-z0-9_-]{{43}})")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -57,7 +59,7 @@ class Token:
     @property
     def scope(self) -> Scope:
         """What is charged through this token alone; where its own budget is."""
-        return Scope("run", f"token-{self.id}")
+        return Scope("run", f"{RUN_PREFIX}{self.id}")
 
     def attribution(self) -> Attribution:
         """Whom its calls are charged to."""

@@ -136,15 +136,21 @@ class Gateway:
 
         async def kept(model: Model) -> tuple[Answer, None] | None:
             found = await reuse.of(model)
-            return None if found is None else await self._given_again(course, model, found)
+            return None if found is None else (_given_again(course, model, found), None)
 
+        completion: Completion | None = None
         async with self._decided(course):
             own = await reuse.own()
             if own is not None:
-                return (await self._given_again(course, *own))[0]
-            answer, completion = await course.first_answer(
-                lambda grant, model, call: self._completed(course, grant, model, call), kept
-            )
+                answer = _given_again(course, *own)
+            else:
+                answer, completion = await course.first_answer(
+                    lambda grant, model, call: self._completed(course, grant, model, call), kept
+                )
+        # The answer is there: what is written down of it now is not in the time it had.
+        if answer.cached:
+            # Nothing was reserved, so nothing is known of the decision yet.
+            await self.bookkeeper.recorded(course.decided, outcome_of(course.decided, answer))
         if completion is not None:
             await reuse.keep(course.catalogue.models[answer.model], completion)
         return answer
@@ -213,6 +219,8 @@ class Gateway:
                 await provider.close()
         self._providers.clear()
         self.bookkeeper.close()
+        if self._cache is not None:
+            self._cache.close()
         self._on_close()
 
     async def __aenter__(self) -> Gateway:
@@ -312,13 +320,6 @@ class Gateway:
         answer = self.settled_answer(course, grant, completion)
         return answer, replace(completion, usage=answer.usage)
 
-    async def _given_again(self, course: Course, model: Model, completion: Completion) -> tuple[Answer, None]:
-        """An answer that was kept; it costs nothing beyond what failed before it."""
-        answer = course.answer(completion, model=model, cost_nano=course.cost_nano, cached=True)
-        # Nothing was reserved, so nothing is known of the decision yet.
-        await self.bookkeeper.recorded(course.decided, outcome_of(course.decided, answer))
-        return answer, None
-
     def _looked_at(self, model: Model) -> bool:
         return model.kind in ("openai", "litellm") and (model.key is None or model.key in self.keyring.present)
 
@@ -335,3 +336,8 @@ class Gateway:
         except ProviderError as error:
             reason = error.what
         return None if reason is None else self.redactor.text(reason)
+
+
+def _given_again(course: Course, model: Model, completion: Completion) -> Answer:
+    """An answer that was kept; it costs nothing beyond what failed before it."""
+    return course.answer(completion, model=model, cost_nano=course.cost_nano, cached=True)

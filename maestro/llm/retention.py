@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from maestro.errors import InputError
-from maestro.llm.decision_tables import AUDITED, BATCHES, CALLS, DECISIONS, FINDINGS, REMOVED
+from maestro.llm.decision_tables import AUDITED, BATCH_LOGS, BATCHES, CALLS, DECISIONS, FINDINGS, REMOVED
 from maestro.server.database import database_now
 from maestro.server.removal import ROWS, always, page_by_page
 
@@ -65,7 +65,9 @@ def remove_decisions(engine: sa.Engine, before: datetime, *, days: int, go_on: C
         removed += len(ids)
         if len(ids) == ROWS:
             return True
-        connection.execute(BATCHES.delete().where(BATCHES.c.last < before.timestamp(), BATCHES.c.entry.is_not(None)))
+        over = sa.and_(BATCHES.c.last < before.timestamp(), BATCHES.c.entry.is_not(None))
+        connection.execute(BATCH_LOGS.delete().where(BATCH_LOGS.c.batch.in_(sa.select(BATCHES.c.id).where(over))))
+        connection.execute(BATCHES.delete().where(over))
         return False
 
     page_by_page(engine, remove, go_on)

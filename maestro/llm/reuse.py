@@ -7,18 +7,29 @@ else's fork asks no model, so it neither gets such an answer nor leaves one.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
-from maestro.llm.answers import AnswerCache, question, repetition, worth_keeping
+from maestro.llm.answers import (
+    STORE_SECONDS,
+    AnswerCache,
+    AnswersAwayError,
+    KeptAnswer,
+    question,
+    repetition,
+    worth_keeping,
+)
 from maestro.llm.catalogue import Model
 from maestro.llm.model import Completion
 
 if TYPE_CHECKING:
     from maestro.llm.course import Course
 
+_SHARE = 4
+
 
 class Reuse:
-    """The kept answers that may stand for one request, once it is decided.
+    """The kept answers that may stand for one request, once it is decided; once the store is away, none is looked for.
 
     Args:
         cache: None: nothing is kept, and nothing found.
@@ -32,7 +43,7 @@ class Reuse:
         """What this very step was answered before, by one of the models it may ask; whose turn it was is no matter."""
         if self._cache is None or not self._course.request.idempotency:
             return None
-        found = await self._cache.find(self._repetition())
+        found = await self._find(self._repetition())
         if found is None:
             return None
         models = (self._course.catalogue.models[name] for name in self._course.decided.order)
@@ -42,7 +53,7 @@ class Reuse:
         """What this model has answered anybody of the tenant; None where it may answer otherwise now."""
         if self._cache is None or model.offline or self._course.request.temperature != 0:
             return None
-        found = await self._cache.find(self._question(model))
+        found = await self._find(self._question(model))
         return None if found is None else found.completion
 
     async def keep(self, model: Model, completion: Completion) -> None:
@@ -50,10 +61,22 @@ class Reuse:
         if self._cache is None or model.offline:
             return
         asked = self._question(model)
+        writes = []
         if self._course.request.temperature == 0 and worth_keeping(completion):
-            await self._cache.keep(asked, completion, model.name)
+            writes.append(self._cache.keep(asked, completion, model.name))
         if self._course.request.idempotency:
-            await self._cache.keep(self._repetition(), completion, model.name, asked)
+            writes.append(self._cache.keep(self._repetition(), completion, model.name, asked))
+        await asyncio.gather(*writes)
+
+    async def _find(self, key: str) -> KeptAnswer | None:
+        if self._cache is None:
+            return None
+        try:
+            # Most of a short time is for the model.
+            return await self._cache.find(key, min(STORE_SECONDS, self._course.left / _SHARE))
+        except AnswersAwayError:
+            self._cache = None
+            return None
 
     def _question(self, model: Model) -> str:
         return question(model, self._course.redaction, self._course.request, tenant=self._course.attribution.tenant)

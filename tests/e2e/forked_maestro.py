@@ -1,6 +1,7 @@
 """``maestro`` in a fork of a process that has everything imported: for tests that start it a hundred times.
 
-Most of a short run's time goes into imports. A test that kills runs at random moments is after the rest.
+Most of a short run's time goes into imports. A test that kills runs at random moments is after the rest. All other
+tests start ``tests.forked_maestro``, which imports Maestro anew for each command.
 """
 
 from __future__ import annotations

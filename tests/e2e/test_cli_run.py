@@ -121,7 +121,7 @@ def test_retry_does_only_what_is_unfinished(shop: Product) -> None:
     assert failed.code == 1, failed.text
     assert states(failed.json())["test/after"] == "skipped"
     (shop.root / "local.env").write_text("", encoding="utf-8")
-    again = shop.maestro("retry", "--json")
+    again = shop.installed("retry", "--json")
     assert again.code == 0, again.text
     assert states(again.json()) == {"test/docs": "passed", "test/after": "passed"}
     assert again.json()["resumes"] == failed.json()["run_id"]
@@ -145,7 +145,7 @@ def test_status_lists_runs_and_shows_one_and_logs_follow_it(shop: Product) -> No
     run = shop.deliver()
     listed = shop.maestro("status", "--json").json()["runs"]
     assert [one["run_id"] for one in listed] == [run["run_id"]]
-    assert shop.maestro("status", "latest", "--json").json() == run
+    assert shop.installed("status", "latest", "--json").json() == run
     shown = shop.maestro("status", str(run["run_id"])[:8]).out
     assert "build/compile" in shown
     assert "passed" in shown

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from dagster import DagsterRunStatus
@@ -205,5 +205,5 @@ def test_a_file_that_is_no_database_is_told_at_once(tmp_path: Path, caplog: pyte
     assert "Backing off" not in caplog.text
 
 
-def replace_run(session: RunSession, run: str, **more: object) -> RunSession:
+def replace_run(session: RunSession, run: str, **more: Any) -> RunSession:
     return replace(session, identity=replace(session.identity, run_id=run, root_run_id=run), **more)

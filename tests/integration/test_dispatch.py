@@ -1,18 +1,11 @@
 """A delivery becomes one run of its revision, or the reason why there is none, whoever asks and however often."""
 
-import itertools
-import json
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
 
-from maestro.inbox import Delivery, Outcome
 from maestro.runs.tags import (
     AUTHOR_TAG,
     BASE_TAG,
@@ -26,126 +19,12 @@ from maestro.runs.tags import (
     UNTRUSTED_TAG,
     WORKFLOW_REVISION_TAG,
 )
-from maestro.server.home import find_server
 from maestro.server.projects import RegisteredProject
-from maestro_defs.dispatch import ATTEMPTS, Dispatcher, Told
-from maestro_defs.run_moves import why_cancelled
-from maestro_defs.server import Server
+from maestro_defs.dispatch import ATTEMPTS
 from maestro_defs.trust import run_id_of
-from tests.integration.mirror_origin import Origin, git
+from tests.integration.dispatch_desk import WORKFLOW, Desk, comment, desk, forks_run, pull_request, push, rerequested
 
-WORKFLOW = """name: app
-on: {push: {branches: [main], paths: ['src/**', maestro.yaml]}, pull_request: {}, schedule: '0 3 * * 1'}
-concurrency: {group: '{{ git.branch }}', cancel_superseded: true, priority: 7}
-stages:
-  - name: test
-    steps:
-      - {id: say, run: shell, with: {command: 'echo {{ git.short_sha }}'}}
-      - {id: docs, run: shell, when: "changed('docs/**')", with: {command: 'true'}}
-"""
-
-
-@dataclass
-class Desk:
-    """A server that takes deliveries and starts nothing."""
-
-    server: Server
-    instance: dg.DagsterInstance
-    origin: Origin
-    told: list[Told] = field(default_factory=list)
-    ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-
-    def take(
-        self,
-        event: str,
-        body: dict[str, Any],
-        *,
-        attempts: int = 0,
-        name: str = "",
-        project: str = "app",
-        number: int | None = None,
-    ) -> Outcome:
-        number = next(self.ids) if number is None else number
-        delivery = Delivery(
-            provider="schedule" if event == "schedule" else "github",
-            delivery=name or f"delivery-{number}",
-            event=event,
-            project=project,
-            headers={},
-            body=json.dumps(body).encode(),
-            trace="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            id=number,
-            received=datetime.now(UTC),
-        )
-        return Dispatcher(self.server, self.instance, self.told.append).take(delivery, attempts)
-
-    def run(self, outcome: Outcome) -> dg.DagsterRun:
-        assert (outcome.state, len(outcome.runs)) == ("started", 1), outcome
-        run = self.instance.get_run_by_id(outcome.runs[0])
-        assert run is not None
-        return run
-
-    def head(self) -> str:
-        return git(self.origin.bare, "rev-parse", "main")
-
-    def forks_commit(self, files: dict[str, str | bytes]) -> str:
-        """A commit somebody else has made, which the repository hands out under the pull request's reference."""
-        main = self.head()
-        sha = self.origin.commit(files, branch="tmp")
-        git(self.origin.bare, "update-ref", "refs/pull/7/head", sha)
-        git(self.origin.bare, "update-ref", "-d", "refs/heads/tmp")
-        git(self.origin.clone, "reset", "--quiet", "--hard", main)
-        return sha
-
-    def runs(self) -> int:
-        return self.instance.get_runs_count()
-
-
-@pytest.fixture
-def desk(tmp_path: Path, made_server: Path) -> Iterator[Desk]:
-    server = Server(find_server(tmp_path / "home", environ={}))
-    shutil.copytree(made_server, server.home.dagster, dirs_exist_ok=True)
-    origin = Origin.make(tmp_path)
-    origin.commit({"maestro.yaml": WORKFLOW, "src/a.py": "1"})
-    server.projects.add(RegisteredProject("app", str(origin.bare), tenant="web", repository="octo/hello"))
-    with server.instance() as instance:
-        yield Desk(server, instance, origin)
-
-
-def push(after: str, before: str | None = None, branch: str = "main") -> dict[str, Any]:
-    return {
-        "ref": f"refs/heads/{branch}",
-        "before": before or "0" * 40,
-        "after": after,
-        "created": before is None,
-        "deleted": False,
-        "forced": False,
-        "head_commit": {"id": after, "message": "Mend it"},
-        "repository": {"full_name": "octo/hello", "default_branch": "main"},
-        "sender": {"login": "ada"},
-    }
-
-
-def pull_request(desk: Desk, head: str, *, fork: bool, action: str = "opened") -> dict[str, Any]:
-    repository = {"id": 1, "full_name": "octo/hello", "default_branch": "main"}
-    other = {"id": 2, "full_name": "eve/hello", "default_branch": "main"}
-    inner = {
-        "number": 7,
-        "state": "open",
-        "title": "A change",
-        "draft": False,
-        "user": {"login": "eve"},
-        "author_association": "NONE" if fork else "MEMBER",
-        "head": {"sha": head, "ref": "main" if fork else "feature", "repo": other if fork else repository},
-        "base": {"sha": desk.head(), "ref": "main", "repo": repository},
-    }
-    return {
-        "action": action,
-        "number": 7,
-        "pull_request": inner,
-        "repository": repository,
-        "sender": {"login": "eve"},
-    }
+__all__ = ["desk"]
 
 
 def test_a_push_becomes_a_queued_run_of_exactly_its_revision(desk: Desk) -> None:
@@ -169,43 +48,6 @@ def test_a_push_becomes_a_queued_run_of_exactly_its_revision(desk: Desk) -> None
     assert {name: run.tags.get(name) for name in wanted} == wanted
     assert Path(run.tags[CHECKOUT_TAG].partition(" ")[2], "src/a.py").read_text() == "2"
     assert [one.state for one in desk.told] == ["queued"]
-
-
-def test_a_run_that_is_made_after_one_that_was_asked_for_later_is_superseded(desk: Desk) -> None:
-    before = desk.head()
-    older, newer = desk.origin.commit({"src/a.py": "2"}), desk.origin.commit({"src/a.py": "3"})
-    quick = desk.run(desk.take("push", push(newer, older), number=12))
-    late = desk.run(desk.take("push", push(older, before), number=11, attempts=5))
-    assert (quick.status, late.status) == (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.CANCELED)
-    reason = why_cancelled(desk.instance, late.run_id)
-    assert reason == f"Cancelled: superseded by run {quick.run_id[:8]} (revision {newer[:12]})."
-    newest = desk.run(desk.take("push", push(desk.origin.commit({"src/a.py": "4"}), newer), number=13, attempts=5))
-    assert newest.status == dg.DagsterRunStatus.QUEUED
-
-
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        ({**push("1" * 40), "repository": {"full_name": "Octo/hello", "default_branch": "main"}}, "app"),
-        ({**push("1" * 40), "repository": {"full_name": "octo/other", "default_branch": "main"}}, ""),
-        ({"ref": 7}, ""),
-        ("no object", ""),
-    ],
-)
-def test_a_delivery_is_named_by_a_project_that_was_registered_after_it_came(
-    desk: Desk, body: object, expected: str
-) -> None:
-    came = Delivery("github", "d", "push", "", {}, json.dumps(body).encode(), "", 1, datetime.now(UTC))
-    assert Dispatcher(desk.server, desk.instance, desk.told.append).named(came).project == expected
-
-
-def test_a_run_that_is_made_late_supersedes_none_of_another_branch(desk: Desk) -> None:
-    before = desk.head()
-    desk.run(desk.take("push", push(desk.origin.commit({"src/a.py": "2"}), before), number=12))
-    side = desk.origin.commit({"src/a.py": "3"}, branch="side")
-    body = pull_request(desk, side, fork=False)
-    late = desk.run(desk.take("pull_request", body, number=11, attempts=5))
-    assert late.status == dg.DagsterRunStatus.QUEUED
 
 
 def test_what_the_plan_leaves_out_is_no_part_of_the_run(desk: Desk) -> None:
@@ -317,21 +159,6 @@ def test_a_forks_pull_request_runs_the_bases_workflow_untrusted(desk: Desk) -> N
     assert steps in (set(), {"say", "docs"})
 
 
-def comment(text: str, association: str, author: str = "ann") -> dict[str, Any]:
-    return {
-        "action": "created",
-        "issue": {"number": 7, "state": "open", "pull_request": {}},
-        "comment": {"id": 5, "body": text, "user": {"login": author}, "author_association": association},
-        "repository": {"full_name": "octo/hello", "default_branch": "main"},
-        "sender": {"login": author},
-    }
-
-
-def forks_run(desk: Desk) -> dg.DagsterRun:
-    head = desk.forks_commit({"src/a.py": "evil"})
-    return desk.run(desk.take("pull_request", pull_request(desk, head, fork=True)))
-
-
 def test_a_member_may_trust_the_commit_of_a_fork_that_was_read(desk: Desk) -> None:
     untrusted = forks_run(desk)
     sha = untrusted.tags[PARTITION_TAG]
@@ -382,17 +209,6 @@ def test_a_cancelled_run_is_resumed_by_retry_and_stays_untrusted(desk: Desk) -> 
     run = desk.run(desk.take("issue_comment", comment("/maestro retry", "OWNER")))
     assert (run.parent_run_id, run.root_run_id) == (first.run_id, first.run_id)
     assert run.tags[UNTRUSTED_TAG] == "true"
-
-
-def rerequested(sha: str, run_id: str) -> dict[str, Any]:
-    suite = {"id": 1, "head_branch": "main", "head_sha": sha, "pull_requests": []}
-    check = {"id": 2, "head_sha": sha, "external_id": run_id, "check_suite": suite, "pull_requests": []}
-    return {
-        "action": "rerequested",
-        "check_run": check,
-        "repository": {"full_name": "octo/hello", "default_branch": "main"},
-        "sender": {"login": "ada"},
-    }
 
 
 def test_a_check_asked_for_again_is_a_run_as_trusted_as_the_first(desk: Desk) -> None:

@@ -33,9 +33,9 @@ from maestro_defs.trust import commit_of
 from resources.delivery import Source
 from resources.llm import LlmResource
 from tests.integration.delivery import Delivery
+from tests.integration.dispatch_desk import Desk, desk
 from tests.integration.llm_gateways import KEY, catalogue_file
 from tests.integration.model_server import model_server
-from tests.integration.test_dispatch import Desk, desk
 
 __all__ = ["desk"]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ import pytest
 from maestro.artifacts import ArtifactStore
 from maestro.execution.errors import StepError
 from maestro.ledger.model import Unit
+from maestro.llm import answers as answers_module
+from maestro.llm import bookkeeper, reuse
 from maestro.llm.gateway import Gateway
 from maestro.llm.model import Message, ModelRequest
 from tests.integration.delivery import Delivery
@@ -222,5 +226,123 @@ def test_a_model_of_the_same_name_elsewhere_is_asked_itself(server: ModelServer,
             await made.ask(request("k", "mine"), WHO)
         async with asked_at(tmp_path, server, {"mine": {"wire_model": "count/7"}}) as made:
             assert not (await made.ask(request("k", "mine"), WHO)).cached
+
+    asyncio.run(scenario())
+
+
+class Store:
+    """Objects in memory; what ``hangs`` waits until it is let go, and then fails.
+
+    Args:
+        together: writes that wait for each other.
+    """
+
+    def __init__(self, *hangs: str, together: int = 1) -> None:
+        self.asked: list[str] = []
+        self.given_up: list[str] = []
+        self.kept: dict[str, bytes] = {}
+        self.let_go = threading.Event()
+        self._hangs = hangs
+        self._together = threading.Barrier(together)
+
+    def read(self, key: str) -> Any:
+        self._hang("read")
+        return (self.kept[key], None) if key in self.kept else None
+
+    def replace(self, key: str, data: bytes) -> None:
+        self._hang("replace")
+        self._together.wait(2)
+        self.kept[key] = data
+
+    def _hang(self, what: str) -> None:
+        self.asked.append(what)
+        if what in self._hangs:
+            self.let_go.wait(15)
+            self.given_up.append(what)
+            raise OSError("the store hangs")
+
+
+@asynccontextmanager
+async def asked_with(store: Store, folder: Path, server: ModelServer, models: dict[str, Any]) -> AsyncIterator[Gateway]:
+    async with asked_at(folder, server, models) as made:
+        made._cache = answers_module.AnswerCache(SimpleNamespace(objects=store))  # type: ignore[arg-type]  # All it uses.
+        try:
+            yield made
+        finally:
+            store.let_go.set()
+
+
+def test_a_store_that_hangs_is_asked_once_and_the_model_answers_in_time(
+    server: ModelServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reuse, "STORE_SECONDS", 0.05)
+    store = Store("read", "replace")
+
+    async def scenario() -> None:
+        async with asked_with(store, tmp_path, server, {"status/500": {}, "echo": {}}) as made:
+            answer = await made.ask(request("k", "status/500", fallback=("echo",)), WHO)
+            assert (answer.model, answer.cached, answer.text) == ("echo", False, "the very same")
+            assert (store.asked, store.given_up) == (["read"], [])
+
+    asyncio.run(scenario())
+
+
+def test_a_store_that_hangs_uses_up_a_part_of_a_short_time(server: ModelServer, tmp_path: Path) -> None:
+    store = Store("read")
+
+    async def scenario() -> None:
+        async with asked_with(store, tmp_path, server, {"echo": {}}) as made:
+            assert not (await made.ask(request("k", timeout=2.0), WHO)).cached
+            assert store.given_up == []
+
+    asyncio.run(scenario())
+
+
+def test_a_store_that_takes_no_answer_keeps_nobody_from_having_it(
+    server: ModelServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers_module, "STORE_SECONDS", 0.05)
+    store = Store("replace")
+
+    async def scenario() -> None:
+        async with asked_with(store, tmp_path, server, {"echo": {}}) as made:
+            assert (await made.ask(request("k"), WHO)).text == "the very same"
+            assert (store.asked.count("replace"), store.given_up) == (2, [])
+
+    asyncio.run(scenario())
+
+
+def test_what_is_kept_for_all_and_for_the_step_is_written_at_once(server: ModelServer, tmp_path: Path) -> None:
+    store = Store(together=2)
+
+    async def scenario() -> None:
+        async with asked_with(store, tmp_path, server, {"echo": {}}) as made:
+            await made.ask(request("k"), WHO)
+
+    asyncio.run(scenario())
+    assert len(store.kept) == 2
+
+
+def test_a_kept_answer_is_given_although_its_outcome_takes_longer_than_the_request_has(
+    server: ModelServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bookkeeper, "RECORD_SECONDS", 10.0)
+    locked = threading.Event()
+
+    async def scenario() -> None:
+        async with asked_at(tmp_path, server, {"echo": {}}) as made:
+            await made.ask(request(), WHO)
+            await made.settled()
+
+            def keep(*given: Any) -> None:
+                locked.wait(2.0)
+                made.decisions.keep(*given)
+
+            made.bookkeeper._decisions = SimpleNamespace(keep=keep)  # type: ignore[assignment]  # All that it uses.
+            again = await made.ask(request(timeout=1.5), OTHER_STEP)
+            await made.settled()
+            outcome = made.decisions.get(again.decision).outcome
+        assert again.cached
+        assert outcome is not None and outcome.state == "cached"
 
     asyncio.run(scenario())

@@ -17,8 +17,8 @@ from maestro_defs.making import checkout_of
 from maestro_defs.partitions import register_revision
 from maestro_defs.run_worker import carry_out, workflow_revision
 from maestro_defs.trust import judged, made_here
+from tests.integration.dispatch_desk import WORKFLOW, Desk, comment, desk, forks_run, push, rerequested
 from tests.integration.mirror_origin import git
-from tests.integration.test_dispatch import WORKFLOW, Desk, comment, desk, forks_run, push, rerequested
 
 __all__ = ["desk"]
 

@@ -131,7 +131,7 @@ def test_no_limit_means_no_limit_even_where_there_is_a_default(ledger: Ledger) -
 
 
 def test_a_workflow_lowers_what_was_granted(ledger: Ledger) -> None:
-    with pytest.raises(BudgetExceededError, match=r"next: raise `budget\.\w+` in maestro\.yaml"):
+    with pytest.raises(BudgetExceededError, match=r"next: raise `budget\.run` in maestro\.yaml"):
         ledger.reserve("one", WHO, {USD: 5}, limits={RUN: {USD: 4}})
 
 

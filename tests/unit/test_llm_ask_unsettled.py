@@ -89,7 +89,17 @@ def test_where_there_is_no_answer_either_both_are_told(shop: MoneyProject, monke
         said = shop.run(*ASK)
     assert (said.code, said.out) == (1, "")
     assert "what the call cost, $0.00 and 0 tokens, could not be written into the ledger" in said.err
+    corrections = r"correct it by (`maestro budget adjust dec_\w+\.\d usd=0\.0+ --reason …`(; |$)){3}"
+    assert re.search(rf"^  next: .*{corrections}", said.err, re.M), "one for each of three tries"
     assert "no model answered: paid: " in said.err
+
+
+def test_where_no_model_could_be_asked_nothing_is_said_of_the_audit_log(shop: MoneyProject) -> None:
+    (shop.home / "ledger.db").unlink()
+    said = shop.run(*ASK)
+    assert (said.code, said.out) == (1, "")
+    assert "the ledger" in said.err
+    assert "audit log" not in said.err
 
 
 def test_of_a_ledger_that_is_gone_no_charge_is_promised() -> None:

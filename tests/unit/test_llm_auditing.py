@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from maestro.audit.of_server import ServerAudit
 from maestro.errors import MaestroError
 from maestro.llm import auditing
 from maestro.llm.audit_check import AuditFinding
+from maestro.llm.auditing import DecisionAudit
+from maestro.llm.decision_tables import BATCH_LOGS
+from maestro.llm.decisions import outcome_of
 from maestro.llm.decisions_export import export
 from maestro.llm.retention import REMOVED_KIND
 from maestro.server.database import open_engine
 from tests.unit.decision_journal import Audited, Dying, Refusing
+from tests.unit.llm_world import answer
 
 RUN, NONE = "run1", "run2"
 
@@ -237,3 +245,152 @@ def test_a_log_that_is_not_what_was_signed_proves_nothing(kept: Audited) -> None
     log.dispose()
     (found,) = kept.verify().findings
     assert (found.kind, "the audit log itself is not what was signed" in found.what) == ("log", True)
+
+
+def test_what_was_looked_at_an_hour_ago_is_not_looked_at_each_time_and_an_open_call_does_not_change_that(
+    kept: Audited,
+) -> None:
+    kept.call(ended=False, minutes=5 * 60)
+    assert kept.audit().rest() == 0
+    late = kept.call(minutes=3 * 60, run="late")  # Written long after it was made.
+    assert kept.audit().rest() == 0
+    kept.now += timedelta(minutes=61)
+    assert kept.audit().rest() == 1
+    assert [[*one.data["decisions"]] for one in kept.entries()] == [[late]]
+    kept.now += timedelta(hours=20)
+    assert kept.audit().rest() == 1, "what never ended is brought there after a day"
+    assert kept.verify().ok
+
+
+def test_a_call_that_took_for_hours_is_found_within_an_hour_of_its_end(kept: Audited) -> None:
+    id = kept.call(ended=False, minutes=3 * 60)
+    kept.audit().rest()
+    kept.now += timedelta(minutes=10)
+    made = kept.store.get(id).decision
+    kept.store.keep(made, outcome_of(made, answer(made), at=kept.now))
+    kept.now += timedelta(minutes=61)
+    assert kept.audit().rest() == 1
+
+
+def test_what_has_just_ended_is_found_by_the_next_look_however_long_ago_it_was_asked(kept: Audited) -> None:
+    asked = kept.now - timedelta(hours=2)
+    id = kept.call(ended=False, minutes=2 * 60)
+    made = kept.store.get(id).decision
+    assert made.at == asked
+    kept.store.keep(made, outcome_of(made, answer(made), at=kept.now))
+    assert kept.audit().rest(after=timedelta(minutes=1)) == 0
+    kept.now += timedelta(minutes=2)
+    assert kept.audit().rest(after=timedelta(minutes=1)) == 1
+
+
+def test_nothing_is_lost_when_nobody_has_looked_for_weeks(kept: Audited) -> None:
+    kept.call(ended=False, minutes=30)
+    kept.audit().rest()
+    kept.call(run="soon")
+    kept.now += timedelta(days=20)
+    kept.call(run="later", minutes=60 * 24 * 19)
+    assert kept.audit().rest() == 3
+    assert kept.verify().ok
+
+
+@pytest.fixture
+def other(kept: Audited, tmp_path: Path) -> Audited:
+    """The same decisions, seen with another profile: its log has the same origin and the same key."""
+    folder = tmp_path / "other"
+    with ServerAudit(tmp_path, "ada") as log:
+        log.note("test.begun", "log", {})
+    (folder / "keys").mkdir(parents=True)
+    shutil.copy(tmp_path / "keys" / "audit.pem", folder / "keys")
+    return Audited(kept.engine, folder)
+
+
+def test_each_of_two_logs_is_verified_by_itself_and_names_the_other(kept: Audited, other: Audited) -> None:
+    for minutes in (60 * 5, 60 * 6):
+        kept.call(minutes=minutes)
+    kept.audit().of_run(RUN)
+    kept.call(run=NONE, minutes=60 * 5)
+    other.audit().of_run(NONE)
+    first, second = kept.verify(), other.verify()
+    assert (first.ok, first.decisions, first.elsewhere) == (
+        True,
+        2,
+        {f"maestro/server in {other.folder / 'audit.db'}": 1},
+    )
+    assert (second.ok, second.decisions, second.elsewhere) == (
+        True,
+        1,
+        {f"maestro/server in {kept.folder / 'audit.db'}": 2},
+    )
+
+
+def test_what_is_marked_as_audited_in_this_log_is_looked_for_in_this_log(kept: Audited, other: Audited) -> None:
+    id = kept.call(minutes=60 * 5)
+    with pytest.raises(MaestroError, match="does not answer"):
+        kept.audit(Refusing(kept.folder)).of_run(RUN)
+    other.call(run=NONE)
+    other.audit().of_run(NONE)
+    assert [one.decision for one in kept.verify().findings] == [id]
+    assert other.verify().ok
+
+
+def test_a_batch_that_was_begun_for_one_log_is_not_written_into_another(kept: Audited, other: Audited) -> None:
+    id = kept.call()
+    with pytest.raises(MaestroError, match="does not answer"):
+        kept.audit(Refusing(kept.folder)).of_run(RUN)
+    with pytest.raises(KeyboardInterrupt):
+        kept.call(run=NONE)
+        kept.audit(Dying(kept.folder)).of_run(NONE)
+    kept.now = other.now = kept.now + timedelta(hours=1)
+    assert other.audit().rest() == 0
+    assert [one for one in other.entries() if one.kind == "llm.decisions"] == []
+    assert kept.audit().rest() == 1
+    entries = [one for one in kept.entries() if one.kind == "llm.decisions"]
+    assert (len(entries), [*entries[1].data["decisions"]]) == (2, [id])
+
+
+def test_what_no_log_could_be_opened_for_goes_into_the_next_that_can(kept: Audited, other: Audited) -> None:
+    id = kept.call()
+
+    def nothing() -> Refusing:
+        raise MaestroError("the audit log is not there")
+
+    with pytest.raises(MaestroError, match="is not there"):
+        DecisionAudit(kept.engine, nothing, lambda: kept.now).of_run(RUN)
+    assert other.audit().rest() == 1
+    (entry,) = (one for one in other.entries() if one.kind == "llm.decisions")
+    assert [*entry.data["decisions"]] == [id]
+    assert (other.verify().ok, [*kept.verify().elsewhere.values()]) == (True, [1])
+
+
+def test_a_log_that_was_moved_is_still_the_same(kept: Audited, tmp_path: Path) -> None:
+    kept.call(minutes=60 * 5)
+    kept.audit().of_run(RUN)
+    moved = tmp_path / "moved"
+    (moved / "keys").mkdir(parents=True)
+    for name in ("audit.pem", "audit.pem.pub"):
+        shutil.copy(tmp_path / "keys" / name, moved / "keys")
+    with closing(sqlite3.connect(tmp_path / "audit.db")) as there, closing(sqlite3.connect(moved / "audit.db")) as here:
+        there.backup(here)
+    report = Audited(kept.engine, moved).verify()
+    assert (report.ok, report.decisions, report.elsewhere) == (True, 1, {})
+
+
+def test_batches_of_a_ledger_that_does_not_say_their_log_count_as_this_one_s(kept: Audited) -> None:
+    kept.call()
+    with pytest.raises(MaestroError, match="does not answer"):
+        kept.audit(Refusing(kept.folder)).of_run(RUN)
+    kept.change(f"DELETE FROM {BATCH_LOGS.name}")
+    assert kept.audit().rest() == 1
+    assert kept.verify().ok
+
+
+def test_with_its_decisions_a_batch_forgets_its_log(kept: Audited) -> None:
+    kept.call(minutes=60 * 24 * 401)
+    kept.call()
+    kept.audit().rest(after=timedelta(0))
+    kept.audit().of_run(RUN)
+    kept.store.prune(400, now=kept.now)
+    with kept.engine.begin() as connection:
+        batches = connection.execute(sa.select(BATCH_LOGS.c.batch)).scalars().all()
+        entered = connection.exec_driver_sql("SELECT id FROM maestro_llm_audit_batches").scalars().all()
+    assert batches == entered

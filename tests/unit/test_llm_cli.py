@@ -14,7 +14,8 @@ import pytest
 from maestro.cli.llm_ask import _shown
 from maestro.cli.options import GlobalOptions
 from maestro.cli.terminal import Terminal
-from maestro.ledger.model import Scope, Unit
+from maestro.ledger.model import NANO, Scope, Unit
+from maestro.ledger.store import Ledger
 from maestro.llm.endpoint_tokens import TokenFile
 from tests.unit.money_project import MoneyProject, money_project
 
@@ -335,6 +336,36 @@ def test_a_token_is_shown_once_and_only_its_digest_is_kept(shop: MoneyProject) -
     audited = shop.audited()
     assert [one["kind"] for one in audited] == ["llm.token.added"]
     assert written not in json.dumps(audited) and token.sha256 not in json.dumps(audited)
+
+
+def test_the_budget_of_a_token_is_shown_set_and_lifted_before_it_is_first_used(shop: MoneyProject) -> None:
+    token = shop.run("llm", "tokens", "add", "ci", "--budget", "usd=5", "--json").json
+    shown_and_changed(shop, f"run:token-{token['id']}")
+
+
+def test_on_a_server_too(shop: MoneyProject, tmp_path: Path) -> None:
+    (tmp_path / "server").mkdir()
+    with Ledger.open(f"sqlite:///{tmp_path / 'server' / 'ledger.db'}") as ledger:
+        ledger.set_limit(Scope("run", "token-0123456789ab"), Unit.USD, 5 * NANO, actor="ann", reason="x")
+    shown_and_changed(shop, "run:token-0123456789ab", "--server-home", str(tmp_path / "server"))
+
+
+def shown_and_changed(shop: MoneyProject, scope: str, *where: str) -> None:
+    shown = shop.run("budget", "show", scope, "--json", *where)
+    assert shown.code == 0, shown.err
+    assert [one["limit"] for one in shown.json["balances"]] == ["5.000000000"]
+    changed = shop.run("budget", "set", scope, "usd=7", "--reason", "more", *where)
+    assert changed.out.startswith(f"{scope}: usd $7.00"), changed.err
+    assert shop.run("budget", "set", scope, "usd=default", "--reason", "enough", *where).code == 0
+
+
+def test_an_override_may_be_of_a_token_that_was_not_used_yet(shop: MoneyProject) -> None:
+    token = shop.run("llm", "tokens", "add", "ci", "--json").json
+    said = shop.run(
+        *("llm", "override", "add", "local-only", "plain", "--expires", "7d", "--reason", "trial"),
+        *("--scope", f"run:token-{token['id']}"),
+    )
+    assert said.code == 0, said.err
 
 
 def test_a_revoked_token_does_not_count(shop: MoneyProject) -> None:

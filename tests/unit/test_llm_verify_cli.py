@@ -79,19 +79,50 @@ def test_a_changed_row_is_named_with_its_entry_and_exit_code_1(shop: MoneyProjec
 
 def test_all_rows_gone_is_no_clean_slate(shop: MoneyProject) -> None:
     id = ask(shop)
-    for table in ("decisions", "calls", "audited", "audit_batches"):
-        change(shop, f"DELETE FROM maestro_llm_{table}")
+    without_decisions(shop)
     said = shop.run("llm", "verify")
     assert said.code == 1
     assert f"removed: {id}" in said.out
 
 
+def without_decisions(shop: MoneyProject, *but: str) -> None:
+    for table in {"decisions", "calls", "audited", "audit_batches"} - {*but}:
+        change(shop, f"DELETE FROM maestro_llm_{table}")
+
+
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_all_rows_and_the_keys_gone_is_none_either_as_the_log_is_there(
+    shop: MoneyProject, as_json: tuple[str, ...]
+) -> None:
+    ask(shop)
+    without_decisions(shop)
+    (shop.home / "keys").rename(shop.home / "elsewhere")
+    said = shop.run("llm", "verify", *as_json)
+    assert (said.code, said.out) == (2, "")
+    assert "the public key of the audit log is missing" in said.err
+    assert "next: put it back there; `maestro audit verify --key` takes it too" in said.err
+
+
+def test_nor_is_it_where_the_log_is_gone_as_well_and_a_batch_is_left(shop: MoneyProject) -> None:
+    ask(shop)
+    without_decisions(shop, "audit_batches")
+    (shop.home / "keys").rename(shop.home / "elsewhere")
+    (shop.home / "audit.db").unlink()
+    said = shop.run("llm", "verify")
+    assert (said.code, said.out) == (2, "")
+    assert "there is no audit log in " in said.err
+    assert "--db" not in said.err, "this command has no such option"
+    assert "if there was one, restore it, or name it by `evidence: {audit: URL}` in the profile" in said.err
+
+
 def test_a_log_that_is_gone_is_told(shop: MoneyProject) -> None:
     ask(shop)
     (shop.home / "audit.db").unlink()
-    said = shop.run("llm", "verify")
-    assert said.code != 0
-    assert "is gone from" in said.err
+    for left in ("audit.pem.pub", "audit.pem"):
+        said = shop.run("llm", "verify")
+        assert said.code != 0
+        assert "is gone from" in said.err
+        (shop.home / "keys" / left).unlink()
 
 
 def test_the_lines_of_an_entry_have_its_hash(shop: MoneyProject) -> None:
@@ -100,6 +131,16 @@ def test_the_lines_of_an_entry_have_its_hash(shop: MoneyProject) -> None:
     lines = shop.run("llm", "export", "--entry", "1").out
     assert hashlib.sha256(lines.encode()).hexdigest() == shop.audited()[1]["data"]["sha256"]
     assert lines in shop.run("llm", "export").out
+
+
+def test_lines_of_an_entry_that_are_gone_are_missed(shop: MoneyProject, tmp_path: Path) -> None:
+    id = ask(shop)
+    change(shop, f"DELETE FROM maestro_llm_decisions WHERE id = '{id}'")
+    for output in ((), ("--output", str(tmp_path / "lines"))):
+        said = shop.run("llm", "export", "--entry", "0", *output)
+        assert said.code == 1
+        assert said.err == "1 of 1 decisions of this entry are no longer kept; see `maestro llm verify`\n"
+    assert shop.run("llm", "export").code == 0
 
 
 def test_an_entry_about_something_else_has_no_lines(shop: MoneyProject) -> None:
@@ -119,3 +160,38 @@ def test_of_a_server_its_own_log_has_the_entry(
     (tmp_path / "server").mkdir()
     said = shop.run("llm", "verify")
     assert (said.code, "a server begins one with the first thing" in said.err) == (2, True)
+    (tmp_path / "server" / "keys").mkdir()
+    (tmp_path / "server" / "keys" / "audit.pem.pub").write_text("of a log that was there", encoding="utf-8")
+    said = shop.run("llm", "verify")
+    assert said.code != 0
+    assert "is gone from" in said.err
+    assert "--db" not in said.err, "this command has no such option"
+
+
+def test_what_is_in_the_log_of_another_profile_is_counted_and_is_no_finding(shop: MoneyProject, tmp_path: Path) -> None:
+    ask(shop)
+    # The key alone, as a person brings it to another machine: a log is begun there with the same origin and key.
+    public = shop.home / "keys" / "audit.pem.pub"
+    kept = public.read_bytes()
+    public.unlink()
+    profile = tmp_path / "prod"
+    profile.mkdir()
+    (profile / "dagster.yaml").touch()
+    (profile / "settings.yaml").write_text(
+        f"evidence: {{audit: 'sqlite:///{tmp_path / 'prod.db'}'}}\n", encoding="utf-8"
+    )
+    prod = ("--profile", str(profile))
+    for _ in range(2):
+        asked = shop.run(*prod, "llm", "ask", "A tree. A house. A cat.", "--model", "plain", "--json")
+        assert asked.code == 0, asked.err
+    assert public.read_bytes() == kept
+    said = shop.run("llm", "verify")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.splitlines() == [
+        f"warn 2 decisions marked as audited in another log, maestro/shop in {tmp_path / 'prod.db'}: verify with the "
+        "profile that names it",
+        "ok 1 decision as they were audited, in 1 entry of the log",
+    ]
+    found = shop.run(*prod, "llm", "verify", "--json").json
+    assert (found["ok"], found["decisions"]) == (True, 2)
+    assert found["elsewhere"] == {f"maestro/shop in {shop.home / 'audit.db'}": 1}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from maestro.ledger.model import NANO, Attribution, Unit
+from maestro.ledger.model import NANO, Attribution, Scope, Unit
 from maestro.ledger.store import Ledger
 from maestro.llm.decisions import DecisionStore, Outcome
 from tests.unit.llm_world import ask
@@ -53,6 +53,16 @@ def test_a_budget_of_a_run_or_a_step_is_found_by_how_the_runs_id_begins(shop: Mo
     balances = shop.run("budget", "show", scope, "--json").json["balances"]
     assert [(one["scope"], one["spent"]) for one in balances if one["unit"] == "usd"] == [(whole, "1.000000000")]
     assert shop.run("budget", "set", scope, "usd=2", "--reason", "x").out.startswith(f"{whole}: usd $2.00")
+
+
+def test_a_run_that_has_a_limit_and_spent_nothing_is_found_by_how_its_id_begins(shop: MoneyProject) -> None:
+    later = "4fa90000-0000-4000-8000-000000000003"
+    with shop.ledger() as ledger:
+        ledger.set_limit(Scope("run", later), Unit.USD, NANO, actor="ann", reason="x")
+        ledger.set_limit(Scope("run", "*"), Unit.USD, 9 * NANO, actor="ann", reason="x")
+    shown = shop.run("budget", "show", "run:4fa9", "--json")
+    assert [(one["scope"], one["limit"]) for one in shown.json["balances"]] == [(f"run:{later}", "1.000000000")]
+    assert "there is no run '*'" in shop.run("llm", "decisions", "--run", "*").err
 
 
 @pytest.mark.parametrize(

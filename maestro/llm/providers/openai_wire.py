@@ -16,9 +16,9 @@ from maestro.llm.model import Chunk, Completion, Message, ProviderCall, Provider
 
 OPENAI = "https://api.openai.com/v1"
 MOST_TOKENS = 1_000_000_000
+"""A claim above this cannot be true; it is kept as a claim all the same, also where it is no whole number."""
 MOST_CLAIMED = 10**18
 """A larger claim is kept as this one."""
-"""A count of tokens above this is no count."""
 _MADE = ("content", "reasoning_content", "reasoning", "refusal", "tool_calls", "function_call")
 _NO_TEMPERATURE = ("o1", "o3", "o4", "gpt-5")
 """OpenAI's models that refuse every temperature but their own."""
