@@ -40,8 +40,9 @@ def audit_asked(options: GlobalOptions, place: MoneyPlace, since: datetime) -> s
         with place.ledger() as ledger, decision_audit(options, place, ledger) as audit:
             audit.of_caller(place.project, place.actor, since)
             audit.rest()
-    except MaestroError as error:
-        return f"why this model was asked is not in the audit log: {error.what}; the next call brings it there"
+    except (MaestroError, OSError) as error:
+        problem = error.what if isinstance(error, MaestroError) else str(error)
+        return f"why this model was asked is not in the audit log: {problem}; the next call brings it there"
     return None
 
 

@@ -162,12 +162,10 @@ class RunModels:
                 audit = DecisionAudit(ledger.engine, lambda: desk)
                 audit.of_run(session.identity.root_run_id)
                 audit.rest()
-        except (MaestroError, TimeoutError) as error:
-            problem = error.what if isinstance(error, MaestroError) else "what is still to be settled takes too long"
-            return (
-                f"which models this run asked, and why, is not in the audit log: {problem}; the next run that asks "
-                "one brings it there"
-            )
+        except TimeoutError:
+            return _not_audited("what is still to be settled takes too long")
+        except (MaestroError, OSError) as error:
+            return _not_audited(error.what if isinstance(error, MaestroError) else str(error))
         return None
 
     def close(self) -> None:
@@ -290,6 +288,13 @@ class StepModels:
         mask = self._session.masker.text
         messages = [replace(one, content=mask(one.content)) for one in request.messages]
         return replace(request, messages=messages, branch=self._session.revision.branch or "")
+
+
+def _not_audited(problem: str) -> str:
+    return (
+        f"which models this run asked, and why, is not in the audit log: {problem}; the next run that asks "
+        "one brings it there"
+    )
 
 
 def _late() -> StepTimeoutError:
