@@ -40,6 +40,8 @@ LEFT = timedelta(hours=1)
 """Who asked has brought it into the log by then, or is gone."""
 OPEN = timedelta(days=1)
 """What has no outcome by then never gets one."""
+_FAR = timedelta(minutes=30)
+"""Between looks at a whole day; well below the hour after which what is left counts as never audited."""
 _AGAIN = timedelta(minutes=10)
 """An entry that is not there by then is written by somebody else."""
 _PAGE = 2000
@@ -115,7 +117,7 @@ class DecisionAudit:
     def rest(self, *, after: timedelta = LEFT, whole: bool = False, go_on: Callable[[], bool] = always) -> int:
         """Everything that nobody has brought into the log; how many decisions that was.
 
-        Each time those of the last hour are looked at, and about once an hour those of the last day, for calls that
+        Each time those of the last hour are looked at, and every half hour those of the last day, for calls that
         took long or never ended.
 
         Args:
@@ -130,7 +132,7 @@ class DecisionAudit:
         now = self._now()
         oldest, recent = (now - OPEN).timestamp(), (now - LEFT).timestamp()
         before = self._cursor(_CURSOR)
-        far = whole or before < oldest - LEFT.total_seconds()
+        far = whole or before < oldest - _FAR.total_seconds()
         since = before if far else max(before, self._cursor(_RECENT))
         place = (0.0 if whole else since, "")
         while go_on():

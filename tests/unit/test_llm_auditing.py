@@ -262,6 +262,14 @@ def test_what_was_looked_at_an_hour_ago_is_not_looked_at_each_time_and_an_open_c
     assert kept.verify().ok
 
 
+def test_a_call_that_never_ended_is_there_before_it_counts_as_never_audited(kept: Audited) -> None:
+    kept.call(ended=False)
+    kept.now += timedelta(hours=24, minutes=-1)
+    assert kept.audit().rest() == 0
+    kept.now += timedelta(minutes=32)
+    assert kept.audit().rest() == 1
+
+
 def test_a_call_that_took_for_hours_is_found_within_an_hour_of_its_end(kept: Audited) -> None:
     id = kept.call(ended=False, minutes=3 * 60)
     kept.audit().rest()
