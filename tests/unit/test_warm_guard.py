@@ -13,6 +13,7 @@ import pytest
 from maestro.errors import MaestroError
 from maestro.process import ProcessRunner
 from maestro.process.shared import guard_prepared, guard_shared, shared_guard
+from tests.e2e.cli_process import until
 
 PATH = {"PATH": os.environ["PATH"]}
 
@@ -49,8 +50,11 @@ def test_the_first_runner_has_the_guard_that_was_started_in_advance(tmp_path: Pa
 
 
 def test_a_guard_that_nobody_takes_ends_with_the_block() -> None:
+    before = psutil.Process().children()
     with guard_prepared():
-        (guard,) = [one for one in psutil.Process().children() if "guard.py" in " ".join(one.cmdline())]
+        # For a moment after its start a process has no command line yet.
+        (guard,) = [one for one in psutil.Process().children() if one not in before]
+        until(lambda: "guard.py" in " ".join(guard.cmdline()), "the guard is one")
     assert not guard.is_running()
     with ProcessRunner() as later:
         assert later.guard_pid is None
