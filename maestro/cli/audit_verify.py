@@ -6,12 +6,10 @@ from pathlib import Path
 
 import click
 
+from maestro.cli.audit_findings import tell_findings
 from maestro.cli.audit_source import DB_OPTION, KEY_OPTION, open_to_read, read_note
 from maestro.cli.options import JSON_OPTION, GlobalOptions, example_command, pass_options
 from maestro.cli.terminal import Terminal, printable
-
-_SHOWN = 200
-"""Findings written for people."""
 
 
 @example_command(
@@ -44,10 +42,7 @@ def command(options: GlobalOptions, files: tuple[Path, ...], db: str | None, key
     if as_json:
         terminal.json(report.to_json())
         return 0 if report.ok else 1
-    for finding in report.findings[:_SHOWN]:
-        terminal.line(f"{terminal.state('fail')} {finding.kind}: {printable(finding.what)}")
-    if len(report.findings) > _SHOWN:
-        terminal.line(f"and {len(report.findings) - _SHOWN} more; all are in the output of --json")
+    tell_findings(terminal, report.findings)
     for warning in report.warnings:
         terminal.line(f"{terminal.state('warn')} {printable(warning)}")
     if report.ok:

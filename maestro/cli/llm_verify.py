@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from maestro.cli.audit_findings import tell_findings
 from maestro.cli.money_source import SERVER_HOME_OPTION
 from maestro.cli.options import JSON_OPTION, GlobalOptions, example_command, pass_options
 from maestro.cli.terminal import Terminal, plural, printable
-
-_SHOWN = 50
 
 
 @example_command("verify", example="maestro llm verify\nmaestro llm verify --json")
@@ -37,10 +36,7 @@ def command(options: GlobalOptions, server_home: Path | None, as_json: bool) -> 
     if as_json:
         terminal.json(report.to_json())
         return 0 if report.ok else 1
-    for one in report.findings[:_SHOWN]:
-        terminal.line(f"{terminal.state('fail')} {one.kind}: {printable(one.what)}")
-    if len(report.findings) > _SHOWN:
-        terminal.line(f"and {len(report.findings) - _SHOWN} more; all are in the output of --json")
+    tell_findings(terminal, report.findings)
     for index in report.repeated:
         terminal.line(f"{terminal.state('warn')} entry {index} is the second one of a batch, and says the same")
     for name, number in report.elsewhere.items():

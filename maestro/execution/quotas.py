@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from maestro.artifacts import StepRecord
 from maestro.errors import MaestroError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from maestro.execution.session import RunSession
     from maestro.ledger.store import Ledger
 
+T = TypeVar("T")
 _OURS = (Unit.MINUTES, Unit.GIGABYTES)
 
 
@@ -57,7 +58,6 @@ class RunQuotas:
         """
         from maestro.execution.budgets import limits_for, limits_of
         from maestro.ledger.place import is_there
-        from maestro.server.patience import is_server_away, patiently
 
         session = self._session
         budget = session.loaded.workflow.budget
@@ -72,7 +72,7 @@ class RunQuotas:
                 ledger.spend(self._attribution, {Unit.RUNS: 1}, id=id, limits=limits, refuse=refuse)
                 return ledger.balances(self._attribution.scopes(), limits=limits) if refuse else []
 
-        found = patiently(count, when=is_server_away)()
+        found = _outlasting(count)
         self._counted = True
         self._balances = tuple(one for one in found if one.unit in _OURS and one.limit is not None)
         self.check()
@@ -108,8 +108,6 @@ class RunQuotas:
         used: Mapping[Unit, int] = {unit: round(amount) for unit, amount in self._used.items() if round(amount)}
         if not self._counted or not used:
             return None
-        from maestro.server.patience import is_server_away, patiently
-
         # Where each step has a process of its own, each of them writes.
         id = f"use:{self._session.identity.run_id}:{uuid.uuid4().hex}"
 
@@ -118,7 +116,7 @@ class RunQuotas:
                 ledger.spend(self._attribution, used, id=id, limits=self._limits, refuse=False)
 
         try:
-            patiently(count, when=is_server_away)()
+            _outlasting(count)
         except MaestroError as error:
             return f"what this run used could not be written into the ledger: {error.what}"
         return None
@@ -128,3 +126,9 @@ class RunQuotas:
         from maestro.ledger.store import Ledger
 
         return Ledger.open(ledger_url(self._session.project.ensure_home(), self._session.environ))
+
+
+def _outlasting(call: Callable[[], T]) -> T:
+    from maestro.server.patience import is_server_away, patiently
+
+    return patiently(call, when=is_server_away)()

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from maestro.audit.reader import Filter
 from maestro.llm.audit_logs import identity_of
+from maestro.llm.audit_report import AuditFinding, DecisionsReport, Kind
 from maestro.llm.auditing import AUDIT_KIND, LEFT, MOST, OPEN
 from maestro.llm.decision_documents import decision_from, outcome_from
 from maestro.llm.decision_lines import digest_of, line_of
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from maestro.audit.event import Entry
     from maestro.audit.log import AuditLog
 
-Kind = Literal["edited", "removed", "unaudited", "twice", "entry", "log"]
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _LATE = timedelta(hours=1)
 """Beyond the time after which the next one brings what was left into the log."""
@@ -32,69 +32,6 @@ _PAGE = 2000
 _DECISION_COLUMNS = ("id", "at", "tenant", "project", "pull_request", "run", "step", "actor", "target", "route",
                      "chosen", "document")  # fmt: skip
 _CALL_COLUMNS = ("decision", "at", "state", "model", "cost_nano", "document")
-
-
-@dataclass(frozen=True, slots=True)
-class AuditFinding:
-    """Something that is not as the audit log says.
-
-    Args:
-        kind: ``edited``, ``removed``: a decision is not what it was, or gone before its time; ``unaudited``: no entry
-            has it; ``twice``: two entries of different batches have it; ``entry``: an entry contradicts itself;
-            ``log``: the log itself is not what was signed.
-        decision: None where it is about no single one.
-        entry: index in the audit log; None: there is none.
-        what: one sentence.
-    """
-
-    kind: Kind
-    decision: str | None
-    entry: int | None
-    what: str
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON."""
-        return {"kind": self.kind, "decision": self.decision, "entry": self.entry, "what": self.what}
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionsReport:
-    """What ``verify_decisions`` found.
-
-    Args:
-        entries: of the audit log, about decisions; decisions: that are as they were audited.
-        expired: removed after their time, as the audit log says too.
-        waiting: not audited yet, and need not be.
-        repeated: entries that are a batch's second one, since whoever wrote the first ended before it noted that.
-        elsewhere: name of another audit log -> how many decisions are marked as audited there; only who verifies them
-            with that log knows whether they are.
-    """
-
-    entries: int
-    decisions: int
-    expired: int
-    waiting: int
-    repeated: Sequence[int]
-    findings: Sequence[AuditFinding]
-    elsewhere: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def ok(self) -> bool:
-        """Whether everything is as it was audited."""
-        return not self.findings
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON."""
-        return {
-            "ok": self.ok,
-            "entries": self.entries,
-            "decisions": self.decisions,
-            "expired": self.expired,
-            "waiting": self.waiting,
-            "repeated": list(self.repeated),
-            "elsewhere": dict(self.elsewhere),
-            "findings": [one.to_json() for one in self.findings],
-        }
 
 
 def verify_decisions(engine: sa.Engine, log: AuditLog, *, now: datetime | None = None) -> DecisionsReport:

@@ -15,7 +15,8 @@ from maestro.audit.event import Entry
 from maestro.audit.of_server import ServerAudit, read_on_server
 from maestro.errors import MaestroError
 from maestro.ledger.model import Attribution
-from maestro.llm.audit_check import DecisionsReport, verify_decisions
+from maestro.llm.audit_check import verify_decisions
+from maestro.llm.audit_report import DecisionsReport
 from maestro.llm.auditing import DecisionAudit
 from maestro.llm.decisions import DecisionStore, decision_id, outcome_of
 from tests.unit.llm_world import answer, ask

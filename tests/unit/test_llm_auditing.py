@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from maestro.audit.of_server import ServerAudit
 from maestro.errors import MaestroError
 from maestro.llm import auditing
-from maestro.llm.audit_check import AuditFinding
+from maestro.llm.audit_report import AuditFinding
 from maestro.llm.auditing import DecisionAudit
 from maestro.llm.decision_tables import BATCH_LOGS
 from maestro.llm.decisions import outcome_of

@@ -31,8 +31,9 @@ def test_a_write_that_fails_after_nobody_waits_any_more_is_told_in_one_line(
         raise OSError("the disk is full")
 
     async def scenario() -> None:
-        ledger = SimpleNamespace(wake=lambda: None)
-        keeper = Bookkeeper(ledger, SimpleNamespace(keep=keep), Redactor(), lambda _crossed: None)  # type: ignore[arg-type]
+        ledger: Any = SimpleNamespace(wake=lambda: None)
+        decisions: Any = SimpleNamespace(keep=keep)  # All that it uses.
+        keeper = Bookkeeper(ledger, decisions, Redactor(), lambda _crossed: None)
         made = ask("all")
         waiting = asyncio.ensure_future(keeper.recorded(made, outcome_of(made, answer(made))))
         if cancelled:
